@@ -1,0 +1,49 @@
+# Two commands for everyone: `make demo` and `make test`. Each does all its set-up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test lint types check workflow-lint packages bench-real clean
+
+demo: $(VENV)/demo.stamp
+	PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh demo-out
+
+test: lint types workflow-lint check packages
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/test.stamp
+	$(BIN)/mypy
+
+workflow-lint: $(VENV)/test.stamp
+	$(BIN)/snakefmt --check workflows
+	$(BIN)/snakemake --lint --snakefile workflows/Snakefile --directory workflows/.test
+
+check: $(VENV)/test.stamp
+	$(BIN)/pytest
+
+packages: $(VENV)/test.stamp
+	rm -rf build dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+
+# Trains and measures on real genomes that are not part of the repository.
+bench-real: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/real.py --out bench-out
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/test.stamp: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[prep,test,workflow]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo-out bench-out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Build datasets of reads for genood: the `genood-prep` command."""

@@ -1,0 +1,5 @@
+"""`python -m genood` is the `genood` command."""
+
+from genood.cli import main
+
+main()

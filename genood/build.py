@@ -1,0 +1,250 @@
+"""From sequence files to a bundle: all of `genood train` but the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from genood import __version__
+from genood.bundle import CHECKPOINT_FILE, Bundle, check_free
+from genood.calibration import LENGTH_BINS, MIN_NULL_READS, Calibration
+from genood.detectors import DETECTORS
+from genood.engine import forward
+from genood.errors import BundleError, ConfigError
+from genood.genomes import Genomes, ReadSampler, load_genomes, read_classes, split_held_out
+from genood.recipes import TrainConfig
+from genood.training import Progress, Trainer, reads_seed, validation_seed
+
+_CALIBRATION_STEP = 1
+"""The validation sampler's step 0 selects the weights; calibration draws other reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainJob:
+    """What to train, on what, and where to put it.
+
+    Attributes
+    ----------
+    inputs
+        FASTA files of the reference, in order.
+    output
+        Directory of the bundle.
+    model
+        Kind of density model, of `MODELS`.
+    model_config, config
+        The model's configuration and how to train it.
+    classes
+        Table of classes by file; None takes them from the file names.
+    validation
+        In-distribution FASTA files to validate and calibrate on; none holds out stretches of the
+        inputs.
+    resume
+        Go on from the checkpoint in `output`.
+    command
+        What the user typed, for the record.
+    """
+
+    inputs: Sequence[str]
+    output: str
+    model: str
+    model_config: Mapping[str, Any]
+    config: TrainConfig
+    classes: str | None = None
+    validation: Sequence[str] = field(default=())
+    resume: bool = False
+    command: str = ""
+
+
+Stopping = Callable[[], AbstractContextManager[Callable[[], bool]]]
+
+
+def _never_stopping() -> AbstractContextManager[Callable[[], bool]]:
+    return nullcontext(lambda: False)
+
+
+def train_bundle(
+    job: TrainJob,
+    *,
+    device: torch.device,
+    progress: Progress | None = None,
+    stopping: Stopping = _never_stopping,
+) -> Bundle | None:
+    """Train, calibrate and write a bundle.
+
+    Parameters
+    ----------
+    job
+        What to train.
+    device
+        Where.
+    progress
+        Told after each step and each validation.
+    stopping
+        Entered while training runs; gives the function that says whether to stop before a step.
+
+    Returns
+    -------
+    bundle
+        As written; None if told to stop, with a checkpoint left in the output directory.
+
+    Raises
+    ------
+    GenoodError
+        The input, the options or the output directory are unfit; nothing that was there is changed.
+    """
+    output = Path(job.output)
+    _check_output(output, job.resume)
+    if job.config.num_calibration_reads < MIN_NULL_READS:
+        raise ConfigError(f"calibration needs at least {MIN_NULL_READS} reads")
+    training, validation = _load(job)
+    config = job.config
+    trainer = Trainer(
+        kind=job.model,
+        model_config=job.model_config,
+        config=config,
+        training=ReadSampler(training, config.read_length, reads_seed(config.seed)),
+        validation=ReadSampler(validation, config.read_length, validation_seed(config.seed)),
+        fingerprint=f"{training.fingerprint}/{validation.fingerprint}",
+        device=device,
+    )
+    checkpoint = output / CHECKPOINT_FILE
+    if job.resume:
+        trainer.resume(checkpoint)
+    with stopping() as should_stop:
+        finished = trainer.run(checkpoint=checkpoint, progress=progress, should_stop=should_stop)
+    if not finished:
+        return None
+    return _finish(job, trainer, training, validation).save(output, replace=job.resume)
+
+
+def _check_output(output: Path, resume: bool) -> None:
+    checkpoint = output / CHECKPOINT_FILE
+    if resume:
+        return
+    check_free(output)
+    if checkpoint.exists():
+        raise BundleError(
+            f"{output}: holds an unfinished training; go on with --resume, or remove the directory"
+        )
+    if output.is_dir() and any(output.iterdir()):
+        raise BundleError(f"{output}: is not empty; give a new directory for the bundle")
+
+
+def _load(job: TrainJob) -> tuple[Genomes, Genomes]:
+    """Where to draw training reads and where validation reads; the two do not overlap."""
+    config = job.config
+    classes = None if job.classes is None else read_classes(job.classes)
+    genomes = load_genomes(job.inputs, min_length=config.read_length, classes=classes)
+    if job.validation:
+        return genomes, load_genomes(job.validation, min_length=config.read_length, classes=classes)
+    return split_held_out(
+        genomes,
+        fraction=config.held_out_fraction,
+        read_length=config.read_length,
+        seed=config.seed,
+    )
+
+
+def _finish(job: TrainJob, trainer: Trainer, training: Genomes, validation: Genomes) -> Bundle:
+    config = job.config
+    bundle = Bundle(
+        foreground=trainer.learners["foreground"].best_model(),
+        background=trainer.learners["background"].best_model(),
+        metadata={},
+        calibration={},
+        training_table=trainer.table(),
+        precision=config.precision,
+    )
+    source = "validation sequences" if job.validation else "held-out stretches of the reference"
+    calibration = _calibrate(bundle, validation, config, source)
+    bundle.calibration = calibration.to_json()
+    bundle.metadata = {
+        "classes": list(training.classes),
+        "seed": config.seed,
+        "command": job.command,
+        "training": asdict(config),
+        "data": {
+            "fingerprint": training.fingerprint,
+            "files": [asdict(file) for file in training.files],
+            "validation": source,
+            "validation_files": [asdict(file) for file in validation.files] if job.validation else [],
+        },
+        "metrics": trainer.metrics(),
+    }
+    bundle.card = _card(bundle, calibration)
+    return bundle
+
+
+def _calibrate(bundle: Bundle, validation: Genomes, config: TrainConfig, source: str) -> Calibration:
+    longest = int(
+        min(validation.lengths[validation.labels == label].max() for label in range(len(validation.classes)))
+    )
+    read_length = min(longest, LENGTH_BINS[-1])
+    sampler = ReadSampler(validation, read_length, validation_seed(config.seed))
+    codes = sampler.sample(_CALIBRATION_STEP, config.num_calibration_reads).codes
+    lengths = np.full(len(codes), read_length, dtype=np.int64)
+    batches = [
+        forward(
+            bundle,
+            codes[start : start + config.batch_size],
+            lengths[start : start + config.batch_size],
+        )
+        for start in range(0, len(codes), config.batch_size)
+    ]
+    return Calibration.fit(batches, {name: DETECTORS[name]() for name in DETECTORS}, source)
+
+
+def _card(bundle: Bundle, calibration: Calibration) -> str:
+    metadata = bundle.metadata
+    files = metadata["data"]["files"]
+    null = next(iter(calibration.nulls.values()))
+    rows = "\n".join(
+        f"| {name} | {sum(f['class_name'] == name for f in files)} "
+        f"| {sum(f['usable_bases'] for f in files if f['class_name'] == name):,} |"
+        for name in metadata["classes"]
+    )
+    losses = "\n".join(
+        f"| {role} | {values['val_nats_per_base']:.4f} | {values['val_bits_per_base']:.4f} "
+        f"| {values['best_step']} |"
+        for role, values in metadata["metrics"].items()
+    )
+    return f"""# genood bundle
+
+Two density models ({bundle.foreground.kind}) that tell reads of the classes below from reads of anything
+else, by the log-likelihood ratio of the foreground to the background model.
+
+Made by genood {__version__} with
+
+    {metadata["command"] or "(not recorded)"}
+
+## Reference
+
+| class | files | usable bases |
+|---|---|---|
+{rows}
+
+## Models
+
+| model | validation loss, nats per base | bits per base | step |
+|---|---|---|---|
+{losses}
+
+The background model was trained with {metadata["training"]["mutation_rate"]:g} substitutions per base
+and L2 coefficient {metadata["training"]["l2"]:g}; its loss is that of such reads. `training.tsv` has
+all losses.
+
+## p-values
+
+Calibrated on {null.num_reads:,} reads from {calibration.source}, at
+{", ".join(map(str, null.lengths))} scored bases.
+Held-out stretches share their genome with the training reads; reads of another strain or species of
+a class score as more OOD than they do. Reads longer than the last bin are judged by its null.
+
+`{CHECKPOINT_FILE}` lets `genood train --resume --steps N` go on; scoring does not need it.
+"""

@@ -1,0 +1,274 @@
+"""The bundle: the directory that training writes and scoring reads.
+
+============================  ============================================================
+``genood.json``               format version, kind, model configuration, classes, seed, command,
+                              data, metrics, and the sha256 of the other files
+``foreground.safetensors``    weights of the foreground model
+``background.safetensors``    weights of the background model
+``calibration.json``          null distributions of the detectors
+``training.tsv``              losses by step
+``MODEL_CARD.md``             what the bundle is, for people
+============================  ============================================================
+
+``genood.json`` is written last: a directory without it is not a bundle. Loading checks every file
+against its sha256 and never executes code. ``checkpoint.safetensors``, where there is one, lets
+training go on; scoring does not need it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from genood import __version__
+from genood.device import autocast
+from genood.errors import BundleError, ConfigError
+from genood.files import atomic_path, sha256_of, write_json, write_text
+from genood.models import MODELS
+from genood.models.base import DensityModel
+from genood.recipes import Precision
+from genood.sequence import Codes
+
+FORMAT_VERSION = 1
+READABLE_FROM = "0.1.0"
+"""The first version of genood that reads FORMAT_VERSION."""
+
+METADATA_FILE = "genood.json"
+CALIBRATION_FILE = "calibration.json"
+TRAINING_FILE = "training.tsv"
+CARD_FILE = "MODEL_CARD.md"
+CHECKPOINT_FILE = "checkpoint.safetensors"
+ROLES = ("foreground", "background")
+
+_REQUIRED = ("kind", "model", "classes", "seed", "command", "data", "metrics", "files")
+
+
+@dataclass(kw_only=True)
+class Bundle:
+    """A foreground and a background model with all that is known about them.
+
+    Attributes
+    ----------
+    foreground, background
+        Density models of the same kind, in evaluation mode.
+    metadata
+        Content of ``genood.json``, JSON types: ``classes``, ``seed``, ``command``, ``data``,
+        ``metrics`` and, once saved, ``files`` and the format.
+    calibration
+        Content of ``calibration.json``; `genood.calibration.Calibration.from_json` reads it.
+    training_table, card
+        Content of ``training.tsv`` and ``MODEL_CARD.md``.
+    precision
+        What matrix products run in.
+    """
+
+    foreground: DensityModel
+    background: DensityModel
+    metadata: dict[str, Any]
+    calibration: dict[str, Any]
+    training_table: str = ""
+    card: str = ""
+    precision: Precision = "auto"
+    fingerprint: str = field(default="")
+
+    def __post_init__(self) -> None:
+        self.foreground.eval()
+        self.background.eval()
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the models are on."""
+        return next(self.foreground.parameters()).device
+
+    def log_probs(
+        self, codes: Codes, lengths: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Foreground and background log-probabilities of a batch.
+
+        Parameters
+        ----------
+        codes
+            uint8, shape (B, L).
+        lengths
+            int64, shape (B,), in bases.
+
+        Returns
+        -------
+        log_p, background_log_p
+            float32, shape (B, L), nats; 0 where not scored.
+        """
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            codes_BL = torch.from_numpy(codes).to(self.device)
+            lengths_B = torch.from_numpy(lengths).to(self.device)
+            log_p, background_log_p = (
+                model.log_probs(codes_BL, lengths_B).float().cpu().numpy()
+                for model in (self.foreground, self.background)
+            )
+        return log_p, background_log_p
+
+    def save(self, directory: str | os.PathLike[str], *, replace: bool = False) -> Self:
+        """Write the bundle; ``genood.json`` comes last and makes it one.
+
+        Parameters
+        ----------
+        directory
+            Where; made if missing.
+        replace
+            Take the place of a bundle that is there.
+
+        Raises
+        ------
+        BundleError
+            There is a bundle already and `replace` is not set.
+        """
+        root = Path(directory)
+        if replace:
+            (root / METADATA_FILE).unlink(missing_ok=True)
+        check_free(root)
+        root.mkdir(parents=True, exist_ok=True)
+        for role in ROLES:
+            with atomic_path(root / f"{role}.safetensors") as path:
+                save_file(_weights(getattr(self, role)), path)
+        write_json(root / CALIBRATION_FILE, self.calibration)
+        write_text(root / TRAINING_FILE, self.training_table)
+        write_text(root / CARD_FILE, self.card)
+        names = [
+            *(f"{role}.safetensors" for role in ROLES),
+            CALIBRATION_FILE,
+            TRAINING_FILE,
+            CARD_FILE,
+        ]
+        self.metadata |= {
+            "format_version": FORMAT_VERSION,
+            "readable_from": READABLE_FROM,
+            "genood_version": __version__,
+            "kind": self.foreground.kind,
+            "model": {role: getattr(self, role).config() for role in ROLES},
+            "files": {name: sha256_of(root / name) for name in names},
+        }
+        write_json(root / METADATA_FILE, self.metadata)
+        self.fingerprint = sha256_of(root / METADATA_FILE)
+        return self
+
+    @classmethod
+    def load(
+        cls,
+        directory: str | os.PathLike[str],
+        device: torch.device | str = "cpu",
+        precision: Precision = "auto",
+    ) -> Self:
+        """Read a bundle and put its models on a device.
+
+        Raises
+        ------
+        BundleError
+            No bundle, a newer format, a file that is missing or differs from its sha256, or weights
+            that do not fit the configuration.
+        """
+        root = Path(directory)
+        metadata = read_metadata(root)
+        _check_files(root, metadata["files"])
+        foreground, background = (_load_model(root, metadata, role, device) for role in ROLES)
+        return cls(
+            foreground=foreground,
+            background=background,
+            metadata=metadata,
+            calibration=_read_json(root / CALIBRATION_FILE),
+            training_table=(root / TRAINING_FILE).read_text(encoding="utf-8"),
+            card=(root / CARD_FILE).read_text(encoding="utf-8"),
+            precision=precision,
+            fingerprint=sha256_of(root / METADATA_FILE),
+        )
+
+
+def check_free(directory: str | os.PathLike[str]) -> None:
+    """Raise BundleError if a new bundle written there would overwrite something."""
+    root = Path(directory)
+    if (root / METADATA_FILE).exists():
+        raise BundleError(f"{root}: there is a bundle already; remove it or give another --output")
+    if root.exists() and not root.is_dir():
+        raise BundleError(f"{root}: is a file; name a directory for the bundle")
+
+
+def read_metadata(directory: str | os.PathLike[str]) -> dict[str, Any]:
+    """Content of a bundle's ``genood.json``, its format checked.
+
+    Raises
+    ------
+    BundleError
+        No bundle, a newer format, or a part of the metadata is missing.
+    """
+    root = Path(directory)
+    if not (root / METADATA_FILE).is_file():
+        if (root / CHECKPOINT_FILE).is_file():
+            raise BundleError(f"{root}: training has not finished; finish it with genood train --resume")
+        raise BundleError(f"{root}: is not a bundle (no {METADATA_FILE}); genood train writes one")
+    metadata = _read_json(root / METADATA_FILE)
+    version = metadata.get("format_version")
+    if not isinstance(version, int):
+        raise BundleError(f"{root / METADATA_FILE}: has no format version")
+    if version > FORMAT_VERSION:
+        needed = metadata.get("readable_from", "a newer version")
+        raise BundleError(
+            f"{root}: bundle format {version} needs genood {needed} or later; this is {__version__}"
+        )
+    missing = [key for key in _REQUIRED if key not in metadata]
+    if missing:
+        raise BundleError(f"{root / METADATA_FILE}: lacks {', '.join(missing)}")
+    return metadata
+
+
+def _weights(model: DensityModel) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise BundleError(f"{path}: is not a JSON object")
+    return value
+
+
+def _check_files(root: Path, files: Mapping[str, str]) -> None:
+    for name, sha256 in files.items():
+        path = root / name
+        if path.parent != root or not path.is_file():
+            raise BundleError(f"{path}: the bundle names this file, but it is not there")
+        if sha256_of(path) != sha256:
+            raise BundleError(f"{path}: differs from the sha256 in {METADATA_FILE}; copy the bundle again")
+
+
+def _load_model(
+    root: Path, metadata: Mapping[str, Any], role: str, device: torch.device | str
+) -> DensityModel:
+    kind = metadata["kind"]
+    path = root / f"{role}.safetensors"
+    if kind not in MODELS:
+        raise BundleError(f"{root}: unknown kind of model {kind!r}; known are {', '.join(MODELS)}")
+    try:
+        model = MODELS[kind].from_config(metadata["model"][role])
+        weights = load_file(path)
+        model.load_state_dict(weights)
+    except KeyError:
+        raise BundleError(f"{root}: has no configuration of the {role} model") from None
+    except ConfigError as error:
+        raise BundleError(f"{root}: {error}") from error
+    except (OSError, SafetensorError) as error:
+        raise BundleError(f"{path}: cannot be read ({error})") from error
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise BundleError(f"{path}: weights do not fit the configuration ({reason})") from error
+    return model.to(device)

@@ -1,0 +1,111 @@
+"""The `genood` command: the group, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from importlib import import_module
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from genood import __version__
+from genood.errors import GenoodError
+
+EXIT_FAILURE = 1
+EXIT_INTERRUPTED = 130
+_EXIT_TERMINATED = 143
+
+_COMMANDS = {
+    "train": "Train a bundle on reference sequences.",
+    "score": "Score reads with a bundle.",
+    "evaluate": "Measure how well scores separate in-distribution from OOD reads.",
+    "info": "Show what a bundle is and where it comes from.",
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a subcommand's module when the subcommand is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"genood.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="genood", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Find the reads of a sequencing run that come from outside a reference set.
+
+    genood train learns a foreground and a background density model of reference genomes; genood score
+    gives each read the log-likelihood ratio of the two, a p-value and a call.
+    """
+
+
+def main() -> NoReturn:
+    """Run the `genood` command and exit."""
+    run(cli)
+
+
+def run(command: click.Command) -> NoReturn:
+    """Run a click command and exit: 0 done, 1 bad data or failure, 2 usage, 130 interrupted.
+
+    A closed pipe ends it quietly. Tracebacks only with ``--debug``.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    debug = "--debug" in sys.argv[1:]
+    try:
+        result = command.main(standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(result if isinstance(result, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted", debug=debug)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # What is still buffered has nowhere to go; without this Python complains at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_FAILURE)
+    except GenoodError as error:
+        _fail(str(error), debug=debug)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}", debug=debug)
+    except MemoryError:
+        _fail("not enough memory", debug=debug)
+    except Exception as error:  # a defect: still one line, with the way to learn more
+        reason = " ".join(str(error).split())
+        _fail(f"internal error: {type(error).__name__}: {reason} (--debug shows more)", debug=debug)
+    sys.exit(EXIT_FAILURE)
+
+
+def set_up_logging(*, verbose: bool, quiet: bool) -> None:
+    """Send log messages to stderr: warnings always but when quiet, details when verbose."""
+    level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("genood").setLevel(level)
+
+
+def _fail(message: str, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"genood: error: {message}" if message != "interrupted" else "genood: interrupted", err=True)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(_EXIT_TERMINATED)

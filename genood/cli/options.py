@@ -1,0 +1,76 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+from genood.cli import set_up_logging
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def logging_options(function: F) -> F:
+    """Add ``-v/--verbose``, ``-q/--quiet`` and ``--debug``, and set up logging before the command."""
+
+    @click.option("-v", "--verbose", is_flag=True, help="Say more on stderr.")
+    @click.option("-q", "--quiet", is_flag=True, help="Say only errors.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @wraps(function)
+    def wrapper(*args: Any, verbose: bool, quiet: bool, debug: bool, **kwargs: Any) -> Any:
+        set_up_logging(verbose=verbose or debug, quiet=quiet)
+        click.get_current_context().meta["genood.quiet"] = quiet
+        return function(*args, **kwargs)
+
+    return wrapper  # type: ignore[return-value]
+
+
+def compute_options(function: F) -> F:
+    """Add ``-t/--threads``, ``--device`` and ``--seed``; the command gets `device` as a torch device."""
+
+    @click.option("-t", "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]")
+    @click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        metavar="DEVICE",
+        help="auto, cpu, cuda, cuda:N or mps.",
+    )
+    @click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Of everything random.",
+    )
+    @wraps(function)
+    def wrapper(*args: Any, threads: int | None, device: str, **kwargs: Any) -> Any:
+        import torch
+
+        from genood.device import resolve_device
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        return function(*args, device=resolve_device(device), **kwargs)
+
+    return wrapper  # type: ignore[return-value]
+
+
+def show_progress() -> bool:
+    """Whether to draw progress: on a terminal, unless quiet."""
+    quiet = click.get_current_context().meta["genood.quiet"]
+    return sys.stderr.isatty() and not quiet
+
+
+def overrides(**values: Any) -> dict[str, Any]:
+    """Those options that the user gave."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def one_of(names: Iterable[str]) -> click.Choice[str]:
+    """A choice among the names of a registry."""
+    return click.Choice(list(names))

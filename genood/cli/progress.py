@@ -1,0 +1,140 @@
+"""Progress on a terminal, log lines elsewhere; and stopping between steps."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from genood.training import Losses
+
+logger = logging.getLogger("genood.train")
+
+_SMOOTHING = 0.05
+
+
+class _RateColumn(ProgressColumn):
+    """Units a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.speed or task.finished_speed
+        return Text("" if speed is None else f"{speed:,.1f} {self._unit}/s")
+
+
+class TrainingProgress:
+    """Draws a bar with rate, losses and time left, and logs each validation."""
+
+    def __init__(self, num_steps: int, *, show: bool) -> None:
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _RateColumn("steps"),
+            TextColumn("{task.fields[losses]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not show,
+        )
+        self._task = self._progress.add_task("training", total=num_steps, losses="")
+        self._smooth: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def step(self, step: int, losses: Mapping[str, float]) -> None:
+        """See `genood.training.Progress.step`."""
+        for role, loss in losses.items():
+            before = self._smooth.get(role, loss)
+            self._smooth[role] = before + _SMOOTHING * (loss - before)
+        shown = "  ".join(f"{role} {_loss(loss)}" for role, loss in self._smooth.items())
+        self._progress.update(self._task, completed=step, losses=shown)
+
+    def validated(self, losses: Losses) -> None:
+        """See `genood.training.Progress.validated`."""
+        logger.info(
+            "step %d: foreground %s, background %s (validation)",
+            losses.step,
+            _loss(losses.foreground_val_loss),
+            _loss(losses.background_val_loss),
+        )
+
+
+@contextmanager
+def reads_progress(*, show: bool) -> Iterator[Callable[[int, int], None]]:
+    """Draws how many reads and bases are done; yields what to call with the numbers of each window."""
+    progress = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.completed:,} reads"),
+        _RateColumn("reads"),
+        TextColumn("{task.fields[bases]:,} bases"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        disable=not show,
+    )
+    task = progress.add_task("scoring", total=None, bases=0)
+    total_bases = 0
+
+    def advance(num_reads: int, num_bases: int) -> None:
+        nonlocal total_bases
+        total_bases += num_bases
+        progress.update(task, advance=num_reads, bases=total_bases)
+
+    with progress:
+        yield advance
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """While in the block, SIGINT and SIGTERM ask to stop after the running step; a second stops at once."""
+    asked = False
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        logger.info("stopping after this step; again to stop at once")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _loss(nats: float) -> str:
+    return f"{nats:.4f} nats/base ({nats / math.log(2):.4f} bits)"

@@ -1,0 +1,80 @@
+"""Score reads with a bundle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from genood.cli.options import compute_options, logging_options, one_of, show_progress
+from genood.detectors import DEFAULT_DETECTOR, DETECTORS
+
+if TYPE_CHECKING:
+    import torch
+
+
+@click.command("score", no_args_is_help=True)
+@click.argument("reads", nargs=-1, required=True)
+@click.option("-m", "--bundle", required=True, metavar="BUNDLE", help="Directory from genood train.")
+@click.option(
+    "-o",
+    "--output",
+    default="-",
+    show_default="standard output",
+    metavar="FILE",
+    help="Score table; .gz is compressed as BGZF.",
+)
+@click.option(
+    "--detector",
+    "detectors",
+    type=one_of(DETECTORS),
+    multiple=True,
+    default=(DEFAULT_DETECTOR,),
+    show_default=True,
+    help="The first one calls; each further one adds a column. May be repeated.",
+)
+@click.option("--per-position", metavar="FILE", help="Per-position table.")
+@click.option("--summary", metavar="JSON", help="Counts, fractions and quantiles of the run.")
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.05,
+    show_default=True,
+    help="Call a read ood if its p-value is at most this.",
+)
+@compute_options
+@logging_options
+def command(
+    reads: tuple[str, ...],
+    bundle: str,
+    output: str,
+    detectors: tuple[str, ...],
+    per_position: str | None,
+    summary: str | None,
+    alpha: float,
+    seed: int,
+    device: torch.device,
+) -> None:
+    """Score reads from FASTQ or FASTA files, plain or compressed; - is standard input.
+
+    Writes a table with one row a read, in input order.
+
+    \b
+    Example:
+      genood score -m bundle reads.fastq.gz -o scores.tsv --summary summary.json
+    """
+    from genood.cli.progress import reads_progress
+    from genood.scoring import ScoreJob, score_files
+
+    job = ScoreJob(
+        bundle=bundle,
+        inputs=reads,
+        output=output,
+        per_position=per_position,
+        summary=summary,
+        detectors=detectors,
+        alpha=alpha,
+        seed=seed,
+    )
+    with reads_progress(show=show_progress()) as progress:
+        score_files(job, device=device, progress=progress)

@@ -1,0 +1,20 @@
+"""Detectors: anything that turns a read into an OOD score, higher meaning more OOD."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from genood.registry import Registry
+
+if TYPE_CHECKING:
+    from genood.detectors.base import Detector
+
+DETECTORS: Registry[Detector] = Registry(
+    {
+        "llr": "genood.detectors.llr:LikelihoodRatio",
+        "likelihood": "genood.detectors.likelihood:Likelihood",
+    }
+)
+"""Detectors by the name that ``--detector`` takes."""
+
+DEFAULT_DETECTOR = "llr"

@@ -1,0 +1,236 @@
+"""Score a stream of reads: batches of similar length, one forward pass, many detectors, input order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from genood.bundle import Bundle
+from genood.calibration import Calibration
+from genood.detectors import DEFAULT_DETECTOR, DETECTORS
+from genood.detectors.base import Detector, ScoreBatch
+from genood.errors import BundleError, ConfigError
+from genood.models.base import scored_mask
+from genood.readers import Read
+from genood.sequence import Codes, pad
+
+CALLS = ("in", "ood", "na")
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """How reads are grouped; results do not depend on it beyond rounding.
+
+    Attributes
+    ----------
+    window_bases, window_reads
+        Reads are taken in windows of at most so much (and at least one read), sorted by length
+        within the window and written in input order after it. This bounds the memory.
+    batch_bases
+        Bases of one forward pass, padding included; at least one read.
+    alpha
+        A read whose p-value is at most this is called ``ood``.
+    """
+
+    window_bases: int = 4_000_000
+    window_reads: int = 16_384
+    batch_bases: int = 65_536
+    alpha: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < 1:
+            raise ConfigError(f"alpha must lie between 0 and 1, not {self.alpha}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Positions:
+    """Per-position values of one read: codes uint8 (L,), scored bool (L,), and nats float32 (L,)."""
+
+    codes: Codes
+    scored: npt.NDArray[np.bool_]
+    log_p: npt.NDArray[np.float32]
+    background_log_p: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredReads:
+    """The scores of N reads in input order; see the score table for the columns.
+
+    Attributes
+    ----------
+    names, mates, lengths, num_scored
+        Name, mate (0, 1 or 2), bases and scored bases of each read.
+    gc
+        G and C among the scored bases, 0 to 1.
+    log_likelihood, background_log_likelihood, llr, llr_per_base
+        float64, shape (N,), nats; NaN where nothing was scored.
+    ood_scores
+        By detector, shape (N,), the detector that calls first.
+    p_values
+        Of the first detector, shape (N,); NaN where nothing was scored.
+    calls
+        ``in``, ``ood`` or ``na``.
+    positions
+        Per-position values, where they were asked for.
+    """
+
+    names: list[str]
+    mates: list[int]
+    lengths: npt.NDArray[np.int64]
+    num_scored: npt.NDArray[np.int64]
+    gc: Floats
+    log_likelihood: Floats
+    background_log_likelihood: Floats
+    llr: Floats
+    llr_per_base: Floats
+    ood_scores: dict[str, Floats]
+    p_values: Floats
+    calls: list[str]
+    positions: list[Positions] | None
+
+
+class Scorer:
+    """Scores reads with one bundle.
+
+    Parameters
+    ----------
+    bundle
+        The models and their calibration.
+    detectors
+        Names of `DETECTORS`; the first gives p-values and calls.
+    config
+        Grouping and significance level.
+    keep_positions
+        Whether to keep per-position values.
+
+    Raises
+    ------
+    ConfigError
+        An unknown detector, or one named twice.
+    BundleError
+        The bundle has no calibration for the first detector.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        detectors: Sequence[str] = (DEFAULT_DETECTOR,),
+        config: EngineConfig | None = None,
+        keep_positions: bool = False,
+    ) -> None:
+        unknown = [name for name in detectors if name not in DETECTORS]
+        if unknown or not detectors or len(set(detectors)) < len(detectors):
+            raise ConfigError(
+                f"detectors must be different ones of {', '.join(DETECTORS)}, "
+                f"not {', '.join(detectors) or 'none'}"
+            )
+        self.bundle = bundle
+        self.config = config if config is not None else EngineConfig()
+        self.keep_positions = keep_positions
+        self.detectors: Mapping[str, Detector] = {name: DETECTORS[name]() for name in detectors}
+        calibration = Calibration.from_json(bundle.calibration)
+        if detectors[0] not in calibration.nulls:
+            raise BundleError(f"the bundle is not calibrated for {detectors[0]!r}; train it again")
+        self._null = calibration.nulls[detectors[0]]
+
+    def score(self, reads: Iterable[Read]) -> Iterator[ScoredReads]:
+        """Scores of a stream of reads, window by window, in input order and bounded memory."""
+        for window in self._windows(reads):
+            yield self._score_window(window)
+
+    def _windows(self, reads: Iterable[Read]) -> Iterator[list[Read]]:
+        window: list[Read] = []
+        num_bases = 0
+        for read in reads:
+            if window and (
+                len(window) >= self.config.window_reads
+                or num_bases + len(read.codes) > self.config.window_bases
+            ):
+                yield window
+                window, num_bases = [], 0
+            window.append(read)
+            num_bases += len(read.codes)
+        if window:
+            yield window
+
+    def _score_window(self, window: list[Read]) -> ScoredReads:
+        num_reads = len(window)
+        columns = {name: np.full(num_reads, np.nan) for name in _COLUMNS}
+        ood_scores = {name: np.full(num_reads, np.nan) for name in self.detectors}
+        num_scored = np.zeros(num_reads, dtype=np.int64)
+        positions: dict[int, Positions] = {}
+        for members in self._batches(window):
+            codes, lengths = pad([window[i].codes for i in members])
+            batch = forward(self.bundle, codes, lengths)
+            num_scored[members] = batch.num_scored
+            for name, values in _columns_of(batch).items():
+                columns[name][members] = values
+            for name, detector in self.detectors.items():
+                ood_scores[name][members] = detector.score(batch)
+            if self.keep_positions:
+                positions.update(zip(members.tolist(), _positions_of(batch), strict=True))
+        for values in columns.values():
+            values[num_scored == 0] = np.nan
+        p_values = self._null.p_values(next(iter(ood_scores.values())), num_scored)
+        calls = np.where(p_values <= self.config.alpha, "ood", "in")
+        calls[np.isnan(p_values)] = "na"
+        return ScoredReads(
+            names=[read.name for read in window],
+            mates=[read.mate for read in window],
+            lengths=np.array([len(read.codes) for read in window], dtype=np.int64),
+            num_scored=num_scored,
+            ood_scores=ood_scores,
+            p_values=p_values,
+            calls=calls.tolist(),
+            positions=[positions[i] for i in range(num_reads)] if self.keep_positions else None,
+            **columns,
+        )
+
+    def _batches(self, window: list[Read]) -> Iterator[npt.NDArray[np.int64]]:
+        """Indices of reads of similar length, at most `batch_bases` with padding; longest first."""
+        lengths = np.array([len(read.codes) for read in window])
+        order = np.argsort(-lengths, kind="stable")
+        start = 0
+        while start < len(order):
+            size = max(1, self.config.batch_bases // int(lengths[order[start]]))
+            yield order[start : start + size]
+            start += size
+
+
+_COLUMNS = ("gc", "log_likelihood", "background_log_likelihood", "llr", "llr_per_base")
+
+
+def forward(bundle: Bundle, codes: Codes, lengths: npt.NDArray[np.int64]) -> ScoreBatch:
+    """One forward pass of both models: codes uint8 (B, L), lengths int64 (B,)."""
+    log_p, background_log_p = bundle.log_probs(codes, lengths)
+    mask = scored_mask(torch.from_numpy(codes), torch.from_numpy(lengths)).numpy()
+    return ScoreBatch(codes=codes, lengths=lengths, mask=mask, log_p=log_p, background_log_p=background_log_p)
+
+
+def _columns_of(batch: ScoreBatch) -> dict[str, Floats]:
+    # C and G are the codes 1 and 2.
+    strong = (batch.mask & ((batch.codes == 1) | (batch.codes == 2))).sum(axis=1)
+    return {
+        "gc": batch.per_base(strong.astype(np.float64)),
+        "log_likelihood": batch.log_likelihood,
+        "background_log_likelihood": batch.background_log_likelihood,
+        "llr": batch.llr,
+        "llr_per_base": batch.per_base(batch.llr),
+    }
+
+
+def _positions_of(batch: ScoreBatch) -> Iterator[Positions]:
+    for row, length in enumerate(batch.lengths.tolist()):
+        yield Positions(
+            codes=batch.codes[row, :length],
+            scored=batch.mask[row, :length],
+            log_p=batch.log_p[row, :length],
+            background_log_p=batch.background_log_p[row, :length],
+        )

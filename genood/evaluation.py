@@ -1,0 +1,87 @@
+"""Separation of the scores in two tables."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from genood.errors import InputError
+from genood.files import write_json
+from genood.metrics import separation_intervals
+from genood.readers import check_readable
+
+logger = logging.getLogger(__name__)
+
+
+def read_scores(path: str, column: str) -> npt.NDArray[np.float64]:
+    """One column of a score table, float64; an empty cell is NaN.
+
+    Raises
+    ------
+    InputError
+        No such file or column, or a cell that is no number.
+    """
+    check_readable([path])
+    try:
+        header = pd.read_csv(path, sep="\t", nrows=0).columns
+        if column not in header:
+            raise InputError(path, f"has no column {column!r}; its columns are {', '.join(header)}")
+        table = pd.read_csv(path, sep="\t", usecols=[column], dtype={column: np.float64})
+    except (ValueError, UnicodeDecodeError, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(path, f"cannot be read as a score table ({reason})") from error
+    return table[column].to_numpy()
+
+
+def evaluate_tables(
+    in_table: str,
+    ood_table: str,
+    *,
+    column: str = "ood_score",
+    num_resamples: int = 200,
+    seed: int = 0,
+    output: str | None = None,
+) -> dict[str, Any]:
+    """AUROC, AUPRC and FPR80 of two score tables with 95 % bootstrap intervals.
+
+    Parameters
+    ----------
+    in_table, ood_table
+        Score tables of in-distribution and of OOD reads; ``-`` is not taken.
+    column
+        Which score; higher means more OOD.
+    num_resamples, seed
+        Of the bootstrap.
+    output
+        Where to write the result as JSON too.
+
+    Returns
+    -------
+    result
+        JSON types: the tables, the numbers of reads scored and left out, the metrics.
+
+    Raises
+    ------
+    GenoodError
+        A table cannot be read, or has no score.
+    """
+    scores = {"in": read_scores(in_table, column), "ood": read_scores(ood_table, column)}
+    missing = {side: int(np.isnan(values).sum()) for side, values in scores.items()}
+    for side, number in missing.items():
+        if number:
+            logger.warning("%d %s reads have no score and are left out", number, side)
+    intervals = separation_intervals(scores["in"], scores["ood"], num_resamples=num_resamples, seed=seed)
+    result = {
+        "column": column,
+        "tables": {"in": in_table, "ood": ood_table},
+        "reads": {side: len(values) - missing[side] for side, values in scores.items()},
+        "without_score": missing,
+        "metrics": {name: interval._asdict() for name, interval in intervals.items()},
+    }
+    if output is not None:
+        write_json(output, result)
+    return result

@@ -1,0 +1,68 @@
+"""Writing files so that nothing half-written ever bears a final name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from genood.errors import InputError
+
+_CHUNK_BYTES = 2**20
+
+
+@contextmanager
+def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside `target`, renamed to it when the block ends well and removed when not.
+
+    A link is followed, so that what it points to is replaced and the link stays. A target that is
+    not a regular file (``/dev/null``, a named pipe) is handed out as it is.
+
+    Raises
+    ------
+    InputError
+        The target is a directory, or its directory is missing or cannot be written to.
+    """
+    final = Path(os.path.realpath(target))
+    if final.is_dir():
+        raise InputError(target, "is a directory; name a file")
+    if final.exists() and not stat.S_ISREG(final.stat().st_mode):
+        yield final
+        return
+    if not final.parent.is_dir():
+        raise InputError(target, f"its directory {str(final.parent)!r} does not exist")
+    if not os.access(final.parent, os.W_OK):
+        raise InputError(target, f"cannot write into {str(final.parent)!r}")
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, final)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(target: str | os.PathLike[str], text: str) -> None:
+    """Write a UTF-8 text file atomically."""
+    with atomic_path(target) as path:
+        path.write_text(text, encoding="utf-8")
+
+
+def write_json(target: str | os.PathLike[str], value: Any) -> None:
+    """Write a JSON file atomically; NaN and infinities are refused rather than written."""
+    write_text(target, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """The sha256 of a file, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

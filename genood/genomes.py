@@ -1,0 +1,339 @@
+"""Reference genomes in memory, and the reads that training draws from them."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from genood.errors import InputError, TrainingError
+from genood.readers import STDIN, check_readable, read_file
+from genood.sequence import Codes, known_runs, reverse_complement
+
+_COMPRESSION_SUFFIXES = {".gz", ".bgz", ".bz2", ".xz", ".zst"}
+_MAX_STRETCH = 20_000
+"""Longest held-out stretch, in bases: long enough for nulls of long reads, short enough for many."""
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenomeFile:
+    """What one input file contributed; bases counts every letter, usable_bases those in long runs."""
+
+    name: str
+    class_name: str
+    num_records: int
+    num_bases: int
+    usable_bases: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Genomes:
+    """Segments of sequence without an unknown base, each of one class.
+
+    A segment never crosses from one record into the next.
+
+    Attributes
+    ----------
+    codes
+        uint8, shape (N,), all segments one after another; only 0 to 3.
+    starts, lengths, labels
+        int64, shape (S,): where segment s starts in `codes`, its bases, its class as an index into
+        `classes`.
+    classes
+        Class names, sorted.
+    files
+        What was read.
+    fingerprint
+        sha256 over the classes and the encoded records, in the order read: the same for the same
+        sequences however they were compressed or wrapped.
+    """
+
+    codes: Codes
+    starts: Ints
+    lengths: Ints
+    labels: Ints
+    classes: tuple[str, ...]
+    files: tuple[GenomeFile, ...]
+    fingerprint: str
+
+    def bases_of(self, label: int) -> int:
+        """Bases in the segments of one class."""
+        return int(self.lengths[self.labels == label].sum())
+
+    def with_segments(self, segments: Sequence[tuple[int, int, int]]) -> Genomes:
+        """The same genomes cut down to segments given as (start, length, label)."""
+        starts, lengths, labels = np.array(segments, dtype=np.int64).reshape(-1, 3).T
+        return Genomes(
+            codes=self.codes,
+            starts=starts,
+            lengths=lengths,
+            labels=labels,
+            classes=self.classes,
+            files=self.files,
+            fingerprint=self.fingerprint,
+        )
+
+
+class SampledReads(NamedTuple):
+    """Reads drawn from genomes: codes uint8 (B, L), labels int64 (B,)."""
+
+    codes: Codes
+    labels: Ints
+
+
+def class_of(path: str | os.PathLike[str]) -> str:
+    """The class that a file name states: up to the first ``__``, else the stem."""
+    name = Path(path).name
+    before, separator, _ = name.partition("__")
+    if separator and before:
+        return before
+    stem = Path(name)
+    if stem.suffix in _COMPRESSION_SUFFIXES:
+        stem = stem.with_suffix("")
+    return stem.stem
+
+
+def read_classes(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Read a classes table: TSV with the columns file and class.
+
+    Raises
+    ------
+    InputError
+        The table is missing, lacks a column, has an empty cell or names a file twice.
+    """
+    check_readable([os.fspath(path)])
+    classes: dict[str, str] = {}
+    with open(path, newline="", encoding="utf-8") as stream:
+        table = csv.DictReader(stream, delimiter="\t")
+        if table.fieldnames is None or not {"file", "class"} <= set(table.fieldnames):
+            raise InputError(path, "needs a header line with the columns 'file' and 'class'", line=1)
+        for row in table:
+            file, class_name = row["file"], row["class"]
+            if not file or not class_name:
+                raise InputError(path, "a row needs both a file and a class", line=table.line_num)
+            if file in classes:
+                raise InputError(path, f"names {file!r} twice", line=table.line_num)
+            classes[file] = class_name
+    return classes
+
+
+def load_genomes(
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    min_length: int,
+    classes: Mapping[str, str] | None = None,
+) -> Genomes:
+    """Read genomes into memory, one byte a base.
+
+    Parameters
+    ----------
+    paths
+        FASTA or FASTQ files. The order matters to the fingerprint and to the reads drawn.
+    min_length
+        Runs of known bases shorter than this are left out, as no read fits.
+    classes
+        Class by file, looked up by the path as given, then by its name. Without it the file name
+        states the class (see `class_of`).
+
+    Raises
+    ------
+    InputError
+        A file cannot be used, or `classes` does not name it.
+    TrainingError
+        A class has no run of `min_length` known bases.
+    """
+    names = [os.fspath(path) for path in paths]
+    check_readable(names)
+    chunks: list[Codes] = []
+    segments: list[tuple[int, int, str]] = []
+    files: list[GenomeFile] = []
+    digest = hashlib.sha256()
+    total = 0
+    for path in names:
+        class_name = _class_name(path, classes)
+        num_records = num_bases = usable = 0
+        for record in read_file(path):
+            num_records += 1
+            num_bases += len(record.codes)
+            digest.update(f"{class_name}\0{len(record.codes)}\0".encode())
+            digest.update(record.codes.tobytes())
+            for start, stop in known_runs(record.codes, min_length):
+                chunks.append(record.codes[start:stop])
+                segments.append((total, stop - start, class_name))
+                total += stop - start
+                usable += stop - start
+        files.append(
+            GenomeFile(
+                name=os.path.basename(path),
+                class_name=class_name,
+                num_records=num_records,
+                num_bases=num_bases,
+                usable_bases=usable,
+            )
+        )
+    class_names = tuple(sorted({file.class_name for file in files}))
+    for name in class_names:
+        if not any(file.usable_bases for file in files if file.class_name == name):
+            raise TrainingError(
+                f"class {name!r} has no stretch of {min_length} known bases; "
+                "give longer sequences or a shorter --read-length"
+            )
+    return Genomes(
+        codes=np.concatenate(chunks) if chunks else np.empty(0, dtype=np.uint8),
+        starts=np.array([start for start, _, _ in segments], dtype=np.int64),
+        lengths=np.array([length for _, length, _ in segments], dtype=np.int64),
+        labels=np.array([class_names.index(name) for _, _, name in segments], dtype=np.int64),
+        classes=class_names,
+        files=tuple(files),
+        fingerprint=digest.hexdigest(),
+    )
+
+
+def _class_name(path: str, classes: Mapping[str, str] | None) -> str:
+    if classes is None:
+        if path == STDIN:
+            raise InputError(path, "has no file name to take the class from; give --classes")
+        return class_of(path)
+    for key in (path, os.path.basename(path)):
+        if key in classes:
+            return classes[key]
+    raise InputError(path, "is not named in the table of classes")
+
+
+def split_held_out(
+    genomes: Genomes, *, fraction: float, read_length: int, seed: int
+) -> tuple[Genomes, Genomes]:
+    """Cut stretches out of every class to validate on; they and the rest do not overlap.
+
+    The stretches are drawn at random, without replacement, from a grid laid over the segments of a
+    class. Each is as long as the class allows, up to 20,000 bases.
+
+    Parameters
+    ----------
+    genomes
+        Everything that was read.
+    fraction
+        Part of each class's bases to hold out, between 0 and 1.
+    read_length
+        Bases of a read; a held-out stretch holds at least one, and so does what is left.
+    seed
+        Decides which stretches.
+
+    Returns
+    -------
+    training, held_out
+
+    Raises
+    ------
+    TrainingError
+        A class is too short for both.
+    """
+    training: list[tuple[int, int, int]] = []
+    held_out: list[tuple[int, int, int]] = []
+    for label, name in enumerate(genomes.classes):
+        mine = genomes.labels == label
+        segments = list(zip(genomes.starts[mine].tolist(), genomes.lengths[mine].tolist(), strict=True))
+        wanted = genomes.bases_of(label) * fraction
+        stretch = int(np.clip(wanted / 4, read_length, max(_MAX_STRETCH, read_length)))
+        grid = [
+            (segment, start + offset)
+            for segment, (start, length) in enumerate(segments)
+            for offset in range(0, length - stretch + 1, stretch)
+        ]
+        generator = np.random.default_rng([seed, label])
+        num_stretches = min(max(1, round(wanted / stretch)), len(grid))
+        chosen = sorted(generator.choice(len(grid), num_stretches, replace=False).tolist()) if grid else []
+        kept = _without([grid[i] for i in chosen], stretch, segments, read_length)
+        if not chosen or not kept:
+            raise TrainingError(
+                f"class {name!r} is too short to hold out a stretch of {stretch} bases for validation; "
+                "give more sequence, or validation sequences with --val"
+            )
+        held_out.extend((grid[i][1], stretch, label) for i in chosen)
+        training.extend((start, length, label) for start, length in kept)
+    return genomes.with_segments(training), genomes.with_segments(held_out)
+
+
+def _without(
+    stretches: Sequence[tuple[int, int]],
+    stretch: int,
+    segments: Sequence[tuple[int, int]],
+    min_length: int,
+) -> list[tuple[int, int]]:
+    """What is left of segments (start, length) without stretches (number of the segment, start)."""
+    cuts = defaultdict(list)
+    for number, cut in stretches:
+        cuts[number].append(cut)
+    pieces = []
+    for number, (start, length) in enumerate(segments):
+        position = start
+        for cut in cuts[number]:
+            pieces.append((position, cut - position))
+            position = cut + stretch
+        pieces.append((position, start + length - position))
+    return [(start, length) for start, length in pieces if length >= min_length]
+
+
+class ReadSampler:
+    """Draws reads: a class uniformly, then a position uniformly among its own, then a strand.
+
+    What step n draws depends on the genomes, the read length, the seed and n alone, so that an
+    interrupted training goes on as if it had not been interrupted.
+
+    Parameters
+    ----------
+    genomes
+        Where to draw from. Segments shorter than a read are passed over.
+    read_length
+        Bases of a read.
+    seed
+        Any integers; samplers with different ones are independent.
+
+    Raises
+    ------
+    TrainingError
+        A class has no segment as long as a read.
+    """
+
+    def __init__(self, genomes: Genomes, read_length: int, seed: Sequence[int]) -> None:
+        self.genomes = genomes
+        self.read_length = read_length
+        self.seed = tuple(seed)
+        self._segments: list[Ints] = []
+        self._position_ends: list[Ints] = []
+        for label, name in enumerate(genomes.classes):
+            segments = np.flatnonzero((genomes.labels == label) & (genomes.lengths >= read_length))
+            if not len(segments):
+                raise TrainingError(
+                    f"class {name!r} has no stretch of {read_length} known bases; "
+                    "give longer sequences or a shorter --read-length"
+                )
+            self._segments.append(segments)
+            self._position_ends.append(np.cumsum(genomes.lengths[segments] - read_length + 1))
+
+    def sample(self, step: int, num_reads: int) -> SampledReads:
+        """The reads of one step: codes uint8 (num_reads, read_length), labels int64 (num_reads,)."""
+        generator = np.random.default_rng([*self.seed, step])
+        labels = generator.integers(0, len(self.genomes.classes), size=num_reads)
+        fractions = generator.random(num_reads)
+        reverse = generator.random(num_reads) < 0.5
+        starts = np.empty(num_reads, dtype=np.int64)
+        for label, (segments, ends) in enumerate(zip(self._segments, self._position_ends, strict=True)):
+            mine = labels == label
+            positions = (fractions[mine] * ends[-1]).astype(np.int64)
+            index = np.searchsorted(ends, positions, side="right")
+            first = np.concatenate(([0], ends[:-1]))[index]
+            starts[mine] = self.genomes.starts[segments[index]] + positions - first
+        codes = self.genomes.codes[starts[:, None] + np.arange(self.read_length)]
+        codes[reverse] = reverse_complement(codes[reverse])
+        return SampledReads(codes, labels)

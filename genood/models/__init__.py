@@ -1,0 +1,13 @@
+"""Density models: anything that gives log p(x_d | x_<d) for every position of a read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from genood.registry import Registry
+
+if TYPE_CHECKING:
+    from genood.models.base import DensityModel
+
+MODELS: Registry[DensityModel] = Registry({"lstm": "genood.models.lstm:LSTM"})
+"""Density models by the name that ``--model`` takes."""

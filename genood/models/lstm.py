@@ -1,0 +1,175 @@
+"""The paper's density model: an LSTM over one-hot bases, a dense layer, a softmax.
+
+Shapes: B reads, L positions, K = 4 bases, H hidden units, N layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genood.errors import ConfigError
+from genood.models.base import DensityModel, scored_mask
+from genood.sequence import BASES
+
+_NUM_BASES = len(BASES)
+_CHUNK_ELEMENTS = 2**24
+"""Hidden values held at once when scoring, B x positions x H: 64 MiB of float32."""
+_MIN_CHUNK = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class LSTMConfig:
+    """Shape of the LSTM.
+
+    Attributes
+    ----------
+    hidden_size
+        Units of each layer.
+    num_layers
+        LSTM layers.
+    dropout
+        Chance that an output of a layer is dropped in training.
+    forget_bias
+        Start value of the forget gate's bias.
+    """
+
+    hidden_size: int = 256
+    num_layers: int = 1
+    dropout: float = 0.0
+    forget_bias: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.hidden_size < 1:
+            raise ConfigError(f"hidden size must be at least 1, not {self.hidden_size}")
+        if self.num_layers < 1:
+            raise ConfigError(f"number of layers must be at least 1, not {self.num_layers}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ConfigError(f"dropout must be at least 0 and below 1, not {self.dropout}")
+
+
+class LSTM(DensityModel):
+    """LSTM density model over any read length.
+
+    Parameters
+    ----------
+    config
+        Shape of the model.
+
+    Notes
+    -----
+    Source: Ren et al. 2019, section 4: one-hot input, one LSTM layer, a dense layer to 4, softmax.
+
+    Differs from the paper:
+
+    * The start state is learned and the first base is predicted from it; the released code scores
+      from the second base on.
+    * The paper's dropout is recurrent, on the cell's candidate, which fused LSTMs do not offer;
+      here each layer's output is dropped out instead.
+
+    An unknown base enters as four zeros and is not scored.
+    """
+
+    kind = "lstm"
+
+    def __init__(self, config: LSTMConfig) -> None:
+        super().__init__()
+        self._config = config
+        hidden, layers = config.hidden_size, config.num_layers
+        self.lstm = nn.LSTM(
+            _NUM_BASES,
+            hidden,
+            num_layers=layers,
+            batch_first=True,
+            dropout=config.dropout if layers > 1 else 0.0,
+        )
+        self.dense = nn.Linear(hidden, _NUM_BASES)
+        self.start_hidden = nn.Parameter(torch.zeros(layers, 1, hidden))
+        self.start_cell = nn.Parameter(torch.zeros(layers, 1, hidden))
+        one_hot = torch.cat([torch.eye(_NUM_BASES), torch.zeros(1, _NUM_BASES)])
+        self.register_buffer("_one_hot", one_hot, persistent=False)
+        with torch.no_grad():
+            for layer in range(layers):
+                # Gates lie in the order input, forget, cell, output; the two biases add up.
+                for name, value in (("bias_ih", config.forget_bias), ("bias_hh", 0.0)):
+                    bias = getattr(self.lstm, f"{name}_l{layer}")
+                    bias[hidden : 2 * hidden].fill_(value)
+
+    def log_probs(self, codes: Tensor, lengths: Tensor) -> Tensor:
+        """See `DensityModel.log_probs`.
+
+        Without gradients, positions are taken in chunks that bound the memory whatever the length;
+        the state goes on from chunk to chunk.
+        """
+        num_reads, num_positions = codes.shape
+        hidden, cell = self._start_state(num_reads)
+        mask = scored_mask(codes, lengths)
+        log_probs = []
+        step = self._chunk_length(num_reads, num_positions)
+        for start in range(0, num_positions, step):
+            chunk_BL = codes[:, start : start + step].long()
+            before = hidden[-1][:, None]
+            outputs_BLH, (hidden, cell) = self.lstm(self._inputs(chunk_BL), (hidden, cell))
+            # The state before a base predicts it; the output after it belongs to the next one.
+            states_BLH = torch.cat([before, outputs_BLH[:, :-1]], dim=1)
+            log_probs.append(self._log_probs_of(states_BLH, chunk_BL))
+        if not log_probs:
+            return torch.zeros(num_reads, 0, device=codes.device)
+        return torch.where(mask, torch.cat(log_probs, dim=1), 0.0)
+
+    def distributions(self, codes: Tensor) -> Tensor:
+        """Log-probabilities of all four bases at every position.
+
+        Parameters
+        ----------
+        codes
+            uint8, shape (B, L).
+
+        Returns
+        -------
+        distributions
+            float32, shape (B, L, 4), nats: at position d the distribution given the bases before d.
+        """
+        hidden, cell = self._start_state(len(codes))
+        outputs_BLH, _ = self.lstm(self._inputs(codes.long()), (hidden, cell))
+        return self._distributions_of(torch.cat([hidden[-1][:, None], outputs_BLH[:, :-1]], dim=1))
+
+    def config(self) -> dict[str, Any]:
+        """See `DensityModel.config`."""
+        return asdict(self._config)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """See `DensityModel.from_config`."""
+        try:
+            return cls(LSTMConfig(**config))
+        except TypeError as error:
+            raise ConfigError(f"configuration of the LSTM: {error}") from error
+
+    def _start_state(self, num_reads: int) -> tuple[Tensor, Tensor]:
+        return (
+            self.start_hidden.expand(-1, num_reads, -1).contiguous(),
+            self.start_cell.expand(-1, num_reads, -1).contiguous(),
+        )
+
+    def _chunk_length(self, num_reads: int, num_positions: int) -> int:
+        if torch.is_grad_enabled():
+            return max(num_positions, 1)
+        return max(_MIN_CHUNK, _CHUNK_ELEMENTS // max(num_reads * self._config.hidden_size, 1))
+
+    def _inputs(self, codes_BL: Tensor) -> Tensor:
+        one_hot: Tensor = self._one_hot  # type: ignore[assignment]
+        return one_hot[codes_BL]
+
+    def _distributions_of(self, states_BLH: Tensor) -> Tensor:
+        dropped = F.dropout(states_BLH, self._config.dropout, self.training)
+        return torch.log_softmax(self.dense(dropped).float(), dim=-1)
+
+    def _log_probs_of(self, states_BLH: Tensor, codes_BL: Tensor) -> Tensor:
+        observed = codes_BL.clamp(max=_NUM_BASES - 1)[..., None]
+        return self._distributions_of(states_BLH).gather(-1, observed)[..., 0]

@@ -1,0 +1,123 @@
+"""How to train: the configuration of a training, and the presets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from genood.errors import ConfigError
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How to train; the shape of the model is the model's own configuration.
+
+    Attributes
+    ----------
+    steps
+        Optimisation steps.
+    batch_size
+        Reads a step.
+    learning_rate
+        Of Adam.
+    read_length
+        Bases of a training read.
+    mutation_rate
+        μ: chance that a base of the background model's reads is substituted.
+    l2
+        λ: weight of ½‖w‖² over the background model's non-bias weights.
+    max_gradient_norm
+        Gradients are scaled down to this norm; None leaves them.
+    validation_interval
+        Steps between two validations, each with a checkpoint.
+    num_validation_reads
+        Reads a validation.
+    held_out_fraction
+        Part of each class kept apart to validate on, where no validation sequences are given.
+    num_calibration_reads
+        In-distribution reads behind the p-values.
+    seed
+        Of everything random.
+    precision
+        What matrix products run in.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    read_length: int = 250
+    mutation_rate: float = 0.1
+    l2: float = 1e-4
+    max_gradient_norm: float | None = None
+    validation_interval: int = 100
+    num_validation_reads: int = 1000
+    held_out_fraction: float = 0.05
+    num_calibration_reads: int = 2000
+    seed: int = 0
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "read_length", "validation_interval"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name.replace('_', ' ')} must be at least 1, not {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise ConfigError(f"learning rate must be above 0, not {self.learning_rate}")
+        if not 0 <= self.mutation_rate <= 1:
+            raise ConfigError(f"mutation rate must lie between 0 and 1, not {self.mutation_rate}")
+        if not 0 < self.held_out_fraction < 1:
+            raise ConfigError(f"held-out fraction must lie between 0 and 1, not {self.held_out_fraction}")
+        if self.l2 < 0:
+            raise ConfigError(f"L2 coefficient must not be negative, but is {self.l2}")
+        if self.seed < 0:
+            raise ConfigError(f"seed must not be negative, but is {self.seed}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """How to train, and the configuration of each kind of model, by its name in `MODELS`."""
+
+    train: TrainConfig
+    models: Mapping[str, Mapping[str, Any]]
+
+
+PRESETS: Mapping[str, Preset] = {
+    "demo": Preset(
+        train=TrainConfig(
+            steps=300,
+            batch_size=100,
+            learning_rate=5e-3,
+            max_gradient_norm=1.0,
+            validation_interval=50,
+            num_validation_reads=300,
+            num_calibration_reads=1000,
+        ),
+        models={"lstm": {"hidden_size": 64}},
+    ),
+    "small": Preset(
+        train=TrainConfig(
+            steps=20_000,
+            batch_size=128,
+            learning_rate=1e-3,
+            max_gradient_norm=1.0,
+            validation_interval=500,
+        ),
+        models={"lstm": {"hidden_size": 256}},
+    ),
+    "paper": Preset(
+        train=TrainConfig(
+            steps=900_000,
+            batch_size=100,
+            learning_rate=5e-4,
+            validation_interval=10_000,
+            num_validation_reads=10_000,
+        ),
+        models={"lstm": {"hidden_size": 2000, "dropout": 0.1, "forget_bias": 1.0}},
+    ),
+}
+"""What ``--preset`` chooses: ``demo`` for minutes on a laptop, ``small`` for hours, ``paper`` for the
+recipe of Ren et al. 2019 on a GPU (see `genood.models.lstm.LSTM` for its dropout)."""
+
+DEFAULT_PRESET = "small"

@@ -1,0 +1,132 @@
+"""From read files to tables: all of `genood score` but the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from genood import __version__
+from genood.bundle import Bundle
+from genood.detectors import DEFAULT_DETECTOR
+from genood.engine import EngineConfig, Scorer
+from genood.errors import ConfigError
+from genood.readers import check_readable, read_files
+from genood.writers import STDOUT, PositionTableWriter, ScoreTableWriter, Summary, open_output
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreJob:
+    """What to score with what, and where to write.
+
+    Attributes
+    ----------
+    bundle
+        Directory of the bundle.
+    inputs
+        FASTA or FASTQ files; ``-`` is standard input.
+    output
+        The score table; ``-`` is standard output.
+    per_position, summary
+        The per-position table and the summary, where wanted.
+    detectors
+        Names of detectors, the one that calls first.
+    alpha
+        Significance level of the calls.
+    seed
+        Of the sample behind the summary's quantiles.
+    """
+
+    bundle: str
+    inputs: Sequence[str]
+    output: str = STDOUT
+    per_position: str | None = None
+    summary: str | None = None
+    detectors: Sequence[str] = (DEFAULT_DETECTOR,)
+    alpha: float = 0.05
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        outputs = [self.output, *filter(None, (self.per_position, self.summary))]
+        paths = [path if path == STDOUT else os.path.realpath(path) for path in outputs]
+        if len(set(paths)) < len(paths):
+            raise ConfigError("two outputs have the same name; give each its own")
+        inputs = {os.path.realpath(path) for path in self.inputs if path != STDOUT}
+        clash = next((path for path in paths if path in inputs), None)
+        if clash is not None:
+            raise ConfigError(f"{clash}: is both an input and an output")
+
+
+def score_files(
+    job: ScoreJob,
+    *,
+    device: torch.device,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Score files and write what was asked for; on failure no output appears.
+
+    Parameters
+    ----------
+    job
+        What to score.
+    device
+        Where.
+    progress
+        Told the number of reads and of bases after each window.
+
+    Returns
+    -------
+    summary
+        As it would be written to ``job.summary``.
+
+    Raises
+    ------
+    GenoodError
+        The bundle, the input or an output is unfit.
+    """
+    started = time.perf_counter()
+    check_readable(job.inputs)
+    bundle = Bundle.load(job.bundle, device)
+    scorer = Scorer(
+        bundle,
+        detectors=job.detectors,
+        config=EngineConfig(alpha=job.alpha),
+        keep_positions=job.per_position is not None,
+    )
+    summary = Summary(job.seed)
+    with ExitStack() as stack:
+        table = ScoreTableWriter(stack.enter_context(open_output(job.output)), job.detectors)
+        summary_stream = None
+        if job.summary is not None:
+            summary_stream = stack.enter_context(open_output(job.summary))
+        positions = None
+        if job.per_position is not None:
+            positions = PositionTableWriter(stack.enter_context(open_output(job.per_position)))
+        for scored in scorer.score(read_files(job.inputs)):
+            table.write(scored)
+            if positions is not None:
+                positions.write(scored)
+            summary.add(scored)
+            if progress is not None:
+                progress(len(scored.names), int(scored.lengths.sum()))
+        report = summary.to_json(
+            run={
+                "tool": "genood",
+                "version": __version__,
+                "bundle": {"path": os.fspath(job.bundle), "fingerprint": bundle.fingerprint},
+                "inputs": list(job.inputs),
+                "detectors": list(job.detectors),
+                "alpha": job.alpha,
+                "device": str(device),
+            },
+            seconds=time.perf_counter() - started,
+        )
+        if summary_stream is not None:
+            summary_stream.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
+    return report

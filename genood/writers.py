@@ -1,0 +1,221 @@
+"""Score tables, per-position tables and the summary of a run."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import pysam
+
+from genood.calibration import ood_fraction
+from genood.engine import CALLS, ScoredReads
+from genood.files import atomic_path
+from genood.readers import STDIN
+from genood.sequence import decode
+
+SCORE_COLUMNS = (
+    "read_id",
+    "mate",
+    "length",
+    "num_scored",
+    "gc",
+    "log_likelihood",
+    "background_log_likelihood",
+    "llr",
+    "llr_per_base",
+    "ood_score",
+    "p_value",
+    "call",
+)
+POSITION_COLUMNS = ("read_id", "position", "base", "log_p", "background_log_p", "llr")
+
+STDOUT = STDIN
+_QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+_QUANTILE_SAMPLE = 100_000
+
+
+@contextmanager
+def open_output(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A binary stream for output: ``-`` is standard output, a name ending in ``.gz`` gives BGZF.
+
+    A file appears under its name only when the block ends well.
+    """
+    if os.fspath(target) == STDOUT:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with atomic_path(target) as path:
+        if os.fspath(target).endswith(".gz"):
+            with pysam.BGZFile(os.fspath(path), "wb") as compressed:  # type: ignore[call-arg]
+                yield compressed  # type: ignore[misc]
+        else:
+            with open(path, "wb") as stream:
+                yield stream
+
+
+class ScoreTableWriter:
+    """Writes the score table, one row a read.
+
+    Parameters
+    ----------
+    stream
+        Where to.
+    detectors
+        Names in the order of the engine: the first one's score is ``ood_score``; each further one
+        adds a column ``ood_score_NAME`` at the end.
+    """
+
+    def __init__(self, stream: IO[bytes], detectors: Sequence[str]) -> None:
+        self._stream = stream
+        self._detectors = tuple(detectors)
+        extra = [f"ood_score_{name}" for name in self._detectors[1:]]
+        self._stream.write(_row([*SCORE_COLUMNS, *extra]))
+
+    def write(self, scored: ScoredReads) -> None:
+        """Append rows."""
+        first, *others = (scored.ood_scores[name] for name in self._detectors)
+        columns: list[Sequence[str]] = [
+            scored.names,
+            [str(mate) for mate in scored.mates],
+            [str(length) for length in scored.lengths.tolist()],
+            [str(number) for number in scored.num_scored.tolist()],
+            _numbers(scored.gc),
+            _numbers(scored.log_likelihood),
+            _numbers(scored.background_log_likelihood),
+            _numbers(scored.llr),
+            _numbers(scored.llr_per_base),
+            _numbers(first),
+            _numbers(scored.p_values),
+            scored.calls,
+            *map(_numbers, others),
+        ]
+        self._stream.write(b"".join(map(_row, zip(*columns, strict=True))))
+
+
+class PositionTableWriter:
+    """Writes the per-position table, one row a base; unscored bases have empty values."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._stream.write(_row(POSITION_COLUMNS))
+
+    def write(self, scored: ScoredReads) -> None:
+        """Append rows; the engine must have kept positions."""
+        assert scored.positions is not None
+        for name, read in zip(scored.names, scored.positions, strict=True):
+            log_p = np.where(read.scored, read.log_p.astype(np.float64), np.nan)
+            background = np.where(read.scored, read.background_log_p.astype(np.float64), np.nan)
+            columns = zip(
+                decode(read.codes),
+                _numbers(log_p),
+                _numbers(background),
+                _numbers(log_p - background),
+                strict=True,
+            )
+            self._stream.write(
+                b"".join(_row((name, str(i), *cells)) for i, cells in enumerate(columns, start=1))
+            )
+
+
+class Summary:
+    """Counts, fractions and quantiles of a run, in constant memory.
+
+    Parameters
+    ----------
+    seed
+        Of the sample behind the quantiles of runs beyond 100,000 reads.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._num_reads = 0
+        self._num_bases = 0
+        self._num_scored_bases = 0
+        self._strong_bases = 0.0
+        self._num_p_values = 0
+        self._num_above_half = 0
+        self._calls = dict.fromkeys(CALLS, 0)
+        self._quantiles: dict[str, _QuantileSketch] = {}
+        self._seed = seed
+
+    def add(self, scored: ScoredReads) -> None:
+        """Count a window of reads."""
+        self._num_reads += len(scored.names)
+        self._num_bases += int(scored.lengths.sum())
+        self._num_scored_bases += int(scored.num_scored.sum())
+        self._strong_bases += float(np.nansum(scored.gc * scored.num_scored))
+        for call in CALLS:
+            self._calls[call] += scored.calls.count(call)
+        p_values = scored.p_values[~np.isnan(scored.p_values)]
+        self._num_p_values += len(p_values)
+        self._num_above_half += int((p_values > 0.5).sum())
+        columns = {"length": scored.lengths.astype(np.float64), "llr_per_base": scored.llr_per_base}
+        columns |= {f"ood_score_{name}": scores for name, scores in scored.ood_scores.items()}
+        for name, values in columns.items():
+            sketch = self._quantiles.setdefault(name, _QuantileSketch(self._seed))
+            sketch.add(values[~np.isnan(values)])
+
+    def to_json(self, *, run: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """The summary as JSON types.
+
+        Parameters
+        ----------
+        run
+            What ran on what: tool, version, bundle, inputs, options. Comes first.
+        seconds
+            Wall time.
+        """
+        fraction = ood_fraction(self._num_p_values, self._num_above_half)
+        return {
+            **run,
+            "reads": {
+                "in": self._num_reads,
+                "scored": self._num_reads - self._calls["na"],
+                "skipped": {"nothing to score": self._calls["na"]},
+            },
+            "bases": {"in": self._num_bases, "scored": self._num_scored_bases},
+            "calls": dict(self._calls),
+            "ood_fraction": None if fraction is None else fraction._asdict(),
+            "gc": self._strong_bases / self._num_scored_bases if self._num_scored_bases else None,
+            "quantiles": {name: sketch.to_json() for name, sketch in self._quantiles.items()},
+            "wall_seconds": seconds,
+            "reads_per_second": self._num_reads / seconds if seconds else None,
+            "bases_per_second": self._num_bases / seconds if seconds else None,
+        }
+
+
+class _QuantileSketch:
+    """Quantiles from a uniform sample without replacement: exact until the sample is full."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = np.random.default_rng(seed)
+        self._values = np.empty(0)
+        self._keys = np.empty(0)
+
+    def add(self, values: npt.NDArray[np.float64]) -> None:
+        """Take values in; those with the smallest random keys stay."""
+        self._values = np.concatenate([self._values, values])
+        self._keys = np.concatenate([self._keys, self._generator.random(len(values))])
+        if len(self._values) > _QUANTILE_SAMPLE:
+            kept = np.argpartition(self._keys, _QUANTILE_SAMPLE)[:_QUANTILE_SAMPLE]
+            self._values, self._keys = self._values[kept], self._keys[kept]
+
+    def to_json(self) -> dict[str, float] | None:
+        if not len(self._values):
+            return None
+        quantiles = np.quantile(self._values, _QUANTILE_LEVELS)
+        return {f"{level:g}": float(q) for level, q in zip(_QUANTILE_LEVELS, quantiles, strict=True)}
+
+
+def _numbers(values: npt.NDArray[np.float64]) -> list[str]:
+    """Six significant digits; NaN becomes an empty cell."""
+    return ["" if math.isnan(value) else f"{value:.6g}" for value in values.tolist()]
+
+
+def _row(cells: Sequence[str]) -> bytes:
+    return ("\t".join(cells) + "\n").encode()
