@@ -28,7 +28,6 @@ check: $(VENV)/test.stamp
 packages: $(VENV)/test.stamp
 	rm -rf build dist
 	$(BIN)/python -m build --outdir dist
-	$(BIN)/python -m twine check --strict dist/*
 
 # Trains and measures on real genomes that are not part of the repository.
 bench-real: $(VENV)/test.stamp

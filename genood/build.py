@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from genood import __version__
-from genood.bundle import CHECKPOINT_FILE, Bundle, check_free
+from genood.bundle import CHECKPOINT_FILE, METADATA_FILE, Bundle, check_free
 from genood.calibration import LENGTH_BINS, MIN_NULL_READS, Calibration
 from genood.detectors import DETECTORS
 from genood.engine import forward
@@ -45,7 +45,8 @@ class TrainJob:
         In-distribution FASTA files to validate and calibrate on; none holds out stretches of the
         inputs.
     resume
-        Go on from the checkpoint in `output`.
+        Go on from the checkpoint in `output`; if there is a bundle, it is unfinished until more
+        steps are done.
     command
         What the user typed, for the record.
     """
@@ -116,6 +117,9 @@ def train_bundle(
     checkpoint = output / CHECKPOINT_FILE
     if job.resume:
         trainer.resume(checkpoint)
+        if not trainer.finished:
+            # From here on training.tsv grows: a bundle that is extended is none until it is done.
+            (output / METADATA_FILE).unlink(missing_ok=True)
     with stopping() as should_stop:
         finished = trainer.run(checkpoint=checkpoint, progress=progress, should_stop=should_stop)
     if not finished:

@@ -50,6 +50,7 @@ CARD_FILE = "MODEL_CARD.md"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 ROLES = ("foreground", "background")
 
+_FILES = (*(f"{role}.safetensors" for role in ROLES), CALIBRATION_FILE, TRAINING_FILE, CARD_FILE)
 _REQUIRED = ("kind", "model", "classes", "seed", "command", "data", "metrics", "files")
 
 
@@ -142,19 +143,13 @@ class Bundle:
         write_json(root / CALIBRATION_FILE, self.calibration)
         write_text(root / TRAINING_FILE, self.training_table)
         write_text(root / CARD_FILE, self.card)
-        names = [
-            *(f"{role}.safetensors" for role in ROLES),
-            CALIBRATION_FILE,
-            TRAINING_FILE,
-            CARD_FILE,
-        ]
         self.metadata |= {
             "format_version": FORMAT_VERSION,
             "readable_from": READABLE_FROM,
             "genood_version": __version__,
             "kind": self.foreground.kind,
             "model": {role: getattr(self, role).config() for role in ROLES},
-            "files": {name: sha256_of(root / name) for name in names},
+            "files": {name: sha256_of(root / name) for name in _FILES},
         }
         write_json(root / METADATA_FILE, self.metadata)
         self.fingerprint = sha256_of(root / METADATA_FILE)
@@ -192,12 +187,15 @@ class Bundle:
 
 
 def check_free(directory: str | os.PathLike[str]) -> None:
-    """Raise BundleError if a new bundle written there would overwrite something."""
+    """Raise BundleError if a new bundle cannot be written there, or would overwrite something."""
     root = Path(directory)
     if (root / METADATA_FILE).exists():
         raise BundleError(f"{root}: there is a bundle already; remove it or give another --output")
-    if root.exists() and not root.is_dir():
-        raise BundleError(f"{root}: is a file; name a directory for the bundle")
+    there = next(path for path in (root, *root.parents) if path.exists())
+    if not there.is_dir():
+        raise BundleError(f"{there}: is a file; name a directory for the bundle")
+    if not os.access(there, os.W_OK):
+        raise BundleError(f"{there}: cannot be written to; name another directory for the bundle")
 
 
 def read_metadata(directory: str | os.PathLike[str]) -> dict[str, Any]:
@@ -225,6 +223,8 @@ def read_metadata(directory: str | os.PathLike[str]) -> dict[str, Any]:
     missing = [key for key in _REQUIRED if key not in metadata]
     if missing:
         raise BundleError(f"{root / METADATA_FILE}: lacks {', '.join(missing)}")
+    if not isinstance(metadata["files"], dict) or not set(_FILES) <= set(metadata["files"]):
+        raise BundleError(f"{root / METADATA_FILE}: lacks the sha256 of a file")
     return metadata
 
 
@@ -256,13 +256,13 @@ def _load_model(
 ) -> DensityModel:
     kind = metadata["kind"]
     path = root / f"{role}.safetensors"
-    if kind not in MODELS:
+    if not isinstance(kind, str) or kind not in MODELS:
         raise BundleError(f"{root}: unknown kind of model {kind!r}; known are {', '.join(MODELS)}")
     try:
         model = MODELS[kind].from_config(metadata["model"][role])
         weights = load_file(path)
         model.load_state_dict(weights)
-    except KeyError:
+    except (KeyError, TypeError):
         raise BundleError(f"{root}: has no configuration of the {role} model") from None
     except ConfigError as error:
         raise BundleError(f"{root}: {error}") from error

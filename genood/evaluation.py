@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import logging
+import zlib
+from lzma import LZMAError
 from typing import Any
 
 import numpy as np
@@ -23,18 +26,28 @@ def read_scores(path: str, column: str) -> npt.NDArray[np.float64]:
     Raises
     ------
     InputError
-        No such file or column, or a cell that is no number.
+        No such file or column, or a cell that is no finite number.
     """
     check_readable([path])
     try:
-        header = pd.read_csv(path, sep="\t", nrows=0).columns
+        header = pd.read_csv(path, sep="\t", nrows=0, quoting=csv.QUOTE_NONE).columns
         if column not in header:
             raise InputError(path, f"has no column {column!r}; its columns are {', '.join(header)}")
-        table = pd.read_csv(path, sep="\t", usecols=[column], dtype={column: np.float64})
-    except (ValueError, UnicodeDecodeError, EOFError) as error:
+        table = pd.read_csv(
+            path,
+            sep="\t",
+            usecols=[column],
+            dtype={column: np.float64},
+            index_col=False,  # else a row longer than the header shifts the columns
+            quoting=csv.QUOTE_NONE,
+        )
+    except (ValueError, EOFError, OSError, zlib.error, LZMAError) as error:
         reason = " ".join(str(error).split())
         raise InputError(path, f"cannot be read as a score table ({reason})") from error
-    return table[column].to_numpy()
+    scores = table[column].to_numpy()
+    if np.isinf(scores).any():
+        raise InputError(path, f"column {column!r} holds infinite values; make them finite or empty")
+    return scores
 
 
 def evaluate_tables(

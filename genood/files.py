@@ -21,26 +21,33 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside `target`, renamed to it when the block ends well and removed when not.
 
     A link is followed, so that what it points to is replaced and the link stays. A target that is
-    not a regular file (``/dev/null``, a named pipe) is handed out as it is.
+    not a regular file (``/dev/null``, a named pipe) is handed out as it is. Permissions are those of
+    the file that was there, else the usual ones of a new file.
 
     Raises
     ------
     InputError
         The target is a directory, or its directory is missing or cannot be written to.
     """
-    final = Path(os.path.realpath(target))
-    if final.is_dir():
+    given = Path(target)
+    if given.is_dir():
         raise InputError(target, "is a directory; name a file")
-    if final.exists() and not stat.S_ISREG(final.stat().st_mode):
-        yield final
+    # Asked of the name as given, as a pipe behind /dev/stdout has none of its own.
+    if given.exists() and not given.is_file():
+        yield given
         return
+    final = Path(os.path.realpath(target))
     if not final.parent.is_dir():
         raise InputError(target, f"its directory {str(final.parent)!r} does not exist")
     if not os.access(final.parent, os.W_OK):
         raise InputError(target, f"cannot write into {str(final.parent)!r}")
     temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     try:
+        temporary.touch()
+        mode = stat.S_IMODE((final if final.exists() else temporary).stat().st_mode)
         yield temporary
+        # safetensors writes files that only their owner can read.
+        temporary.chmod(mode)
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, final)

@@ -112,18 +112,25 @@ def read_classes(path: str | os.PathLike[str]) -> dict[str, str]:
         The table is missing, lacks a column, has an empty cell or names a file twice.
     """
     check_readable([os.fspath(path)])
+    try:
+        # Spreadsheets may put a byte order mark in front.
+        with open(path, newline="", encoding="utf-8-sig") as stream:
+            return _parse_classes(path, csv.DictReader(stream, delimiter="\t"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(path, f"is not a table of tab-separated text: {error}") from error
+
+
+def _parse_classes(path: str | os.PathLike[str], table: csv.DictReader[str]) -> dict[str, str]:
+    if table.fieldnames is None or not {"file", "class"} <= set(table.fieldnames):
+        raise InputError(path, "needs a header line with the columns 'file' and 'class'", line=1)
     classes: dict[str, str] = {}
-    with open(path, newline="", encoding="utf-8") as stream:
-        table = csv.DictReader(stream, delimiter="\t")
-        if table.fieldnames is None or not {"file", "class"} <= set(table.fieldnames):
-            raise InputError(path, "needs a header line with the columns 'file' and 'class'", line=1)
-        for row in table:
-            file, class_name = row["file"], row["class"]
-            if not file or not class_name:
-                raise InputError(path, "a row needs both a file and a class", line=table.line_num)
-            if file in classes:
-                raise InputError(path, f"names {file!r} twice", line=table.line_num)
-            classes[file] = class_name
+    for row in table:
+        file, class_name = row["file"], row["class"]
+        if not file or not class_name:
+            raise InputError(path, "a row needs both a file and a class", line=table.line_num)
+        if file in classes:
+            raise InputError(path, f"names {file!r} twice", line=table.line_num)
+        classes[file] = class_name
     return classes
 
 
@@ -245,11 +252,11 @@ def split_held_out(
         segments = list(zip(genomes.starts[mine].tolist(), genomes.lengths[mine].tolist(), strict=True))
         wanted = genomes.bases_of(label) * fraction
         stretch = int(np.clip(wanted / 4, read_length, max(_MAX_STRETCH, read_length)))
-        grid = [
-            (segment, start + offset)
-            for segment, (start, length) in enumerate(segments)
-            for offset in range(0, length - stretch + 1, stretch)
-        ]
+        grid = _grid(segments, stretch)
+        while 2 * len(grid) * stretch < genomes.bases_of(label) and stretch > read_length:
+            # A draft genome: most of its contigs are shorter than a stretch.
+            stretch = max(stretch // 2, read_length)
+            grid = _grid(segments, stretch)
         generator = np.random.default_rng([seed, label])
         num_stretches = min(max(1, round(wanted / stretch)), len(grid))
         chosen = sorted(generator.choice(len(grid), num_stretches, replace=False).tolist()) if grid else []
@@ -262,6 +269,15 @@ def split_held_out(
         held_out.extend((grid[i][1], stretch, label) for i in chosen)
         training.extend((start, length, label) for start, length in kept)
     return genomes.with_segments(training), genomes.with_segments(held_out)
+
+
+def _grid(segments: Sequence[tuple[int, int]], stretch: int) -> list[tuple[int, int]]:
+    """Stretches laid end to end over segments (start, length): number of the segment, start."""
+    return [
+        (number, start + offset)
+        for number, (start, length) in enumerate(segments)
+        for offset in range(0, length - stretch + 1, stretch)
+    ]
 
 
 def _without(

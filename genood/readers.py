@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from lzma import LZMAError
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 import dnaio
 from xopen import xopen
@@ -28,12 +28,25 @@ if sys.version_info >= (3, 14):
 else:
     from backports.zstd import ZstdError
 
+try:
+    from isal.isal_zlib import IsalError
+except ImportError:  # no build for this machine: xopen uses zlib in its place
+    IsalError = zlib.error  # type: ignore[assignment]
+
 logger = logging.getLogger(__name__)
 
 STDIN = "-"
 _PEEK_BYTES = 4096
 _SAM_HEADER = re.compile(rb"@(HD|SQ|RG|PG|CO)\t")
-_DECOMPRESSION_ERRORS = (EOFError, zlib.error, LZMAError, ZstdError)
+_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+"""The empty block that ends a BGZF file."""
+_DECOMPRESSION_ERRORS: tuple[type[Exception], ...] = (
+    EOFError,
+    zlib.error,
+    cast(type[Exception], IsalError),
+    LZMAError,
+    ZstdError,
+)
 _PARSE_ERRORS = (dnaio.FileFormatError, UnicodeDecodeError)
 
 
@@ -125,14 +138,30 @@ def read_file(path: str | os.PathLike[str]) -> Iterator[Read]:
 def _open_decompressed(path: str) -> Iterator[io.BufferedReader]:
     with ExitStack() as stack:
         if path == STDIN:
+            if sys.stdin is None:
+                raise InputError(path, "is closed")
             source: BinaryIO = sys.stdin.buffer
         else:
             # Opened by descriptor, the file has no name, so that xopen must look at its content.
             source = stack.enter_context(open(os.open(path, os.O_RDONLY), "rb"))
+            if source.seekable() and _lacks_bgzf_end(source):
+                # A warning only, because bcl2fastq never writes it.
+                logger.warning("%s lacks the block that ends a BGZF file; it may have been cut short", path)
         stream = xopen(source, "rb", threads=0)
         if stream is not source:
             stack.callback(stream.close)
         yield stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[arg-type]
+
+
+def _lacks_bgzf_end(source: BinaryIO) -> bool:
+    """Whether a BGZF file may have been cut between two blocks, which decompression cannot notice."""
+    start = source.read(len(_BGZF_END))
+    is_bgzf = start.startswith(_BGZF_END[:4]) and start[12:14] == _BGZF_END[12:14]
+    if is_bgzf:
+        source.seek(-min(len(start), len(_BGZF_END)), os.SEEK_END)
+    end = source.read() if is_bgzf else b""
+    source.seek(0)
+    return is_bgzf and end != _BGZF_END
 
 
 def _open_parser(path: str, stream: io.BufferedReader) -> Iterable[dnaio.SequenceRecord]:
@@ -168,14 +197,18 @@ def _to_read(path: str, number: int, record: dnaio.SequenceRecord) -> Read:
 
 def _format_error(path: str, number: int, error: Exception) -> InputError:
     if isinstance(error, dnaio.FileFormatError):
-        line = None if error.line is None else error.line + 1
-        return InputError(path, str(error.message).rstrip("."), record=number, line=line)
-    return InputError(path, f"is not text: {error}", record=number)
+        problem, line = " ".join(str(error.message).split()).rstrip("."), error.line
+    else:
+        problem, line = f"is not text: {error}", None
+    if line is None and not isinstance(error, dnaio.FastaFormatError):
+        # Found in a whole buffer, before the records at its start were handed out.
+        return InputError(path, f"record {number} or a later one: {problem}")
+    return InputError(path, problem, record=number, line=None if line is None else line + 1)
 
 
 def _compression_error(path: str, num_read: int, error: Exception) -> InputError:
-    state = "ends too early" if isinstance(error, EOFError) else "is corrupt"
+    state = "ends too early or goes on after its end" if isinstance(error, EOFError) else "is corrupt"
     return InputError(
         path,
-        f"the compressed file {state} after {num_read} complete records ({error}); fetch it again",
+        f"the compressed file {state}, after {num_read} complete records ({error}); fetch it again",
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from genood.errors import ConfigError
 
 Precision = Literal["auto", "fp32", "bf16"]
+Schedule = Literal["constant", "cosine"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +24,9 @@ class TrainConfig:
     batch_size
         Reads a step.
     learning_rate
-        Of Adam.
+        Of Adam, at the start.
+    schedule
+        ``constant``, or ``cosine``: half a cosine from the learning rate down to 0 at the last step.
     read_length
         Bases of a training read.
     mutation_rate
@@ -48,6 +52,7 @@ class TrainConfig:
     steps: int
     batch_size: int
     learning_rate: float
+    schedule: Schedule = "constant"
     read_length: int = 250
     mutation_rate: float = 0.1
     l2: float = 1e-4
@@ -65,6 +70,8 @@ class TrainConfig:
                 raise ConfigError(f"{name.replace('_', ' ')} must be at least 1, not {getattr(self, name)}")
         if not self.learning_rate > 0:
             raise ConfigError(f"learning rate must be above 0, not {self.learning_rate}")
+        if self.schedule not in get_args(Schedule):
+            raise ConfigError(f"schedule must be constant or cosine, not {self.schedule!r}")
         if not 0 <= self.mutation_rate <= 1:
             raise ConfigError(f"mutation rate must lie between 0 and 1, not {self.mutation_rate}")
         if not 0 < self.held_out_fraction < 1:
@@ -73,6 +80,12 @@ class TrainConfig:
             raise ConfigError(f"L2 coefficient must not be negative, but is {self.l2}")
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, but is {self.seed}")
+
+    def learning_rate_at(self, step: int) -> float:
+        """Learning rate of a step, counted from 1."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * (1.0 + math.cos(math.pi * (step - 1) / self.steps)) / 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +99,14 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "demo": Preset(
         train=TrainConfig(
-            steps=300,
-            batch_size=100,
-            learning_rate=5e-3,
+            steps=2000,
+            batch_size=64,
+            learning_rate=1e-2,
+            schedule="cosine",
+            read_length=100,
             max_gradient_norm=1.0,
-            validation_interval=50,
-            num_validation_reads=300,
+            validation_interval=200,
+            num_validation_reads=500,
             num_calibration_reads=1000,
         ),
         models={"lstm": {"hidden_size": 64}},
@@ -101,6 +116,7 @@ PRESETS: Mapping[str, Preset] = {
             steps=20_000,
             batch_size=128,
             learning_rate=1e-3,
+            schedule="cosine",
             max_gradient_norm=1.0,
             validation_interval=500,
         ),

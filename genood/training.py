@@ -94,9 +94,11 @@ class Learner:
             return codes
         return mutate(codes, self.mutation_rate, np.random.default_rng([self.config.seed, *seed]))
 
-    def step(self, codes: Codes) -> float:
-        """One optimisation step; returns its loss in nats per base."""
+    def step(self, codes: Codes, number: int) -> float:
+        """The optimisation step of that number, from 1; returns its loss in nats per base."""
         self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate_at(number)
         with autocast(self.device, self.config.precision):
             loss = self._loss(codes)
         gradients = torch.autograd.grad(loss, list(self.parameters.values()))
@@ -339,7 +341,7 @@ class Trainer:
         losses = {}
         for number, (role, learner) in enumerate(self.learners.items()):
             torch.manual_seed(_torch_seed(self.config.seed, _WEIGHTS_STREAM, number, step))
-            losses[role] = learner.step(learner.mutated(reads, _MUTATION_STREAM, number, step))
+            losses[role] = learner.step(learner.mutated(reads, _MUTATION_STREAM, number, step), step)
             if not math.isfinite(losses[role]):
                 raise TrainingError(
                     f"the {role} loss is {losses[role]} at step {step}; "

@@ -6,8 +6,9 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import IO, Any
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ import pysam
 
 from genood.calibration import ood_fraction
 from genood.engine import CALLS, ScoredReads
+from genood.errors import InputError
 from genood.files import atomic_path
 from genood.readers import STDIN
 from genood.sequence import decode
@@ -50,13 +52,42 @@ def open_output(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    with atomic_path(target) as path:
-        if os.fspath(target).endswith(".gz"):
-            with pysam.BGZFile(os.fspath(path), "wb") as compressed:  # type: ignore[call-arg]
-                yield compressed  # type: ignore[misc]
-        else:
-            with open(path, "wb") as stream:
-                yield stream
+    with atomic_path(target) as path, closing(_OutputFile(target, path)) as stream:
+        yield cast(IO[bytes], stream)
+
+
+class _OutputFile:
+    """A file to write to at `path`, whose errors name `target`, as the user knows it."""
+
+    def __init__(self, target: str | os.PathLike[str], path: Path) -> None:
+        self._target = target
+        compressed = os.fspath(target).endswith(".gz")
+        with self._named_errors():
+            self._stream: Any = (
+                pysam.BGZFile(os.fspath(path), "wb")  # type: ignore[call-arg]
+                if compressed
+                else open(path, "wb")  # noqa: SIM115
+            )
+
+    def write(self, data: bytes) -> None:
+        with self._named_errors():
+            self._stream.write(data)
+
+    def close(self) -> None:
+        with self._named_errors():
+            self._stream.close()
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        verbosity = pysam.set_verbosity(0)  # else htslib prints errors too
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise InputError(self._target, f"cannot be written ({error.strerror or error})") from error
+        finally:
+            pysam.set_verbosity(verbosity)
 
 
 class ScoreTableWriter:
@@ -214,7 +245,8 @@ class _QuantileSketch:
 
 def _numbers(values: npt.NDArray[np.float64]) -> list[str]:
     """Six significant digits; NaN becomes an empty cell."""
-    return ["" if math.isnan(value) else f"{value:.6g}" for value in values.tolist()]
+    # Adding 0 makes a zero of -0.
+    return ["" if math.isnan(value) else f"{value + 0.0:.6g}" for value in values.tolist()]
 
 
 def _row(cells: Sequence[str]) -> bytes:

@@ -9,7 +9,7 @@ import sys
 import traceback
 from importlib import import_module
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -40,6 +40,14 @@ class _LazyGroup(click.Group):
         command: click.Command = import_module(f"genood.cli.{cmd_name}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            if sys.stderr.isatty():
+                raise  # click ends the line on which the terminal shows ^C, here and nowhere else
+            raise click.Abort from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
@@ -57,54 +65,66 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the `genood` command and exit."""
-    run(cli)
+    run(cli, "genood")
 
 
-def run(command: click.Command) -> NoReturn:
-    """Run a click command and exit: 0 done, 1 bad data or failure, 2 usage, 130 interrupted.
+def run(command: click.Command, program: str) -> NoReturn:
+    """Run a command of some program and exit: 0 done, 1 bad data or failure, 2 usage, 130 interrupted.
 
     A closed pipe ends it quietly. Tracebacks only with ``--debug``.
     """
     signal.signal(signal.SIGTERM, _terminate)
     debug = "--debug" in sys.argv[1:]
     try:
-        result = command.main(standalone_mode=False)
+        result = command.main(prog_name=program, standalone_mode=False)
         sys.stdout.flush()
         sys.exit(result if isinstance(result, int) else 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted", debug=debug)
+        if debug:
+            traceback.print_exc()
+        click.echo(f"{program}: interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         # What is still buffered has nowhere to go; without this Python complains at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILURE)
-    except GenoodError as error:
-        _fail(str(error), debug=debug)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{error.strerror or error}", debug=debug)
-    except MemoryError:
-        _fail("not enough memory", debug=debug)
-    except Exception as error:  # a defect: still one line, with the way to learn more
-        reason = " ".join(str(error).split())
-        _fail(f"internal error: {type(error).__name__}: {reason} (--debug shows more)", debug=debug)
-    sys.exit(EXIT_FAILURE)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        click.echo(f"{program}: error: {_describe(error)}", err=True)
+        sys.exit(EXIT_FAILURE)
 
 
 def set_up_logging(*, verbose: bool, quiet: bool) -> None:
     """Send log messages to stderr: warnings always but when quiet, details when verbose."""
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
+    handler = _StderrHandler()
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("genood").setLevel(level)
 
 
-def _fail(message: str, *, debug: bool) -> None:
-    if debug:
-        traceback.print_exc()
-    click.echo(f"genood: error: {message}" if message != "interrupted" else "genood: interrupted", err=True)
+class _StderrHandler(logging.Handler):
+    """Writes to what is standard error at the time: while progress is drawn, that is above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)
+
+
+def _describe(error: Exception) -> str:
+    """One line for the user."""
+    if isinstance(error, GenoodError):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}"
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    reason = " ".join(str(error).split())
+    return f"internal error: {type(error).__name__}: {reason} (--debug shows more)"
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -32,7 +33,9 @@ def logging_options(function: F) -> F:
 def compute_options(function: F) -> F:
     """Add ``-t/--threads``, ``--device`` and ``--seed``; the command gets `device` as a torch device."""
 
-    @click.option("-t", "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]")
+    @click.option(
+        "-t", "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores it may use]"
+    )
     @click.option(
         "--device",
         default="auto",
@@ -53,11 +56,17 @@ def compute_options(function: F) -> F:
 
         from genood.device import resolve_device
 
-        if threads is not None:
-            torch.set_num_threads(threads)
+        torch.set_num_threads(threads if threads is not None else _usable_cores())
         return function(*args, device=resolve_device(device), **kwargs)
 
     return wrapper  # type: ignore[return-value]
+
+
+def _usable_cores() -> int:
+    """Cores this process may run on, which a batch system may have made fewer than the machine's."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def show_progress() -> bool:

@@ -12,7 +12,6 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import (
-    BarColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
@@ -44,18 +43,15 @@ class _RateColumn(ProgressColumn):
 
 
 class TrainingProgress:
-    """Draws a bar with rate, losses and time left, and logs each validation."""
+    """Draws losses, steps, rate and time left, and logs each validation."""
 
     def __init__(self, num_steps: int, *, show: bool) -> None:
         self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
+            TextColumn("{task.fields[losses]}"),
             MofNCompleteColumn(),
             _RateColumn("steps"),
-            TextColumn("{task.fields[losses]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=Console(stderr=True),
             disable=not show,
         )
@@ -79,7 +75,7 @@ class TrainingProgress:
         for role, loss in losses.items():
             before = self._smooth.get(role, loss)
             self._smooth[role] = before + _SMOOTHING * (loss - before)
-        shown = "  ".join(f"{role} {_loss(loss)}" for role, loss in self._smooth.items())
+        shown = "\n".join(f"{role} {_loss(loss)}" for role, loss in self._smooth.items())
         self._progress.update(self._task, completed=step, losses=shown)
 
     def validated(self, losses: Losses) -> None:

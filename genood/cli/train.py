@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
 from dataclasses import replace
@@ -15,6 +16,8 @@ from genood.recipes import DEFAULT_PRESET, PRESETS
 
 if TYPE_CHECKING:
     import torch
+
+logger = logging.getLogger("genood")
 
 
 @click.command("train", no_args_is_help=True)
@@ -56,6 +59,9 @@ if TYPE_CHECKING:
 @click.option("--steps", type=click.IntRange(min=1), help="Optimisation steps.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Reads a step.")
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Of Adam.")
+@click.option(
+    "--schedule", type=click.Choice(["constant", "cosine"]), help="Of the learning rate over the steps."
+)
 @click.option("--read-length", type=click.IntRange(min=1), help="Bases of a training read.")
 @click.option(
     "--validation-interval",
@@ -116,6 +122,6 @@ def command(
     with TrainingProgress(job.config.steps, show=show_progress()) as progress:
         bundle = train_bundle(job, device=device, progress=progress, stopping=stop_signals)
     if bundle is None:
-        click.echo(f"genood: stopped; --resume goes on from the checkpoint in {output}", err=True)
+        logger.info("stopped; --resume goes on from the checkpoint in %s", output)
         raise KeyboardInterrupt
-    click.echo(f"genood: wrote {output}", err=True)
+    logger.info("wrote %s", output)

@@ -36,7 +36,7 @@ class LSTMConfig:
     dropout
         Chance that an output of a layer is dropped in training.
     forget_bias
-        Start value of the forget gate's bias.
+        Start value of the forget gate's bias; the other biases start at 0.
     """
 
     hidden_size: int = 256
@@ -94,11 +94,12 @@ class LSTM(DensityModel):
         one_hot = torch.cat([torch.eye(_NUM_BASES), torch.zeros(1, _NUM_BASES)])
         self.register_buffer("_one_hot", one_hot, persistent=False)
         with torch.no_grad():
-            for layer in range(layers):
-                # Gates lie in the order input, forget, cell, output; the two biases add up.
-                for name, value in (("bias_ih", config.forget_bias), ("bias_hh", 0.0)):
-                    bias = getattr(self.lstm, f"{name}_l{layer}")
-                    bias[hidden : 2 * hidden].fill_(value)
+            # Gates lie in the order input, forget, cell, output; the two biases add up.
+            for name, bias in self.lstm.named_parameters():
+                if name.startswith("bias"):
+                    bias.zero_()
+                if name.startswith("bias_ih"):
+                    bias[hidden : 2 * hidden].fill_(config.forget_bias)
 
     def log_probs(self, codes: Tensor, lengths: Tensor) -> Tensor:
         """See `DensityModel.log_probs`.

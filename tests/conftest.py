@@ -1,0 +1,102 @@
+"""Fixtures that several tests share."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+from toys import TRAIN_OPTIONS, markov_codes, write_fasta
+
+from genood.cli import main
+
+# Tiny models gain nothing from threads, and lose much where the cores are busy.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+Genood = Callable[..., subprocess.CompletedProcess[str]]
+StartGenood = Callable[..., AbstractContextManager[subprocess.Popen[bytes]]]
+
+
+def run_genood(
+    *arguments: str | Path, stdin: bytes | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own; its output as text."""
+    command: Sequence[str] = [sys.executable, "-m", "genood", *map(str, arguments)]
+    result = subprocess.run(command, input=stdin, capture_output=True, cwd=cwd, timeout=300)
+    return subprocess.CompletedProcess(
+        result.args, result.returncode, result.stdout.decode(), result.stderr.decode()
+    )
+
+
+@pytest.fixture(scope="session")
+def genood() -> Genood:
+    return run_genood
+
+
+@pytest.fixture(scope="session")
+def genome_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two small genomes of two classes, Alpha (two records) and Beta."""
+    folder = tmp_path_factory.mktemp("genomes")
+    alpha = {"alpha1": markov_codes(4000, 1), "alpha2": markov_codes(3000, 2)}
+    beta = {"beta1": markov_codes(6000, 3, stay=0.6)}
+    return [
+        write_fasta(folder / "Alpha__one.fna", alpha),
+        write_fasta(folder / "Beta__one.fna", beta),
+    ]
+
+
+@pytest.fixture(scope="session")
+def bundle_dir(genome_files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle trained for a few steps by the command; tests must not change it."""
+    output = tmp_path_factory.mktemp("bundle") / "bundle"
+    result = run_genood("train", *genome_files, "-o", output, *TRAIN_OPTIONS)
+    assert result.returncode == 0, result.stderr
+    return output
+
+
+@pytest.fixture
+def genood_here(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Genood]:
+    """Run the command in this process, which is quick; log lines do not reach its stderr here."""
+
+    def run_here(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["genood", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return subprocess.CompletedProcess(sys.argv, stop.value.code, *capfd.readouterr())
+
+    import torch  # many tests do without
+
+    threads = torch.get_num_threads()
+    level = logging.getLogger("genood").level
+    handler = signal.getsignal(signal.SIGTERM)
+    yield run_here
+    signal.signal(signal.SIGTERM, handler)
+    logging.getLogger("genood").setLevel(level)
+    torch.set_num_threads(threads)
+
+
+@contextmanager
+def running_genood(*arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "genood", *map(str, arguments)]
+    pipe = subprocess.PIPE
+    # A child inherits that SIGINT is ignored, as in a shell's background job, but not a handler.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as process:
+        signal.signal(signal.SIGINT, handler)
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="session")
+def start_genood() -> StartGenood:
+    """Run the command beside the test, with pipes; killed at the end of the block."""
+    return running_genood

@@ -1,0 +1,140 @@
+"""What every density model promises, over all of `MODELS`."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from toys import uniform_codes
+
+from genood.errors import ConfigError
+from genood.models import MODELS
+from genood.models.base import DensityModel, scored_mask
+from genood.recipes import PRESETS
+from genood.sequence import UNKNOWN, Codes, pad
+
+SMALL = {"lstm": {"hidden_size": 12, "num_layers": 2}}
+"""A small configuration of each kind; a new kind adds its own."""
+TOLERANCE = 1e-5
+"""Nats a base: what the order of float32 sums may change."""
+
+
+@pytest.fixture(params=list(MODELS))
+def model(request: pytest.FixtureRequest) -> DensityModel:
+    torch.manual_seed(0)
+    model = MODELS[request.param].from_config(SMALL[request.param])
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    return model.eval()
+
+
+def log_probs(model: DensityModel, sequences: list[Codes]) -> list[np.ndarray]:
+    """Log-probabilities of each sequence, evaluated as one batch."""
+    codes, lengths = pad(sequences)
+    with torch.inference_mode():
+        batch = model.log_probs(torch.from_numpy(codes), torch.from_numpy(lengths)).numpy()
+    return [row[: len(sequence)] for row, sequence in zip(batch, sequences, strict=True)]
+
+
+def test_shape_and_finite(model: DensityModel) -> None:
+    codes, lengths = pad([uniform_codes(30, 1), uniform_codes(7, 2)])
+    with torch.inference_mode():
+        result = model.log_probs(torch.from_numpy(codes), torch.from_numpy(lengths))
+    assert result.shape == (2, 30)
+    assert result.dtype == torch.float32
+    assert torch.isfinite(result).all()
+    assert (result[0] < 0).all()
+    assert (result[1, :7] < 0).all()
+    assert (result[1, 7:] == 0).all()
+
+
+def test_unknown_bases_are_not_scored(model: DensityModel) -> None:
+    codes = uniform_codes(20, 1)
+    codes[[0, 5, 19]] = UNKNOWN
+    [result] = log_probs(model, [codes])
+    assert (result[[0, 5, 19]] == 0).all()
+    assert (np.delete(result, [0, 5, 19]) < 0).all()
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, 64])
+def test_same_in_any_batch(model: DensityModel, batch_size: int) -> None:
+    sequences = [uniform_codes(1 + 7 * i % 90, i) for i in range(64)]
+    alone = [log_probs(model, [sequence])[0] for sequence in sequences]
+    for start in range(0, 64, batch_size):
+        together = log_probs(model, sequences[start : start + batch_size])
+        for a, b in zip(alone[start:], together, strict=False):
+            np.testing.assert_allclose(a, b, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("filler", [0, UNKNOWN])
+def test_padding_changes_nothing(model: DensityModel, filler: int) -> None:
+    codes = uniform_codes(40, 3)
+    padded = np.concatenate([codes, np.full(25, filler, dtype=np.uint8)])[None]
+    with torch.inference_mode():
+        result = model.log_probs(torch.from_numpy(padded), torch.tensor([40])).numpy()[0]
+    np.testing.assert_allclose(result[:40], log_probs(model, [codes])[0], atol=TOLERANCE)
+    assert (result[40:] == 0).all()
+
+
+def test_never_looks_ahead(model: DensityModel) -> None:
+    codes = uniform_codes(50, 4)
+    changed = codes.copy()
+    changed[30:] = (changed[30:] + 1) % 4
+    before, after = log_probs(model, [codes])[0], log_probs(model, [changed])[0]
+    np.testing.assert_allclose(before[:30], after[:30], atol=TOLERANCE)
+    assert abs(before[30:] - after[30:]).max() > 1e-3
+
+
+def test_every_base_counts_as_context(model: DensityModel) -> None:
+    codes = uniform_codes(50, 5)
+    changed = codes.copy()
+    changed[0] = (changed[0] + 1) % 4
+    assert abs(log_probs(model, [codes])[0][1] - log_probs(model, [changed])[0][1]) > 1e-4
+
+
+def test_probabilities_of_a_position_sum_to_one(model: DensityModel) -> None:
+    codes = uniform_codes(25, 6)
+    for position in (0, 1, 13, 24):
+        variants = np.repeat(codes[None], 4, axis=0)
+        variants[:, position] = np.arange(4)
+        chances = [np.exp(row[position]) for row in log_probs(model, list(variants))]
+        assert sum(chances) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_empty_read(model: DensityModel) -> None:
+    assert log_probs(model, [uniform_codes(0, 0)])[0].shape == (0,)
+
+
+def test_saved_and_loaded_scores_equal(model: DensityModel) -> None:
+    config = json.loads(json.dumps(model.config()))
+    again = type(model).from_config(config).eval()
+    again.load_state_dict(model.state_dict())
+    codes = uniform_codes(60, 7)
+    np.testing.assert_array_equal(log_probs(model, [codes])[0], log_probs(again, [codes])[0])
+
+
+def test_kind_is_the_registered_name(model: DensityModel) -> None:
+    assert MODELS[model.kind] is type(model)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("kind", MODELS)
+def test_presets_fit_the_models(preset: str, kind: str) -> None:
+    with torch.device("meta"):
+        assert MODELS[kind].from_config(PRESETS[preset].models[kind]).config()
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_unknown_key_is_refused(kind: str) -> None:
+    with pytest.raises(ConfigError, match="no_such_key"):
+        MODELS[kind].from_config({"no_such_key": 1})
+
+
+def test_scored_mask() -> None:
+    codes = torch.tensor([[0, 4, 2, 3], [1, 1, 4, 4]], dtype=torch.uint8)
+    expected = [[True, False, True, True], [True, True, False, False]]
+    assert scored_mask(codes, torch.tensor([4, 2])).tolist() == expected
+    assert scored_mask(codes, torch.tensor([1, 0])).tolist() == [[True] + [False] * 3, [False] * 4]

@@ -1,0 +1,132 @@
+"""The bundle directory: written whole, checked when loaded, code never run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from toys import uniform_codes
+
+from genood.bundle import Bundle
+from genood.errors import BundleError
+from genood.files import sha256_of, write_json
+from genood.models.lstm import LSTM, LSTMConfig
+
+
+@pytest.fixture
+def copy(bundle_dir: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundle_dir, tmp_path / "bundle"))
+
+
+def edit(bundle: Path, **changes: object) -> None:
+    path = bundle / "genood.json"
+    write_json(path, {**json.loads(path.read_text()), **changes})
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    made = Bundle(
+        foreground=LSTM(LSTMConfig(hidden_size=5)),
+        background=LSTM(LSTMConfig(hidden_size=7)),
+        metadata={"classes": ["A"], "seed": 1, "command": "", "data": {}, "metrics": {}},
+        calibration={"detectors": {}},
+        training_table="step\n",
+        card="# Card, μ\n",
+    ).save(tmp_path / "bundle")
+    loaded = Bundle.load(tmp_path / "bundle")
+    assert loaded.fingerprint == made.fingerprint == sha256_of(tmp_path / "bundle" / "genood.json")
+    assert (loaded.card, loaded.training_table) == ("# Card, μ\n", "step\n")
+    assert loaded.metadata == made.metadata
+    codes, lengths = uniform_codes(40, 1)[None], np.array([40])
+    for first, second in zip(made.log_probs(codes, lengths), loaded.log_probs(codes, lengths), strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert not loaded.foreground.training
+
+
+def test_saving_over_a_bundle_is_refused(copy: Path) -> None:
+    bundle = Bundle.load(copy)
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    with pytest.raises(BundleError, match="there is a bundle already"):
+        bundle.save(copy)
+    assert before == {path.name: path.read_bytes() for path in copy.iterdir()}
+    bundle.save(copy, replace=True)
+    assert Bundle.load(copy).fingerprint == bundle.fingerprint
+
+
+def test_newer_format_names_the_version_that_reads_it(copy: Path) -> None:
+    edit(copy, format_version=2, readable_from="7.1.0")
+    with pytest.raises(BundleError, match=r"format 2 needs genood 7\.1\.0 or later"):
+        Bundle.load(copy)
+
+
+@pytest.mark.parametrize("name", ["foreground.safetensors", "calibration.json", "training.tsv"])
+def test_flipped_byte(copy: Path, name: str) -> None:
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(BundleError, match=f"{name}: differs from the sha256"):
+        Bundle.load(copy)
+
+
+@pytest.mark.parametrize("name", ["background.safetensors", "MODEL_CARD.md"])
+def test_missing_file(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    with pytest.raises(BundleError, match=f"{name}: .* not there"):
+        Bundle.load(copy)
+
+
+def test_file_outside_the_bundle(copy: Path) -> None:
+    files = json.loads((copy / "genood.json").read_text())["files"]
+    edit(copy, files={**files, "../secret": "0"})
+    with pytest.raises(BundleError, match="not there"):
+        Bundle.load(copy)
+
+
+def test_weights_of_another_shape(copy: Path) -> None:
+    model = json.loads((copy / "genood.json").read_text())["model"]
+    model["foreground"]["hidden_size"] += 1
+    edit(copy, model=model)
+    with pytest.raises(BundleError, match="weights do not fit the configuration") as caught:
+        Bundle.load(copy)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "oracle"}, "unknown kind of model 'oracle'"),
+        ({"model": {}}, "no configuration of the foreground model"),
+        ({"model": {"foreground": {"hidden_size": 0}}}, "hidden size must be at least 1"),
+        ({"format_version": None}, "no format version"),
+    ],
+)
+def test_broken_metadata(copy: Path, changes: dict[str, object], message: str) -> None:
+    edit(copy, **changes)
+    with pytest.raises(BundleError, match=message):
+        Bundle.load(copy)
+
+
+def test_metadata_that_is_no_json(copy: Path) -> None:
+    (copy / "genood.json").write_text("{")
+    with pytest.raises(BundleError, match="cannot be read as JSON"):
+        Bundle.load(copy)
+
+
+def test_metadata_without_a_part(copy: Path) -> None:
+    content = json.loads((copy / "genood.json").read_text())
+    del content["classes"], content["seed"]
+    (copy / "genood.json").write_text(json.dumps(content))
+    with pytest.raises(BundleError, match="lacks classes, seed"):
+        Bundle.load(copy)
+
+
+def test_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="is not a bundle"):
+        Bundle.load(tmp_path)
+    (tmp_path / "checkpoint.safetensors").touch()
+    with pytest.raises(BundleError, match="training has not finished"):
+        Bundle.load(tmp_path)

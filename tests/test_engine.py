@@ -1,0 +1,135 @@
+"""The engine: order, batching, masks, calls."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toys import uniform_codes
+
+from genood.bundle import Bundle
+from genood.engine import EngineConfig, ScoredReads, Scorer
+from genood.errors import BundleError, ConfigError
+from genood.readers import Read
+from genood.sequence import encode
+
+
+@pytest.fixture(scope="module")
+def bundle(bundle_dir: Path) -> Bundle:
+    return Bundle.load(bundle_dir)
+
+
+def mixed_reads(number: int = 60) -> list[Read]:
+    lengths = np.random.default_rng(0).integers(1, 300, number)
+    return [Read(f"r{i}", uniform_codes(int(n), i)) for i, n in enumerate(lengths)]
+
+
+def score(bundle: Bundle, reads: list[Read], **config: float) -> list[ScoredReads]:
+    return list(Scorer(bundle, config=EngineConfig(**config), keep_positions=True).score(reads))
+
+
+def test_input_order_over_windows(bundle: Bundle) -> None:
+    reads = mixed_reads()
+    windows = score(bundle, reads, window_reads=7)
+    assert [len(window.names) for window in windows] == [7] * 8 + [4]
+    assert [name for window in windows for name in window.names] == [read.name for read in reads]
+    lengths = [length for window in windows for length in window.lengths.tolist()]
+    assert lengths == [len(read.codes) for read in reads]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"window_reads": 1}, {"window_bases": 500}, {"batch_bases": 1}, {"batch_bases": 400}],
+)
+def test_grouping_changes_nothing(bundle: Bundle, config: dict[str, int]) -> None:
+    reads = mixed_reads()
+    [whole] = score(bundle, reads)
+    parts = score(bundle, reads, **config)
+    for name in ("llr", "log_likelihood", "p_values", "gc"):
+        grouped = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_allclose(grouped, getattr(whole, name), atol=1e-4)
+
+
+def test_window_is_bounded_in_bases(bundle: Bundle) -> None:
+    for window in score(bundle, mixed_reads(), window_bases=400):
+        assert window.lengths.sum() <= 400
+
+
+def test_read_longer_than_a_window(bundle: Bundle) -> None:
+    reads = [
+        Read("a", uniform_codes(50, 1)),
+        Read("long", uniform_codes(5000, 2)),
+        Read("b", uniform_codes(50, 3)),
+    ]
+    windows = score(bundle, reads, window_bases=100, batch_bases=64)
+    assert [window.names for window in windows] == [["a"], ["long"], ["b"]]
+    assert windows[1].num_scored.tolist() == [5000]
+
+
+def test_values_belong_together(bundle: Bundle) -> None:
+    [scored] = score(bundle, mixed_reads())
+    np.testing.assert_allclose(scored.llr, scored.log_likelihood - scored.background_log_likelihood)
+    np.testing.assert_allclose(scored.llr_per_base, scored.llr / scored.num_scored)
+    np.testing.assert_allclose(scored.ood_scores["llr"], -scored.llr_per_base, rtol=1e-5, atol=1e-7)
+    assert scored.positions is not None
+    for i, positions in enumerate(scored.positions):
+        assert positions.log_p.sum(dtype=np.float64) == pytest.approx(scored.log_likelihood[i])
+        assert len(positions.codes) == scored.lengths[i]
+
+
+def test_gc_and_unknown_bases(bundle: Bundle) -> None:
+    [scored] = score(bundle, [Read("half", encode("ACGTNNNN")), Read("strong", encode("ggcn"))])
+    assert scored.gc.tolist() == [0.5, 1.0]
+    assert scored.lengths.tolist() == [8, 4]
+    assert scored.num_scored.tolist() == [4, 3]
+
+
+def test_nothing_to_score(bundle: Bundle) -> None:
+    [scored] = score(bundle, [Read("n", encode("NNNN")), Read("a", encode("ACGT"))])
+    assert scored.calls[0] == "na"
+    assert scored.num_scored.tolist() == [0, 4]
+    for values in (scored.gc, scored.log_likelihood, scored.llr, scored.llr_per_base, scored.p_values):
+        assert math.isnan(values[0])
+        assert not math.isnan(values[1])
+
+
+def test_calls_follow_alpha(bundle: Bundle) -> None:
+    [scored] = score(bundle, mixed_reads(), alpha=0.5)
+    assert {"in", "ood"} == set(scored.calls)
+    for p_value, call in zip(scored.p_values, scored.calls, strict=True):
+        assert call == ("ood" if p_value <= 0.5 else "in")
+
+
+def test_no_reads(bundle: Bundle) -> None:
+    assert score(bundle, []) == []
+
+
+def test_a_reader_that_fails_reaches_the_caller(bundle: Bundle) -> None:
+    def broken():
+        yield Read("a", encode("ACGT"))
+        raise RuntimeError("reader")
+
+    with pytest.raises(RuntimeError, match="reader"):
+        list(Scorer(bundle).score(broken()))
+
+
+@pytest.mark.parametrize("detectors", [("nope",), (), ("llr", "llr")])
+def test_unknown_detectors(bundle: Bundle, detectors: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match="detectors must be different ones of llr, likelihood"):
+        Scorer(bundle, detectors=detectors)
+
+
+def test_detector_without_calibration(bundle_dir: Path) -> None:
+    bundle = Bundle.load(bundle_dir)
+    del bundle.calibration["detectors"]["likelihood"]
+    Scorer(bundle, detectors=["llr", "likelihood"])
+    with pytest.raises(BundleError, match="not calibrated for 'likelihood'"):
+        Scorer(bundle, detectors=["likelihood", "llr"])
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, math.nan])
+def test_alpha_out_of_range(alpha: float) -> None:
+    with pytest.raises(ConfigError, match="alpha"):
+        EngineConfig(alpha=alpha)

@@ -1,0 +1,191 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from genood.errors import InputError
+from genood.files import atomic_path, sha256_of, write_json, write_text
+
+
+def test_file_appears_at_the_end(tmp_path: Path) -> None:
+    target = tmp_path / "table.tsv"
+    with atomic_path(target) as path:
+        assert path.parent == tmp_path
+        path.write_text("half")
+        assert not target.exists()
+        path.write_text("whole")
+    assert target.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_failure_leaves_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "table.tsv"
+    target.write_text("old")
+
+    def write_half() -> None:
+        with atomic_path(target) as path:
+            path.write_text("half")
+            raise ValueError("disk on fire")
+
+    with pytest.raises(ValueError, match="disk on fire"):
+        write_half()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_interrupt_leaves_nothing(tmp_path: Path, stop: type[BaseException]) -> None:
+    def write_half() -> None:
+        with atomic_path(tmp_path / "table.tsv") as path:
+            path.write_text("half")
+            raise stop
+
+    with pytest.raises(stop):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_kill_leaves_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "table.tsv"
+    target.write_text("old")
+    script = (
+        "import sys\n"
+        "from genood.files import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as path, open(path, 'w') as stream:\n"
+        "    stream.write('half')\n"
+        "    stream.flush()\n"
+        "    print('half', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", script, target], stdin=pipe, stdout=pipe) as process:
+        assert process.stdout.readline() == b"half\n"
+        process.kill()
+        assert process.wait(timeout=60) == -9
+    assert target.read_text() == "old"
+    assert sorted(path.read_text() for path in tmp_path.iterdir()) == ["half", "old"]
+
+
+def test_link_is_followed(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "real.tsv").write_text("old")
+    link = tmp_path / "link.tsv"
+    link.symlink_to("folder/real.tsv")
+    with atomic_path(link) as path:
+        assert path.parent == folder
+        path.write_text("new")
+    assert link.is_symlink()
+    assert (folder / "real.tsv").read_text() == "new"
+    assert list(folder.iterdir()) == [folder / "real.tsv"]
+
+
+def test_dangling_link_gets_its_file(tmp_path: Path) -> None:
+    link = tmp_path / "link.tsv"
+    link.symlink_to("later.tsv")
+    write_text(link, "new")
+    assert link.is_symlink()
+    assert (tmp_path / "later.tsv").read_text() == "new"
+
+
+def test_device_is_written_to_directly() -> None:
+    with atomic_path("/dev/null") as path:
+        assert path == Path("/dev/null")
+        path.write_text("gone")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_named_pipe_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with atomic_path(pipe) as path:
+        assert path == pipe
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_pipe_without_a_name(tmp_path: Path) -> None:
+    """As /dev/stdout is in a pipeline."""
+    reading, writing = os.pipe()
+    link = tmp_path / "stdout"
+    link.symlink_to(f"/dev/fd/{writing}")
+    try:
+        with atomic_path(link) as path:
+            path.write_text("through")
+        assert os.read(reading, 100) == b"through"
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r": is a directory; name a file$"):
+        write_text(tmp_path, "text")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_directory_is_refused(tmp_path: Path) -> None:
+    target = tmp_path / "none" / "table.tsv"
+    with pytest.raises(InputError) as caught:
+        write_text(target, "text")
+    assert str(caught.value) == f"{target}: its directory {str(target.parent)!r} does not exist"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_directory_without_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may write anywhere, so that the answer is made up."""
+    monkeypatch.setattr(os, "access", lambda path, mode: not (Path(path) == tmp_path and mode == os.W_OK))
+    with pytest.raises(InputError, match=r"table\.tsv: cannot write into "):
+        write_text(tmp_path / "table.tsv", "text")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_file_gets_the_usual_permissions(tmp_path: Path) -> None:
+    """Also where the writer made a file of its own that only its owner can read."""
+    before = os.umask(0o027)
+    try:
+        with atomic_path(tmp_path / "new") as path:
+            path.unlink()
+            path.touch(mode=0o600)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+
+
+def test_replaced_file_keeps_its_permissions(tmp_path: Path) -> None:
+    target = tmp_path / "private"
+    target.touch(mode=0o600)
+    write_text(target, "secret")
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_json(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": [1, None]})
+    assert (tmp_path / "x.json").read_text() == '{\n  "a": [\n    1,\n    null\n  ]\n}\n'
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_json_holds_only_numbers(tmp_path: Path, value: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "x.json", {"a": value})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_is_utf8(tmp_path: Path) -> None:
+    write_text(tmp_path / "x", "µ\n")
+    assert (tmp_path / "x").read_bytes() == b"\xc2\xb5\n"
+
+
+def test_sha256(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    # More than is read at once.
+    (tmp_path / "long").write_bytes(b"ab" * 1_000_000)
+    assert sha256_of(tmp_path / "long") == hashlib.sha256(b"ab" * 1_000_000).hexdigest()

@@ -1,0 +1,130 @@
+"""Imports run one way, and the command line starts without torch."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+LAYERS = [
+    {"errors", "registry", ""},
+    {"sequence", "recipes", "files"},
+    {"device", "readers"},
+    {"genomes"},
+    {"models"},
+    {"bundle"},
+    {"training", "detectors"},
+    {"calibration", "metrics"},
+    {"engine"},
+    {"writers", "build", "evaluation"},
+    {"scoring"},
+    {"cli"},
+    {"__main__"},
+]
+"""Modules and packages of genood, lowest first; "" is ``genood/__init__.py``."""
+
+PREP_MAY_IMPORT = {"", "errors", "sequence", "readers", "files", "cli"}
+"""`cli` for the one place where errors become exit codes."""
+
+FREE_OF_TORCH = {
+    "errors",
+    "registry",
+    "sequence",
+    "recipes",
+    "files",
+    "readers",
+    "genomes",
+    "metrics",
+    "evaluation",
+}
+
+
+def imports_of(path: Path, *, at_start_only: bool = False) -> set[str]:
+    """Modules that a file imports, with names imported from packages of ours resolved."""
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if at_start_only else ast.walk(tree)
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def part_of(path: Path) -> str:
+    relative = path.relative_to(ROOT / "genood")
+    return relative.parts[0].removesuffix(".py").replace("__init__", "")
+
+
+def genood_files() -> list[Path]:
+    return sorted((ROOT / "genood").rglob("*.py"))
+
+
+def layer_of(part: str) -> int:
+    return next(number for number, layer in enumerate(LAYERS) if part in layer)
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {part_of(path) for path in genood_files()} == set().union(*LAYERS)
+
+
+@pytest.mark.parametrize("path", genood_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_arrows(path: Path) -> None:
+    mine = part_of(path)
+    for name in imports_of(path):
+        package, _, rest = name.partition(".")
+        assert package != "data_prep"
+        if package == "genood":
+            theirs = rest.partition(".")[0]
+            assert theirs == mine or layer_of(theirs) < layer_of(mine), f"{mine} imports {theirs}"
+
+
+def test_data_prep_imports_little() -> None:
+    for path in (ROOT / "data_prep").rglob("*.py"):
+        for name in imports_of(path):
+            if name.partition(".")[0] == "genood":
+                assert name.partition(".")[2].partition(".")[0] in PREP_MAY_IMPORT, f"{path}: {name}"
+
+
+def test_no_module_circle() -> None:
+    names = {
+        ".".join(("genood", *path.relative_to(ROOT / "genood").with_suffix("").parts)).removesuffix(
+            ".__init__"
+        ): path
+        for path in genood_files()
+    }
+    graph = {name: imports_of(path, at_start_only=True) & set(names) for name, path in names.items()}
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " -> ".join([*above, name])
+        if name not in done:
+            for below in graph[name] - {name}:
+                visit(below, (*above, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_torch_is_kept_out() -> None:
+    for path in genood_files():
+        if part_of(path) in FREE_OF_TORCH:
+            assert not any(name.partition(".")[0] == "torch" for name in imports_of(path)), path
+        if part_of(path) == "cli":
+            assert "torch" not in imports_of(path, at_start_only=True), path
+
+
+@pytest.mark.parametrize("path", genood_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_command_line_prints_and_exits(path: Path) -> None:
+    if part_of(path) in ("cli", "__main__"):
+        return
+    called = {
+        ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+    }
+    assert not called & {"print", "exit", "sys.exit", "quit"}
+    assert not {"rich", "click"} & {name.partition(".")[0] for name in imports_of(path)}

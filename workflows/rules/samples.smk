@@ -1,0 +1,30 @@
+# The sample sheet and what is asked of it.
+
+import pandas as pd
+
+samples = pd.read_csv(config["samples"], sep="\t", dtype=str).set_index(
+    "sample", drop=False
+)
+validate(samples, "../schemas/samples.schema.yaml")
+
+
+def reads_of(wildcards):
+    """The reads file of a sample."""
+    return samples.loc[wildcards.sample, "reads"]
+
+
+def tables_of(wildcards):
+    """Score tables of the samples known to be `in` or `ood`."""
+    return expand("results/scores/{sample}.tsv.gz", sample=samples_of(wildcards.truth))
+
+
+def samples_of(truth):
+    """Names of the samples known to be `in` or `ood`."""
+    if "truth" not in samples:
+        return []
+    return samples.loc[samples["truth"] == truth, "sample"].tolist()
+
+
+def evaluation_wanted():
+    """The evaluation, where the sheet knows samples of both sides."""
+    return ["results/evaluation.json"] if samples_of("in") and samples_of("ood") else []
