@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,8 @@ from genood.errors import BundleError, ConfigError
 from genood.genomes import Genomes, ReadSampler, load_genomes, read_classes, split_held_out
 from genood.recipes import TrainConfig
 from genood.training import Progress, Trainer, reads_seed, validation_seed
+
+logger = logging.getLogger(__name__)
 
 _CALIBRATION_STEP = 1
 """The validation sampler's step 0 selects the weights; calibration draws other reads."""
@@ -105,6 +108,14 @@ def train_bundle(
         raise ConfigError(f"calibration needs at least {MIN_NULL_READS} reads")
     training, validation = _load(job)
     config = job.config
+    logger.info(
+        "reference: %d classes, %d files, %s bases to train on, %s held out",
+        len(training.classes),
+        len(training.files),
+        f"{training.lengths.sum():,}",
+        "none" if job.validation else f"{validation.lengths.sum():,}",
+    )
+    logger.debug("device %s, %d threads", device, torch.get_num_threads())
     trainer = Trainer(
         kind=job.model,
         model_config=job.model_config,

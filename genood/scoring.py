@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ from genood.engine import EngineConfig, Scorer
 from genood.errors import ConfigError
 from genood.readers import check_readable, read_files
 from genood.writers import STDOUT, PositionTableWriter, ScoreTableWriter, Summary, open_output
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,7 @@ def score_files(
         The bundle, the input or an output is unfit.
     """
     started = time.perf_counter()
+    logger.debug("device %s, %d threads", device, torch.get_num_threads())
     check_readable(job.inputs)
     bundle = Bundle.load(job.bundle, device)
     scorer = Scorer(
@@ -129,4 +133,5 @@ def score_files(
         )
         if summary_stream is not None:
             summary_stream.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
+    logger.info("%d reads: %d in, %d ood, %d na", report["reads"]["in"], *report["calls"].values())
     return report

@@ -114,9 +114,7 @@ def test_global_generator_is_left_alone(make_trainer: MakeTrainer, tmp_path: Pat
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 4, 6])
-def test_resumed_equals_uninterrupted(
-    make_trainer: MakeTrainer, tmp_path: Path, stop_after: int
-) -> None:
+def test_resumed_equals_uninterrupted(make_trainer: MakeTrainer, tmp_path: Path, stop_after: int) -> None:
     config = replace(CONFIG, schedule="cosine")
     whole = make_trainer(config)
     whole.run(checkpoint=tmp_path / "whole")

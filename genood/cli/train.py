@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genood.cli import EXIT_INTERRUPTED
 from genood.cli.options import compute_options, logging_options, one_of, overrides, show_progress
 from genood.models import MODELS
 from genood.recipes import DEFAULT_PRESET, PRESETS
@@ -123,5 +124,5 @@ def command(
         bundle = train_bundle(job, device=device, progress=progress, stopping=stop_signals)
     if bundle is None:
         logger.info("stopped; --resume goes on from the checkpoint in %s", output)
-        raise KeyboardInterrupt
+        click.get_current_context().exit(EXIT_INTERRUPTED)
     logger.info("wrote %s", output)
