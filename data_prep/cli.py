@@ -7,11 +7,11 @@ from typing import NoReturn
 import click
 
 from genood import __version__
-from genood.cli import run
+from genood.cli import Group, run
 from genood.cli.options import logging_options
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="genood-prep", message="%(prog)s %(version)s")
 def cli() -> None:
     """Build datasets of reads for genood."""

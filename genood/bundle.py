@@ -17,6 +17,7 @@ training go on; scoring does not need it.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -139,7 +140,7 @@ class Bundle:
         root.mkdir(parents=True, exist_ok=True)
         for role in ROLES:
             with atomic_path(root / f"{role}.safetensors") as path:
-                save_file(_weights(getattr(self, role)), path)
+                write_tensors(path, _weights(getattr(self, role)))
         write_json(root / CALIBRATION_FILE, self.calibration)
         write_text(root / TRAINING_FILE, self.training_table)
         write_text(root / CARD_FILE, self.card)
@@ -226,6 +227,16 @@ def read_metadata(directory: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(metadata["files"], dict) or not set(_FILES) <= set(metadata["files"]):
         raise BundleError(f"{root / METADATA_FILE}: lacks the sha256 of a file")
     return metadata
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a safetensors file; what the disk refuses is an OSError, as for any other file."""
+    try:
+        save_file(dict(tensors), path, metadata=None if metadata is None else dict(metadata))
+    except SafetensorError as error:
+        raise OSError(errno.EIO, f"cannot be written ({error})", os.fspath(path)) from error
 
 
 def _weights(model: DensityModel) -> dict[str, torch.Tensor]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from genood.detectors.base import Detector, ScoreBatch
 from genood.errors import BundleError
 
-LENGTH_BINS = (25, 50, 75, 100, 150, 250, 500, 1000, 2000)
+LENGTH_BINS = (1, 2, 5, 10, 25, 50, 75, 100, 150, 250, 500, 1000, 2000)
 """Numbers of scored bases at which a null distribution is kept."""
 
 MIN_NULL_READS = 100

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from genood.errors import InputError
-from genood.files import write_json
+from genood.files import check_distinct, write_json
 from genood.metrics import separation_intervals
 from genood.readers import check_readable
 
@@ -80,8 +80,9 @@ def evaluate_tables(
     Raises
     ------
     GenoodError
-        A table cannot be read, or has no score.
+        A table cannot be read or has no score, or would be overwritten.
     """
+    check_distinct([in_table, ood_table], [output])
     scores = {"in": read_scores(in_table, column), "ood": read_scores(ood_table, column)}
     missing = {side: int(np.isnan(values).sum()) for side, values in scores.items()}
     for side, number in missing.items():

@@ -6,12 +6,12 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from genood.errors import InputError
+from genood.errors import ConfigError, InputError
 
 _CHUNK_BYTES = 2**20
 
@@ -53,6 +53,29 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_distinct(inputs: Iterable[str], outputs: Iterable[str | None]) -> None:
+    """Raise ConfigError if an output would overwrite an input or another output.
+
+    ``-`` and None are left out of the inputs; ``/dev/null`` and its like may be named often, and
+    ``-`` once.
+    """
+    read = {os.path.realpath(path) for path in inputs if path != "-"}
+    written: set[str] = set()
+    for path in outputs:
+        if path is None or (path != "-" and _is_special(path)):
+            continue
+        name = path if path == "-" else os.path.realpath(path)
+        if name in read:
+            raise ConfigError(f"{path}: is both an input and an output")
+        if name in written:
+            raise ConfigError(f"{path}: two outputs have the same name; give each its own")
+        written.add(name)
+
+
+def _is_special(path: str) -> bool:
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def write_text(target: str | os.PathLike[str], text: str) -> None:

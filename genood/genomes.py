@@ -111,6 +111,8 @@ def read_classes(path: str | os.PathLike[str]) -> dict[str, str]:
     InputError
         The table is missing, lacks a column, has an empty cell or names a file twice.
     """
+    if os.fspath(path) == STDIN:
+        raise InputError(path, "is not taken as the table of classes; name a file")
     check_readable([os.fspath(path)])
     try:
         # Spreadsheets may put a byte order mark in front.

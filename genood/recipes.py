@@ -68,8 +68,8 @@ class TrainConfig:
         for name in ("steps", "batch_size", "read_length", "validation_interval"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name.replace('_', ' ')} must be at least 1, not {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise ConfigError(f"learning rate must be above 0, not {self.learning_rate}")
+        if not 0 < self.learning_rate <= 1:
+            raise ConfigError(f"learning rate must be above 0 and at most 1, not {self.learning_rate}")
         if self.schedule not in get_args(Schedule):
             raise ConfigError(f"schedule must be constant or cosine, not {self.schedule!r}")
         if not 0 <= self.mutation_rate <= 1:

@@ -17,7 +17,7 @@ from genood import __version__
 from genood.bundle import Bundle
 from genood.detectors import DEFAULT_DETECTOR
 from genood.engine import EngineConfig, Scorer
-from genood.errors import ConfigError
+from genood.files import check_distinct
 from genood.readers import check_readable, read_files
 from genood.writers import STDOUT, PositionTableWriter, ScoreTableWriter, Summary, open_output
 
@@ -56,14 +56,7 @@ class ScoreJob:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        outputs = [self.output, *filter(None, (self.per_position, self.summary))]
-        paths = [path if path == STDOUT else os.path.realpath(path) for path in outputs]
-        if len(set(paths)) < len(paths):
-            raise ConfigError("two outputs have the same name; give each its own")
-        inputs = {os.path.realpath(path) for path in self.inputs if path != STDOUT}
-        clash = next((path for path in paths if path in inputs), None)
-        if clash is not None:
-            raise ConfigError(f"{clash}: is both an input and an output")
+        check_distinct(self.inputs, [self.output, self.per_position, self.summary])
 
 
 def score_files(

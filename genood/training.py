@@ -18,10 +18,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from genood.bundle import ROLES, TRAINING_FILE
+from genood.bundle import ROLES, TRAINING_FILE, write_tensors
 from genood.device import autocast
 from genood.errors import TrainingError
 from genood.files import atomic_path, write_text
@@ -277,7 +276,7 @@ class Trainer:
         }
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
-            save_file(tensors, temporary, metadata={"genood": json.dumps(state)})
+            write_tensors(temporary, tensors, {"genood": json.dumps(state)})
         write_text(Path(path).with_name(TRAINING_FILE), self.table())
 
     def resume(self, path: str | os.PathLike[str]) -> None:
@@ -342,11 +341,7 @@ class Trainer:
         for number, (role, learner) in enumerate(self.learners.items()):
             torch.manual_seed(_torch_seed(self.config.seed, _WEIGHTS_STREAM, number, step))
             losses[role] = learner.step(learner.mutated(reads, _MUTATION_STREAM, number, step), step)
-            if not math.isfinite(losses[role]):
-                raise TrainingError(
-                    f"the {role} loss is {losses[role]} at step {step}; "
-                    "start again with a lower --learning-rate"
-                )
+            _check_finite(losses[role], role, step)
         for role, learner in self.learners.items():
             learner.loss_sum += losses[role]
         self._num_summed += 1
@@ -360,6 +355,8 @@ class Trainer:
             role: learner.validate(self._validation[role], self.step)
             for role, learner in self.learners.items()
         }
+        for role, loss in val.items():
+            _check_finite(loss, role, self.step)
         foreground, background = ROLES
         losses = Losses(self.step, train[foreground], train[background], val[foreground], val[background])
         self.history.append(losses)
@@ -377,6 +374,13 @@ def reads_seed(seed: int) -> tuple[int, int]:
 def validation_seed(seed: int) -> tuple[int, int]:
     """Seed of the sampler that validation draws from."""
     return (seed, _VALIDATION_STREAM)
+
+
+def _check_finite(loss: float, role: str, step: int) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"the {role} loss is {loss} at step {step}; start again with a lower --learning-rate"
+        )
 
 
 def _torch_seed(*numbers: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 from toys import uniform_codes
 
-from genood.bundle import Bundle
+from genood.bundle import Bundle, write_tensors
 from genood.errors import BundleError
 from genood.files import sha256_of, write_json
 from genood.models.lstm import LSTM, LSTMConfig
@@ -130,3 +131,14 @@ def test_no_bundle(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.safetensors").touch()
     with pytest.raises(BundleError, match="training has not finished"):
         Bundle.load(tmp_path)
+
+
+def test_weights_that_do_not_fit_the_disk(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, hard))
+    try:
+        with pytest.raises(OSError, match="cannot be written") as caught:
+            write_tensors(tmp_path / "weights", {"x": torch.zeros(2**20)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.filename == str(tmp_path / "weights")

@@ -72,11 +72,11 @@ def test_lengths_between_bins_are_interpolated() -> None:
     assert (p_below, p_beyond) == (p_short, p_long)
 
 
-@pytest.mark.parametrize("length", [25, 60, 100, 300])
+@pytest.mark.parametrize("length", [1, 7, 25, 60, 100, 300])
 def test_in_distribution_p_values_are_uniform(length: int) -> None:
     detectors = {name: DETECTORS[name]() for name in DETECTORS}
     calibration = Calibration.fit([noise_batch(4000, 300, 1)], detectors, "toy")
-    assert calibration.nulls["llr"].lengths == (25, 50, 75, 100, 150, 250, 300)
+    assert calibration.nulls["llr"].lengths == (1, 2, 5, 10, 25, 50, 75, 100, 150, 250, 300)
     fresh = noise_batch(4000, length, 2)
     for name, detector in detectors.items():
         p_values = calibration.nulls[name].p_values(detector.score(fresh), fresh.num_scored)
@@ -90,7 +90,7 @@ def test_json_round_trip() -> None:
     calibration = Calibration.fit([noise_batch(200, 30, 1)], {"llr": DETECTORS["llr"]()}, "toy reads")
     again = Calibration.from_json(json.loads(json.dumps(calibration.to_json())))
     assert again.source == "toy reads"
-    assert again.nulls["llr"].lengths == (25, 30)
+    assert again.nulls["llr"].lengths == (1, 2, 5, 10, 25, 30)
     np.testing.assert_allclose(again.nulls["llr"].quantiles, calibration.nulls["llr"].quantiles, rtol=1e-6)
 
 

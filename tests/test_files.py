@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from genood.errors import InputError
-from genood.files import atomic_path, sha256_of, write_json, write_text
+from genood.errors import ConfigError, InputError
+from genood.files import atomic_path, check_distinct, sha256_of, write_json, write_text
 
 
 def test_file_appears_at_the_end(tmp_path: Path) -> None:
@@ -189,3 +189,17 @@ def test_sha256(tmp_path: Path) -> None:
     # More than is read at once.
     (tmp_path / "long").write_bytes(b"ab" * 1_000_000)
     assert sha256_of(tmp_path / "long") == hashlib.sha256(b"ab" * 1_000_000).hexdigest()
+
+
+def test_distinct_names(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    a, link = str(tmp_path / "a"), str(tmp_path / "link")
+    check_distinct([a, "-"], ["-", None, str(tmp_path / "b")])
+    check_distinct([a], ["/dev/null", "/dev/null"])
+    for inputs, outputs, message in (
+        ([a], [link], "is both an input and an output"),
+        ([], [a, link], "two outputs have the same name"),
+        ([], ["-", "-"], "two outputs have the same name"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            check_distinct(inputs, outputs)

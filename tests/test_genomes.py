@@ -323,3 +323,8 @@ def test_cut_down_to_no_segments(genomes: Genomes) -> None:
     empty = genomes.with_segments([])
     assert empty.starts.shape == empty.lengths.shape == empty.labels.shape == (0,)
     assert empty.codes is genomes.codes
+
+
+def test_classes_from_standard_input() -> None:
+    with pytest.raises(InputError, match="standard input: is not taken as the table of classes"):
+        read_classes("-")

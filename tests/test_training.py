@@ -192,6 +192,15 @@ def test_loss_that_is_not_finite(make_trainer: MakeTrainer, tmp_path: Path) -> N
     assert not (tmp_path / "c").exists()
 
 
+def test_validation_loss_that_is_not_finite(make_trainer: MakeTrainer, tmp_path: Path) -> None:
+    trainer = make_trainer(replace(CONFIG, steps=1))
+    model = trainer.learners["foreground"].model
+    model.eval = lambda: model.dense.bias.data.fill_(math.nan)  # type: ignore[method-assign]
+    with pytest.raises(TrainingError, match=r"foreground loss is nan at step 1; .* --learning-rate"):
+        trainer.run(checkpoint=tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
 def learner_of(model: LSTM, l2: float = 0.0, **changes: Any) -> Learner:
     return Learner("background", model, 0.3, l2, replace(CONFIG, **changes))
 
@@ -281,6 +290,7 @@ def test_checkpoint_holds_no_code(make_trainer: MakeTrainer, tmp_path: Path) -> 
         ({"steps": 0}, "steps must be at least 1"),
         ({"read_length": 0}, "read length must be at least 1"),
         ({"learning_rate": 0.0}, "learning rate must be above 0"),
+        ({"learning_rate": 1.5}, "at most 1"),
         ({"learning_rate": math.nan}, "learning rate must be above 0"),
         ({"schedule": "linear"}, "schedule must be constant or cosine"),
         ({"mutation_rate": 1.5}, "mutation rate must lie between 0 and 1"),

@@ -28,7 +28,20 @@ _COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
+class Group(click.Group):
+    """A group of commands that an interrupt ends without an empty line, but on a terminal."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            if sys.stderr.isatty():
+                raise  # click ends the line on which the terminal shows ^C, here and nowhere else
+            raise click.Abort from error
+
+
+class _LazyGroup(Group):
     """A group that imports a subcommand's module when the subcommand is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -39,14 +52,6 @@ class _LazyGroup(click.Group):
             return None
         command: click.Command = import_module(f"genood.cli.{cmd_name}").command
         return command
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            if sys.stderr.isatty():
-                raise  # click ends the line on which the terminal shows ^C, here and nowhere else
-            raise click.Abort from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -57,9 +57,13 @@ logger = logging.getLogger("genood")
     type=click.FloatRange(0, 1, max_open=True),
     help="Dropout on the outputs of a layer.",
 )
-@click.option("--steps", type=click.IntRange(min=1), help="Optimisation steps.")
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    help="Optimisation steps; with --resume they may grow, and a cosine schedule is drawn out.",
+)
 @click.option("--batch-size", type=click.IntRange(min=1), help="Reads a step.")
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Of Adam.")
+@click.option("--learning-rate", type=click.FloatRange(0, 1, min_open=True), help="Of Adam.")
 @click.option(
     "--schedule", type=click.Choice(["constant", "cosine"]), help="Of the learning rate over the steps."
 )

@@ -220,3 +220,12 @@ def test_info_of_something_else(genood_here: Genood, tmp_path: Path) -> None:
         tmp_path,
         says=f"{tmp_path}: is not a bundle (no genood.json); genood train writes",
     )
+
+
+def test_a_table_is_not_overwritten(genood_here: Genood, folder: Path) -> None:
+    before = (folder / "in.tsv").read_text()
+    check_error(
+        genood_here, "evaluate", folder / "in.tsv", folder / "ood.tsv", "-o", folder / "in.tsv",
+        says="is both an input and an output",
+    )  # fmt: skip
+    assert (folder / "in.tsv").read_text() == before
