@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 demo: $(VENV)/demo.stamp
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh demo-out
 
-test: lint types workflow-lint check packages
+test: lint types workflow-lint packages check
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check
@@ -26,8 +26,11 @@ check: $(VENV)/test.stamp
 	$(BIN)/pytest
 
 packages: $(VENV)/test.stamp
-	rm -rf build dist
-	$(BIN)/python -m build --outdir dist
+	rm -rf build build.log dist
+	$(BIN)/python -m build --outdir dist > build.log || { cat build.log; exit 1; }
+	$(PIP) install --quiet --no-deps --target dist/installed dist/*.whl
+	cd dist/installed && ../../$(BIN)/python -m genood --version
+	cd dist/installed && ../../$(BIN)/python -c 'import data_prep.cli, genood.models.lstm, genood.scoring'
 
 # Trains and measures on real genomes that are not part of the repository.
 bench-real: $(VENV)/test.stamp
