@@ -70,7 +70,8 @@ def check_distinct(inputs: Iterable[str], outputs: Iterable[str | None]) -> None
         if name in read:
             raise ConfigError(f"{path}: is both an input and an output")
         if name in written:
-            raise ConfigError(f"{path}: two outputs have the same name; give each its own")
+            shown = "standard output" if path == "-" else path
+            raise ConfigError(f"{shown}: two outputs have the same name; give each its own")
         written.add(name)
 
 
