@@ -1,7 +1,7 @@
 """Train on real genomes, score reads of other genomes and of the published benchmark, and say how well.
 
-Runs the commands as a user would; a bundle that is there already is not trained again. Reads are cut uniformly, from both strands, without unknown bases,
-the same number from each genome, with a fixed seed.
+Runs the commands as a user would; a bundle that is there already is not trained again. Reads are cut
+uniformly, from both strands, without unknown bases, the same number from each genome, with a fixed seed.
 """
 
 from __future__ import annotations

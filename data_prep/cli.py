@@ -9,6 +9,7 @@ import click
 from genood import __version__
 from genood.cli import Group, run
 from genood.cli.options import logging_options
+from genood.errors import GenoodError
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,7 +39,12 @@ def published(shards: tuple[str, ...], labels: str, output: str, excluded: tuple
     Example:
       genood-prep published in_val-00.tfrecord --labels label_dict.json -o in.fasta
     """
-    from data_prep.published import read_labels, write_published
+    try:
+        from data_prep.published import read_labels, write_published
+    except ModuleNotFoundError as error:
+        raise GenoodError(
+            f"this command needs the package {error.name}: pip install 'genood[prep]'"
+        ) from error
 
     counts = write_published(shards, read_labels(labels), output, excluded=excluded)
     click.echo("class\treads")

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from tfrecord.reader import tfrecord_loader
 
 from genood.errors import InputError
-from genood.files import atomic_path
+from genood.files import atomic_path, check_distinct
 from genood.readers import check_readable
 from genood.sequence import Codes, decode
 
@@ -156,6 +156,7 @@ def write_published(
     InputError
         As `read_published`; or a class to leave out is not in `labels`.
     """
+    check_distinct(paths, [output])
     unknown = sorted(set(excluded) - set(labels.values()))
     if unknown:
         raise InputError(output, f"cannot leave out {', '.join(unknown)}: no such class in the labels")

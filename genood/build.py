@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -14,18 +16,18 @@ import torch
 
 from genood import __version__
 from genood.bundle import CHECKPOINT_FILE, METADATA_FILE, Bundle, check_free
-from genood.calibration import LENGTH_BINS, MIN_NULL_READS, Calibration
+from genood.calibration import LENGTH_BINS, MIN_INDEPENDENT_READS, Calibration, NullSample
 from genood.detectors import DETECTORS
 from genood.engine import forward
-from genood.errors import BundleError, ConfigError
+from genood.errors import BundleError, ConfigError, TrainingError
 from genood.genomes import Genomes, ReadSampler, load_genomes, read_classes, split_held_out
-from genood.recipes import TrainConfig
-from genood.training import Progress, Trainer, reads_seed, validation_seed
+from genood.recipes import Stream, TrainConfig
+from genood.training import Progress, Trainer
 
 logger = logging.getLogger(__name__)
 
-_CALIBRATION_STEP = 1
-"""The validation sampler's step 0 selects the weights; calibration draws other reads."""
+_OVERLAP = 4
+"""Calibration reads drawn for each that does not overlap: more would only repeat them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,24 +106,23 @@ def train_bundle(
     """
     output = Path(job.output)
     _check_output(output, job.resume)
-    if job.config.num_calibration_reads < MIN_NULL_READS:
-        raise ConfigError(f"calibration needs at least {MIN_NULL_READS} reads")
     training, validation = _load(job)
     config = job.config
     logger.info(
-        "reference: %d classes, %d files, %s bases to train on, %s held out",
+        "reference: %d classes, %d files, %s bases to train on, %s bases of %s to validate on",
         len(training.classes),
         len(training.files),
         f"{training.lengths.sum():,}",
-        "none" if job.validation else f"{validation.lengths.sum():,}",
+        f"{validation.lengths.sum():,}",
+        f"{len(validation.files)} files" if job.validation else "held-out stretches",
     )
     logger.debug("device %s, %d threads", device, torch.get_num_threads())
     trainer = Trainer(
         kind=job.model,
         model_config=job.model_config,
         config=config,
-        training=ReadSampler(training, config.read_length, reads_seed(config.seed)),
-        validation=ReadSampler(validation, config.read_length, validation_seed(config.seed)),
+        training=ReadSampler(training, config.read_length, (config.seed, Stream.READS)),
+        validation=ReadSampler(validation, config.read_length, (config.seed, Stream.VALIDATION)),
         fingerprint=f"{training.fingerprint}/{validation.fingerprint}",
         device=device,
     )
@@ -141,6 +142,8 @@ def train_bundle(
 def _check_output(output: Path, resume: bool) -> None:
     checkpoint = output / CHECKPOINT_FILE
     if resume:
+        if not checkpoint.is_file():
+            raise BundleError(f"{output}: there is no checkpoint to resume from; train without --resume")
         return
     check_free(output)
     if checkpoint.exists():
@@ -152,12 +155,15 @@ def _check_output(output: Path, resume: bool) -> None:
 
 
 def _load(job: TrainJob) -> tuple[Genomes, Genomes]:
-    """Where to draw training reads and where validation reads; the two do not overlap."""
+    """Where to draw training reads and where validation reads."""
     config = job.config
     classes = None if job.classes is None else read_classes(job.classes)
     genomes = load_genomes(job.inputs, min_length=config.read_length, classes=classes)
     if job.validation:
-        return genomes, load_genomes(job.validation, min_length=config.read_length, classes=classes)
+        validation = load_genomes(job.validation, min_length=config.read_length, classes=classes)
+        if set(map(os.path.realpath, job.validation)) & set(map(os.path.realpath, job.inputs)):
+            raise ConfigError("a file is both trained and validated on; --val takes other genomes")
+        return genomes, validation
     return split_held_out(
         genomes,
         fraction=config.held_out_fraction,
@@ -174,7 +180,6 @@ def _finish(job: TrainJob, trainer: Trainer, training: Genomes, validation: Geno
         metadata={},
         calibration={},
         training_table=trainer.table(),
-        precision=config.precision,
     )
     source = "validation sequences" if job.validation else "held-out stretches of the reference"
     calibration = _calibrate(bundle, validation, config, source)
@@ -197,22 +202,30 @@ def _finish(job: TrainJob, trainer: Trainer, training: Genomes, validation: Geno
 
 
 def _calibrate(bundle: Bundle, validation: Genomes, config: TrainConfig, source: str) -> Calibration:
-    longest = int(
-        min(validation.lengths[validation.labels == label].max() for label in range(len(validation.classes)))
-    )
-    read_length = min(longest, LENGTH_BINS[-1])
-    sampler = ReadSampler(validation, read_length, validation_seed(config.seed))
-    codes = sampler.sample(_CALIBRATION_STEP, config.num_calibration_reads).codes
-    lengths = np.full(len(codes), read_length, dtype=np.int64)
-    batches = [
-        forward(
-            bundle,
-            codes[start : start + config.batch_size],
-            lengths[start : start + config.batch_size],
+    samples = {}
+    for length in sorted({*LENGTH_BINS, config.read_length}):
+        num_independent = validation.independent_reads(length)
+        if num_independent < MIN_INDEPENDENT_READS:
+            break
+        num_reads = min(config.num_calibration_reads, math.ceil(_OVERLAP * num_independent))
+        sampler = ReadSampler(validation, length, (config.seed, Stream.CALIBRATION, length))
+        codes = sampler.sample(0, num_reads).codes
+        batches = [
+            forward(bundle, batch, np.full(len(batch), length, dtype=np.int64))
+            for batch in np.array_split(codes, math.ceil(num_reads / config.batch_size))
+        ]
+        samples[length] = NullSample(batches, min(num_independent, num_reads))
+    if not samples:
+        raise TrainingError(f"{source}: too few to calibrate on; give more sequence, or some with --val")
+    longest = max(samples)
+    if longest < config.read_length:
+        logger.warning(
+            "%s are short: p-values of reads longer than %d bases are too large; "
+            "give more sequence, some with --val, or a larger --held-out-fraction",
+            source,
+            longest,
         )
-        for start in range(0, len(codes), config.batch_size)
-    ]
-    return Calibration.fit(batches, {name: DETECTORS[name]() for name in DETECTORS}, source)
+    return Calibration.fit(samples, {name: DETECTORS[name]() for name in DETECTORS}, source)
 
 
 def _card(bundle: Bundle, calibration: Calibration) -> str:
@@ -223,6 +236,10 @@ def _card(bundle: Bundle, calibration: Calibration) -> str:
         f"| {name} | {sum(f['class_name'] == name for f in files)} "
         f"| {sum(f['usable_bases'] for f in files if f['class_name'] == name):,} |"
         for name in metadata["classes"]
+    )
+    bins = "\n".join(
+        f"| {length} | {number:,.0f} |"
+        for length, number in zip(null.lengths, null.num_independent, strict=True)
     )
     losses = "\n".join(
         f"| {role} | {values['val_nats_per_base']:.4f} | {values['val_bits_per_base']:.4f} "
@@ -256,10 +273,15 @@ all losses.
 
 ## p-values
 
-Calibrated on {null.num_reads:,} reads from {calibration.source}, at
-{", ".join(map(str, null.lengths))} scored bases.
-Held-out stretches share their genome with the training reads; reads of another strain or species of
-a class score as more OOD than they do. Reads longer than the last bin are judged by its null.
+Calibrated on reads from {calibration.source}:
+
+| scored bases | independent reads |
+|---|---|
+{bins}
+
+Reads longer than the last bin are judged by its null, which makes their p-values too large. Held-out
+stretches share their genome with the training reads; reads of another strain or species of a class
+score as more OOD than they do.
 
 `{CHECKPOINT_FILE}` lets `genood train --resume --steps N` go on; scoring does not need it.
 """

@@ -32,12 +32,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from genood import __version__
-from genood.device import autocast
+from genood.device import computing
 from genood.errors import BundleError, ConfigError
 from genood.files import atomic_path, sha256_of, write_json, write_text
 from genood.models import MODELS
 from genood.models.base import DensityModel
-from genood.recipes import Precision
 from genood.sequence import Codes
 
 FORMAT_VERSION = 1
@@ -70,8 +69,6 @@ class Bundle:
         Content of ``calibration.json``; `genood.calibration.Calibration.from_json` reads it.
     training_table, card
         Content of ``training.tsv`` and ``MODEL_CARD.md``.
-    precision
-        What matrix products run in.
     """
 
     foreground: DensityModel
@@ -80,7 +77,6 @@ class Bundle:
     calibration: dict[str, Any]
     training_table: str = ""
     card: str = ""
-    precision: Precision = "auto"
     fingerprint: str = field(default="")
 
     def __post_init__(self) -> None:
@@ -109,7 +105,7 @@ class Bundle:
         log_p, background_log_p
             float32, shape (B, L), nats; 0 where not scored.
         """
-        with torch.inference_mode(), autocast(self.device, self.precision):
+        with torch.inference_mode(), computing(self.device, "fp32"):
             codes_BL = torch.from_numpy(codes).to(self.device)
             lengths_B = torch.from_numpy(lengths).to(self.device)
             log_p, background_log_p = (
@@ -161,7 +157,6 @@ class Bundle:
         cls,
         directory: str | os.PathLike[str],
         device: torch.device | str = "cpu",
-        precision: Precision = "auto",
     ) -> Self:
         """Read a bundle and put its models on a device.
 
@@ -182,7 +177,6 @@ class Bundle:
             calibration=_read_json(root / CALIBRATION_FILE),
             training_table=(root / TRAINING_FILE).read_text(encoding="utf-8"),
             card=(root / CARD_FILE).read_text(encoding="utf-8"),
-            precision=precision,
             fingerprint=sha256_of(root / METADATA_FILE),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -13,16 +13,33 @@ from genood.detectors.base import Detector, ScoreBatch
 from genood.errors import BundleError
 
 LENGTH_BINS = (1, 2, 5, 10, 25, 50, 75, 100, 150, 250, 500, 1000, 2000)
-"""Numbers of scored bases at which a null distribution is kept."""
+"""Numbers of scored bases at which a null distribution is kept, as far as there are reads for it."""
 
-MIN_NULL_READS = 100
-"""A detector is not calibrated on fewer in-distribution reads than this."""
+MIN_INDEPENDENT_READS = 20
+"""A bin needs so many in-distribution reads that do not overlap: with fewer no p-value reaches 0.05."""
 
 _LEVELS = np.unique(np.concatenate([np.linspace(0.0, 1.0, 201), 1.0 - np.geomspace(1e-4, 0.1, 61)]))
 _STOREY_LAMBDA = 0.5
+_TIE = 1e-6
+"""Relative to the score, or absolute below 1 nat."""
 _Z_95 = 1.959963984540054
 
 Floats = npt.NDArray[np.float64]
+
+
+class NullSample(NamedTuple):
+    """In-distribution reads of one length, none of their bases unknown.
+
+    Attributes
+    ----------
+    batches
+        The reads.
+    num_independent
+        How many reads that do not overlap they are worth.
+    """
+
+    batches: Sequence[ScoreBatch]
+    num_independent: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +50,8 @@ class NullDistribution:
     ----------
     lengths
         Scored bases of each bin, ascending, shape (T,).
-    num_reads
-        In-distribution reads behind each bin.
+    num_independent
+        Independent in-distribution reads behind each bin, shape (T,).
     levels
         Levels of the quantiles, ascending from 0 to 1, shape (Q,).
     quantiles
@@ -42,7 +59,7 @@ class NullDistribution:
     """
 
     lengths: tuple[int, ...]
-    num_reads: int
+    num_independent: tuple[float, ...]
     levels: Floats
     quantiles: Floats
 
@@ -50,7 +67,8 @@ class NullDistribution:
         """The chance that an in-distribution read of that length scores at least as high.
 
         Between two bins the p-values of both are interpolated in the logarithm of the length; below
-        the first and beyond the last bin that bin's serves. Never below 1 / (reads + 1).
+        the first and beyond the last bin that bin's serves. In a bin of n independent reads no
+        p-value is below 1 / (n + 1).
 
         Parameters
         ----------
@@ -64,23 +82,49 @@ class NullDistribution:
         p_values
             float64, shape (B,).
         """
-        by_bin = np.stack([self._tail(scores, row) for row in self.quantiles])
+        return self._between_bins(
+            np.stack(
+                [
+                    (number * self._tail(scores, quantiles) + 1.0) / (number + 1.0)
+                    for number, quantiles in zip(self.num_independent, self.quantiles, strict=True)
+                ]
+            ),
+            num_scored,
+        )
+
+    def independent_reads(self, num_scored: npt.NDArray[np.int64]) -> Floats:
+        """Independent reads behind the p-value of a read with so many scored bases, shape (B,)."""
+        numbers = np.array(self.num_independent)[:, None]
+        return self._between_bins(np.repeat(numbers, len(num_scored), axis=1), num_scored)
+
+    def _between_bins(self, by_bin: Floats, num_scored: npt.NDArray[np.int64]) -> Floats:
+        """Values of shape (T, B) at each read's own length, shape (B,)."""
         place = np.interp(
             np.log(np.maximum(num_scored, 1)), np.log(self.lengths), np.arange(len(self.lengths))
         )
         low = np.floor(place).astype(np.int64)
         high = np.minimum(low + 1, len(self.lengths) - 1)
-        reads = np.arange(len(scores))
+        reads = np.arange(len(num_scored))
         weight = place - low
         return (1.0 - weight) * by_bin[low, reads] + weight * by_bin[high, reads]
 
     def _tail(self, scores: npt.NDArray[np.floating], quantiles: Floats) -> Floats:
-        # Equal quantiles belong to a tie: a score there is reached by all of its reads, so the
-        # lowest of their levels counts.
-        distinct, first = np.unique(quantiles, return_index=True)
-        below = np.interp(scores, distinct, self.levels[first])
-        below = np.where(scores > distinct[-1], 1.0, below)
-        return (self.num_reads * (1.0 - below) + 1.0) / (self.num_reads + 1.0)
+        """Share of the null at or above each score.
+
+        Short reads have few different scores, so that quantiles are tied. A score counts as tied
+        where it differs by no more than the rounding of a float32, and then takes the whole tie.
+        """
+        scores = np.asarray(scores, dtype=np.float64)
+        lowered = scores - _TIE * np.maximum(np.abs(scores), 1.0)
+        after = np.searchsorted(quantiles, lowered, side="left")
+        inside = (after > 0) & (after < len(quantiles))
+        high = np.clip(after, 1, len(quantiles) - 1)
+        low = high - 1
+        rise = quantiles[high] - quantiles[low]
+        part = np.divide(lowered - quantiles[low], rise, out=np.zeros_like(lowered), where=rise > 0)
+        below = self.levels[low] + np.clip(part, 0.0, 1.0) * (self.levels[high] - self.levels[low])
+        below = np.where(inside, below, np.where(after == 0, 0.0, 1.0))
+        return np.where(np.isnan(scores), np.nan, 1.0 - below)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,51 +135,44 @@ class Calibration:
     source: str
 
     @classmethod
-    def fit(cls, batches: list[ScoreBatch], detectors: Mapping[str, Detector], source: str) -> Self:
+    def fit(cls, samples: Mapping[int, NullSample], detectors: Mapping[str, Detector], source: str) -> Self:
         """Learn null distributions from in-distribution reads.
-
-        One long read serves every length: as a model never looks ahead, the score of its first n
-        bases is that of a read of n bases.
 
         Parameters
         ----------
-        batches
-            In-distribution reads, all of one length, none of their bases unknown.
+        samples
+            In-distribution reads by length, at least one length.
         detectors
             What to calibrate, by name.
         source
             Where the reads came from, for people.
         """
-        longest = batches[0].codes.shape[1]
-        lengths = tuple(sorted({n for n in LENGTH_BINS if n < longest} | {longest}))
+        lengths = tuple(sorted(samples))
         nulls = {}
         for name, detector in detectors.items():
-            scores = np.array(
-                [
-                    np.concatenate([detector.score(batch.prefix(length)) for batch in batches])
-                    for length in lengths
-                ],
-                dtype=np.float64,
-            )
+            scores = [
+                np.concatenate([detector.score(batch) for batch in samples[length].batches])
+                for length in lengths
+            ]
             nulls[name] = NullDistribution(
                 lengths=lengths,
-                num_reads=scores.shape[1],
+                num_independent=tuple(float(samples[length].num_independent) for length in lengths),
                 levels=_LEVELS,
-                quantiles=np.quantile(scores, _LEVELS, axis=1).T,
+                quantiles=np.stack([np.quantile(row.astype(np.float64), _LEVELS) for row in scores]),
             )
         return cls(nulls=nulls, source=source)
 
     def to_json(self) -> dict[str, Any]:
-        """The calibration as JSON types; scores keep 7 significant digits."""
+        """The calibration as JSON types; exact, so that ties stay ties."""
         return {
             "format_version": 1,
             "source": self.source,
             "detectors": {
                 name: {
                     "lengths": list(null.lengths),
-                    "num_reads": null.num_reads,
-                    "levels": [float(f"{level:.7g}") for level in null.levels],
-                    "quantiles": [[float(f"{score:.7g}") for score in row] for row in null.quantiles],
+                    "num_independent": list(null.num_independent),
+                    "levels": null.levels.tolist(),
+                    "quantiles": null.quantiles.tolist(),
                 }
                 for name, null in self.nulls.items()
             },
@@ -154,15 +191,16 @@ class Calibration:
             nulls = {
                 name: NullDistribution(
                     lengths=tuple(int(n) for n in null["lengths"]),
-                    num_reads=int(null["num_reads"]),
+                    num_independent=tuple(float(n) for n in null["num_independent"]),
                     levels=np.array(null["levels"], dtype=np.float64),
                     quantiles=np.array(null["quantiles"], dtype=np.float64),
                 )
                 for name, null in value["detectors"].items()
             }
             for null in nulls.values():
-                if null.quantiles.shape != (len(null.lengths), len(null.levels)):
-                    raise ValueError("quantiles do not fit lengths and levels")
+                shape = (len(null.lengths), len(null.levels))
+                if null.quantiles.shape != shape or len(null.num_independent) != shape[0]:
+                    raise ValueError("lengths, levels and quantiles do not fit")
             return cls(nulls=nulls, source=str(value["source"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"calibration.json is damaged ({error}); train again") from error
@@ -176,7 +214,7 @@ class Fraction(NamedTuple):
     high: float
 
 
-def ood_fraction(num_reads: int, num_above: int) -> Fraction | None:
+def ood_fraction(num_reads: int, num_above: int, null_reads: float) -> Fraction | None:
     """The OOD fraction of a run, from how many of its p-values lie above one half.
 
     In-distribution p-values are uniform, so that half of them lie above; OOD reads have small ones.
@@ -187,24 +225,31 @@ def ood_fraction(num_reads: int, num_above: int) -> Fraction | None:
         Reads with a p-value.
     num_above
         Those whose p-value is above 0.5.
+    null_reads
+        Independent in-distribution reads behind the p-values. Where the null has its middle is
+        uncertain by them, however many reads the run has.
 
     Returns
     -------
     fraction
         None without reads. The estimate is low, never high, to the extent that the detector leaves
-        OOD reads large p-values.
+        OOD reads large p-values; and high to the extent that the run's in-distribution reads differ
+        from those of the null (another strain, sequencing errors), which no interval knows.
 
     Notes
     -----
-    Source: Storey 2002, "A direct approach to false discovery rates", with λ = 0.5; the interval is
-    Wilson's for the share above λ, carried over.
+    Source: Storey 2002, "A direct approach to false discovery rates", with λ = 0.5. The interval is
+    Wilson's for the share above λ, widened by the null's own sampling error, carried over.
     """
     if num_reads == 0:
         return None
     share = num_above / num_reads
     z2 = _Z_95**2 / num_reads
     centre = (share + z2 / 2) / (1 + z2)
-    half = _Z_95 / (1 + z2) * np.sqrt(share * (1 - share) / num_reads + z2 / (4 * num_reads))
+    sampling = _Z_95 / (1 + z2) * np.sqrt(share * (1 - share) / num_reads + z2 / (4 * num_reads))
+    # The null's share above its own middle, 1 - λ, has the deviation sqrt(λ (1 - λ) / null_reads).
+    null = _Z_95 * share * np.sqrt(_STOREY_LAMBDA / ((1 - _STOREY_LAMBDA) * null_reads))
+    half = np.hypot(sampling, null)
 
     def ood(above: float) -> float:
         return float(np.clip(1.0 - above / (1.0 - _STOREY_LAMBDA), 0.0, 1.0))

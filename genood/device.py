@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import torch
 
@@ -38,9 +39,16 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """The context in which matrix products run in bfloat16, or in which nothing changes.
+@contextmanager
+def computing(device: torch.device, precision: Precision) -> Iterator[None]:
+    """The context in which models run: matrix products in bfloat16, or all of float32.
 
-    ``auto`` is fp32 until a measurement shows that bf16 scores as well.
+    ``auto`` is fp32 until a measurement shows that bf16 scores as well. cuDNN would take TF32 for
+    float32 unless told not to, and a bundle must score the same on every device.
     """
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+    with ExitStack() as stack:
+        if precision == "bf16":
+            stack.enter_context(torch.autocast(device.type, dtype=torch.bfloat16))
+        if device.type == "cuda":
+            stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
+        yield

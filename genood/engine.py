@@ -74,6 +74,8 @@ class ScoredReads:
         By detector, shape (N,), the detector that calls first.
     p_values
         Of the first detector, shape (N,); NaN where nothing was scored.
+    null_reads
+        Independent in-distribution reads behind each p-value, shape (N,).
     calls
         ``in``, ``ood`` or ``na``.
     positions
@@ -91,6 +93,7 @@ class ScoredReads:
     llr_per_base: Floats
     ood_scores: dict[str, Floats]
     p_values: Floats
+    null_reads: Floats
     calls: list[str]
     positions: list[Positions] | None
 
@@ -188,6 +191,7 @@ class Scorer:
             num_scored=num_scored,
             ood_scores=ood_scores,
             p_values=p_values,
+            null_reads=self._null.independent_reads(num_scored),
             calls=calls.tolist(),
             positions=[positions[i] for i in range(num_reads)] if self.keep_positions else None,
             **columns,
@@ -222,7 +226,8 @@ def _columns_of(batch: ScoreBatch) -> dict[str, Floats]:
         "log_likelihood": batch.log_likelihood,
         "background_log_likelihood": batch.background_log_likelihood,
         "llr": batch.llr,
-        "llr_per_base": batch.per_base(batch.llr),
+        # Rounded as detectors round, so that -llr_per_base is the ratio detector's score.
+        "llr_per_base": batch.per_base(batch.llr).astype(np.float32),
     }
 
 

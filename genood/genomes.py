@@ -16,11 +16,15 @@ import numpy.typing as npt
 
 from genood.errors import InputError, TrainingError
 from genood.readers import STDIN, check_readable, read_file
+from genood.recipes import Stream
 from genood.sequence import Codes, known_runs, reverse_complement
 
 _COMPRESSION_SUFFIXES = {".gz", ".bgz", ".bz2", ".xz", ".zst"}
 _MAX_STRETCH = 20_000
 """Longest held-out stretch, in bases: long enough for nulls of long reads, short enough for many."""
+
+_NUM_STRETCHES = 50
+"""Held-out stretches of a class, where it is long enough: parts of a genome differ."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -69,6 +73,16 @@ class Genomes:
     def bases_of(self, label: int) -> int:
         """Bases in the segments of one class."""
         return int(self.lengths[self.labels == label].sum())
+
+    def independent_reads(self, length: int) -> float:
+        """How many reads that do not overlap a draw of such reads, uniform over classes, is worth.
+
+        0 if a class has no segment of `length` bases.
+        """
+        fitting = [
+            int((self.lengths[self.labels == label] // length).sum()) for label in range(len(self.classes))
+        ]
+        return len(fitting) ** 2 / sum(1.0 / number for number in fitting) if min(fitting) else 0.0
 
     def with_segments(self, segments: Sequence[tuple[int, int, int]]) -> Genomes:
         """The same genomes cut down to segments given as (start, length, label)."""
@@ -163,6 +177,9 @@ def load_genomes(
     """
     names = [os.fspath(path) for path in paths]
     check_readable(names)
+    for path in names:
+        if names.count(path) > 1:
+            raise InputError(path, "is named twice")
     chunks: list[Codes] = []
     segments: list[tuple[int, int, str]] = []
     files: list[GenomeFile] = []
@@ -225,7 +242,8 @@ def split_held_out(
     """Cut stretches out of every class to validate on; they and the rest do not overlap.
 
     The stretches are drawn at random, without replacement, from a grid laid over the segments of a
-    class. Each is as long as the class allows, up to 20,000 bases.
+    class: some 50 of up to 20,000 bases, fewer and no shorter than a read where the class is short.
+    What repeats elsewhere, or in another genome of the class, is in both.
 
     Parameters
     ----------
@@ -253,13 +271,13 @@ def split_held_out(
         mine = genomes.labels == label
         segments = list(zip(genomes.starts[mine].tolist(), genomes.lengths[mine].tolist(), strict=True))
         wanted = genomes.bases_of(label) * fraction
-        stretch = int(np.clip(wanted / 4, read_length, max(_MAX_STRETCH, read_length)))
+        stretch = int(np.clip(wanted / _NUM_STRETCHES, read_length, max(_MAX_STRETCH, read_length)))
         grid = _grid(segments, stretch)
         while 2 * len(grid) * stretch < genomes.bases_of(label) and stretch > read_length:
             # A draft genome: most of its contigs are shorter than a stretch.
             stretch = max(stretch // 2, read_length)
             grid = _grid(segments, stretch)
-        generator = np.random.default_rng([seed, label])
+        generator = np.random.default_rng([seed, Stream.HELD_OUT, label])
         num_stretches = min(max(1, round(wanted / stretch)), len(grid))
         chosen = sorted(generator.choice(len(grid), num_stretches, replace=False).tolist()) if grid else []
         kept = _without([grid[i] for i in chosen], stretch, segments, read_length)

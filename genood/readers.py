@@ -175,6 +175,8 @@ def _open_parser(path: str, stream: io.BufferedReader) -> Iterable[dnaio.Sequenc
         return dnaio.FastaReader(stream)
     if start.startswith(b"@"):
         return dnaio.FastqReader(stream)
+    if text.startswith(b"@"):
+        raise InputError(path, "starts with white space; a FASTQ file starts with '@'")
     raise InputError(path, "is neither FASTA nor FASTQ: it starts with neither '>' nor '@'")
 
 
@@ -186,7 +188,7 @@ def _to_read(path: str, number: int, record: dnaio.SequenceRecord) -> Read:
     if not letters:
         raise InputError(
             path,
-            f"{name!r} has no sequence; drop such records, or re-create the file",
+            f"{name!r} has no sequence; drop such records (cutadapt -m 1 does), or re-create the file",
             record=number,
         )
     foreign = first_foreign_letter(letters)

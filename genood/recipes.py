@@ -5,12 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, Literal, get_args
 
 from genood.errors import ConfigError
 
 Precision = Literal["auto", "fp32", "bf16"]
 Schedule = Literal["constant", "cosine"]
+
+
+class Stream(IntEnum):
+    """Keeps the random draws of different purposes apart: the number after the seed."""
+
+    HELD_OUT = 1
+    WEIGHTS = 2
+    DROPOUT = 3
+    READS = 4
+    MUTATION = 5
+    VALIDATION = 6
+    VALIDATION_MUTATION = 7
+    CALIBRATION = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +40,7 @@ class TrainConfig:
     learning_rate
         Of Adam, at the start.
     schedule
-        ``constant``, or ``cosine``: half a cosine from the learning rate down to 0 at the last step.
+        ``constant``, or ``cosine``: half a cosine from the learning rate down to nearly 0.
     read_length
         Bases of a training read.
     mutation_rate
@@ -42,7 +56,7 @@ class TrainConfig:
     held_out_fraction
         Part of each class kept apart to validate on, where no validation sequences are given.
     num_calibration_reads
-        In-distribution reads behind the p-values.
+        In-distribution reads behind the p-values of a length, at most.
     seed
         Of everything random.
     precision
@@ -76,8 +90,8 @@ class TrainConfig:
             raise ConfigError(f"mutation rate must lie between 0 and 1, not {self.mutation_rate}")
         if not 0 < self.held_out_fraction < 1:
             raise ConfigError(f"held-out fraction must lie between 0 and 1, not {self.held_out_fraction}")
-        if self.l2 < 0:
-            raise ConfigError(f"L2 coefficient must not be negative, but is {self.l2}")
+        if not 0 <= self.l2 < math.inf:
+            raise ConfigError(f"L2 coefficient must be 0 or more, not {self.l2}")
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, but is {self.seed}")
 
@@ -104,6 +118,7 @@ PRESETS: Mapping[str, Preset] = {
             learning_rate=1e-2,
             schedule="cosine",
             read_length=100,
+            held_out_fraction=0.1,
             max_gradient_norm=1.0,
             validation_interval=200,
             num_validation_reads=500,

@@ -21,19 +21,17 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from genood.bundle import ROLES, TRAINING_FILE, write_tensors
-from genood.device import autocast
+from genood.device import computing
 from genood.errors import TrainingError
 from genood.files import atomic_path, write_text
 from genood.genomes import ReadSampler
 from genood.models import MODELS
 from genood.models.base import DensityModel
-from genood.recipes import TrainConfig
+from genood.recipes import Stream, TrainConfig
 from genood.sequence import Codes, mutate
 
 NATS_PER_BIT = math.log(2.0)
 _CHECKPOINT_FORMAT = 1
-_READS_STREAM, _MUTATION_STREAM, _VALIDATION_STREAM, _WEIGHTS_STREAM = range(4)
-"""Numbers that keep the random draws of different purposes apart."""
 
 
 class Losses(NamedTuple):
@@ -72,11 +70,8 @@ class Learner:
         self.config = config
         self.parameters = dict(model.named_parameters())
         # λ·½‖w‖² adds λw to the gradient, which is what Adam's (not AdamW's) weight decay does.
-        groups: list[dict[str, Any]] = [
-            {"params": [p for n, p in self.parameters.items() if "weight" in n], "weight_decay": l2},
-            {"params": [p for n, p in self.parameters.items() if "weight" not in n]},
-        ]
-        self.optimizer = torch.optim.Adam(groups, lr=config.learning_rate)
+        self.l2 = l2
+        self.optimizer = torch.optim.Adam(self.parameters.values(), lr=config.learning_rate)
         self.best_loss = math.inf
         self.best_step = 0
         self.best_weights = self._copy_weights()
@@ -98,11 +93,12 @@ class Learner:
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate_at(number)
-        with autocast(self.device, self.config.precision):
+        with computing(self.device, self.config.precision):
             loss = self._loss(codes)
         gradients = torch.autograd.grad(loss, list(self.parameters.values()))
-        for parameter, gradient in zip(self.parameters.values(), gradients, strict=True):
-            parameter.grad = gradient
+        for (name, parameter), gradient in zip(self.parameters.items(), gradients, strict=True):
+            # The gradient of λ·½‖w‖² over the weights that are no biases.
+            parameter.grad = gradient + self.l2 * parameter.detach() if "weight" in name else gradient
         if self.config.max_gradient_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.max_gradient_norm)
         self.optimizer.step()
@@ -112,7 +108,7 @@ class Learner:
         """Validation loss in nats per base; keeps the weights if it is the best so far."""
         self.model.eval()
         total = 0.0
-        with torch.inference_mode(), autocast(self.device, self.config.precision):
+        with torch.inference_mode(), computing(self.device, self.config.precision):
             for start in range(0, len(codes), self.config.batch_size):
                 batch = codes[start : start + self.config.batch_size]
                 total += float(self._loss(batch)) * len(batch)
@@ -206,12 +202,12 @@ class Trainer:
         self.learners: dict[str, Learner] = {}
         with self._random_state():
             for number, (role, (mutation_rate, l2)) in enumerate(rates.items()):
-                torch.manual_seed(_torch_seed(config.seed, _WEIGHTS_STREAM, number))
+                torch.manual_seed(_torch_seed(config.seed, Stream.WEIGHTS, number))
                 model = MODELS[kind].from_config(self.model_config).to(device)
                 self.learners[role] = Learner(role, model, mutation_rate, l2, config)
         reads = validation.sample(0, config.num_validation_reads).codes
         self._validation = {
-            role: learner.mutated(reads, _VALIDATION_STREAM, number)
+            role: learner.mutated(reads, Stream.VALIDATION_MUTATION, number)
             for number, (role, learner) in enumerate(self.learners.items())
         }
 
@@ -248,6 +244,7 @@ class Trainer:
         TrainingError
             A loss is no longer finite; the last checkpoint stays as it was.
         """
+        saved = None
         with self._random_state():
             while not self.finished and not should_stop():
                 self._one_step(progress)
@@ -256,7 +253,9 @@ class Trainer:
                     if progress is not None:
                         progress.validated(losses)
                     self.save(checkpoint)
-        self.save(checkpoint)
+                    saved = self.step
+        if self.step != saved:
+            self.save(checkpoint)
         return self.finished
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -339,8 +338,8 @@ class Trainer:
         reads = self.training.sample(step, self.config.batch_size).codes
         losses = {}
         for number, (role, learner) in enumerate(self.learners.items()):
-            torch.manual_seed(_torch_seed(self.config.seed, _WEIGHTS_STREAM, number, step))
-            losses[role] = learner.step(learner.mutated(reads, _MUTATION_STREAM, number, step), step)
+            torch.manual_seed(_torch_seed(self.config.seed, Stream.DROPOUT, number, step))
+            losses[role] = learner.step(learner.mutated(reads, Stream.MUTATION, number, step), step)
             _check_finite(losses[role], role, step)
         for role, learner in self.learners.items():
             learner.loss_sum += losses[role]
@@ -364,16 +363,6 @@ class Trainer:
         for learner in self.learners.values():
             learner.loss_sum = 0.0
         return losses
-
-
-def reads_seed(seed: int) -> tuple[int, int]:
-    """Seed of the sampler that training draws from."""
-    return (seed, _READS_STREAM)
-
-
-def validation_seed(seed: int) -> tuple[int, int]:
-    """Seed of the sampler that validation draws from."""
-    return (seed, _VALIDATION_STREAM)
 
 
 def _check_finite(loss: float, role: str, step: int) -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pysam
 
 from genood.calibration import ood_fraction
-from genood.engine import CALLS, ScoredReads
+from genood.engine import CALLS, Positions, ScoredReads
 from genood.errors import InputError
 from genood.files import atomic_path
 from genood.readers import STDIN
@@ -40,6 +40,7 @@ POSITION_COLUMNS = ("read_id", "position", "base", "log_p", "background_log_p", 
 STDOUT = STDIN
 _QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 _QUANTILE_SAMPLE = 100_000
+_POSITIONS_AT_ONCE = 65_536
 
 
 @contextmanager
@@ -140,18 +141,22 @@ class PositionTableWriter:
         """Append rows; the engine must have kept positions."""
         assert scored.positions is not None
         for name, read in zip(scored.names, scored.positions, strict=True):
-            log_p = np.where(read.scored, read.log_p.astype(np.float64), np.nan)
-            background = np.where(read.scored, read.background_log_p.astype(np.float64), np.nan)
-            columns = zip(
-                decode(read.codes),
-                _numbers(log_p),
-                _numbers(background),
-                _numbers(log_p - background),
-                strict=True,
-            )
-            self._stream.write(
-                b"".join(_row((name, str(i), *cells)) for i, cells in enumerate(columns, start=1))
-            )
+            for start in range(0, len(read.codes), _POSITIONS_AT_ONCE):
+                self._write_part(name, read, start, start + _POSITIONS_AT_ONCE)
+
+    def _write_part(self, name: str, read: Positions, start: int, stop: int) -> None:
+        scored = read.scored[start:stop]
+        log_p = np.where(scored, read.log_p[start:stop].astype(np.float64), np.nan)
+        background = np.where(scored, read.background_log_p[start:stop].astype(np.float64), np.nan)
+        columns = zip(
+            decode(read.codes[start:stop]),
+            _numbers(log_p),
+            _numbers(background),
+            _numbers(log_p - background),
+            strict=True,
+        )
+        rows = (_row((name, str(i), *cells)) for i, cells in enumerate(columns, start=start + 1))
+        self._stream.write(b"".join(rows))
 
 
 class Summary:
@@ -170,6 +175,7 @@ class Summary:
         self._strong_bases = 0.0
         self._num_p_values = 0
         self._num_above_half = 0
+        self._inverse_null_reads = 0.0
         self._calls = dict.fromkeys(CALLS, 0)
         self._quantiles: dict[str, _QuantileSketch] = {}
         self._seed = seed
@@ -185,6 +191,7 @@ class Summary:
         p_values = scored.p_values[~np.isnan(scored.p_values)]
         self._num_p_values += len(p_values)
         self._num_above_half += int((p_values > 0.5).sum())
+        self._inverse_null_reads += float((1.0 / scored.null_reads[~np.isnan(scored.p_values)]).sum())
         columns = {"length": scored.lengths.astype(np.float64), "llr_per_base": scored.llr_per_base}
         columns |= {f"ood_score_{name}": scores for name, scores in scored.ood_scores.items()}
         for name, values in columns.items():
@@ -201,7 +208,10 @@ class Summary:
         seconds
             Wall time.
         """
-        fraction = ood_fraction(self._num_p_values, self._num_above_half)
+        fraction = None
+        if self._num_p_values:
+            null_reads = self._num_p_values / self._inverse_null_reads
+            fraction = ood_fraction(self._num_p_values, self._num_above_half, null_reads)
         return {
             **run,
             "reads": {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
 
-from genood.calibration import Calibration, NullDistribution, ood_fraction
+from genood.calibration import Calibration, NullDistribution, NullSample, ood_fraction
 from genood.detectors import DETECTORS
 from genood.detectors.base import ScoreBatch
 from genood.errors import BundleError
@@ -17,7 +18,7 @@ def null_of(scores: list[np.ndarray], lengths: tuple[int, ...]) -> NullDistribut
     levels = np.linspace(0, 1, 201)
     return NullDistribution(
         lengths=lengths,
-        num_reads=len(scores[0]),
+        num_independent=tuple(float(len(row)) for row in scores),
         levels=levels,
         quantiles=np.stack([np.quantile(row, levels) for row in scores]),
     )
@@ -40,7 +41,7 @@ def test_p_value_is_the_upper_tail() -> None:
     p_values = null.p_values(np.array([-1.0, 0.0, 50.0, 90.0, 100.0, 101.0]), np.full(6, 250))
     # (n · tail + 1) / (n + 1) with n = 101.
     expected = [1.0, 1.0, 51.5 / 102, 11.1 / 102, 1 / 102, 1 / 102]
-    np.testing.assert_allclose(p_values, expected)
+    np.testing.assert_allclose(p_values, expected, atol=2e-6)
 
 
 def test_p_value_falls_as_the_score_rises() -> None:
@@ -51,10 +52,18 @@ def test_p_value_falls_as_the_score_rises() -> None:
     assert p_values.max() <= 1
 
 
-def test_ties_take_the_whole_tie() -> None:
-    null = null_of([np.array([0.0] * 50 + [1.0] * 50)], (250,))
-    assert null.p_values(np.array([0.0]), np.array([250]))[0] == pytest.approx(1.0)
-    assert null.p_values(np.array([1.0]), np.array([250]))[0] == pytest.approx(0.5, abs=0.02)
+@pytest.mark.parametrize("noise", [-1e-7, 0.0, 1e-7])
+def test_ties_take_the_whole_tie(noise: float) -> None:
+    """Half of the null at 0, a quarter at 1 and a quarter at 2: tails 1, 1/2 and 1/4."""
+    null = null_of([np.array([0.0] * 100 + [1.0] * 50 + [2.0] * 50)], (250,))
+    scores = np.array([0.0, 1.0, 2.0]) + noise
+    # A quantile's level is right to half a step of 1/200.
+    np.testing.assert_allclose(null.p_values(scores, np.full(3, 250)), [1.0, 0.5, 0.25], atol=0.006)
+
+
+def test_between_ties_the_upper_one_counts() -> None:
+    null = null_of([np.array([0.0] * 100 + [1.0] * 100)], (250,))
+    assert null.p_values(np.array([0.5]), np.array([250]))[0] == pytest.approx(0.5, abs=0.01)
 
 
 def test_nan_stays_nan() -> None:
@@ -65,18 +74,29 @@ def test_nan_stays_nan() -> None:
 def test_lengths_between_bins_are_interpolated() -> None:
     null = null_of([np.arange(101.0), np.arange(101.0) + 100], (100, 400))
     scores = np.full(5, 100.0)
+    np.testing.assert_allclose(null.independent_reads(np.array([100, 3000])), [101, 101])
     p_short, p_middle, p_long, p_below, p_beyond = null.p_values(scores, np.array([100, 200, 400, 20, 5000]))
-    assert p_short == pytest.approx(1 / 102)
+    assert p_short == pytest.approx(1 / 102, abs=1e-5)
     assert p_long == pytest.approx(1.0)
     assert p_middle == pytest.approx((p_short + p_long) / 2)
     assert (p_below, p_beyond) == (p_short, p_long)
 
 
+def samples_of(lengths: tuple[int, ...], num_reads: int, seed: int) -> dict[int, NullSample]:
+    return {
+        length: NullSample([noise_batch(num_reads, length, seed + length)], num_reads) for length in lengths
+    }
+
+
+def saved_and_loaded(calibration: Calibration) -> Calibration:
+    return Calibration.from_json(json.loads(json.dumps(calibration.to_json())))
+
+
 @pytest.mark.parametrize("length", [1, 7, 25, 60, 100, 300])
 def test_in_distribution_p_values_are_uniform(length: int) -> None:
     detectors = {name: DETECTORS[name]() for name in DETECTORS}
-    calibration = Calibration.fit([noise_batch(4000, 300, 1)], detectors, "toy")
-    assert calibration.nulls["llr"].lengths == (1, 2, 5, 10, 25, 50, 75, 100, 150, 250, 300)
+    samples = samples_of((1, 5, 10, 25, 50, 100, 300), 4000, 1)
+    calibration = saved_and_loaded(Calibration.fit(samples, detectors, "toy"))
     fresh = noise_batch(4000, length, 2)
     for name, detector in detectors.items():
         p_values = calibration.nulls[name].p_values(detector.score(fresh), fresh.num_scored)
@@ -86,23 +106,52 @@ def test_in_distribution_p_values_are_uniform(length: int) -> None:
             assert abs((p_values <= alpha).mean() - alpha) < bound
 
 
-def test_json_round_trip() -> None:
-    calibration = Calibration.fit([noise_batch(200, 30, 1)], {"llr": DETECTORS["llr"]()}, "toy reads")
-    again = Calibration.from_json(json.loads(json.dumps(calibration.to_json())))
+def test_no_read_of_one_base_is_called_for_rounding() -> None:
+    """Four scores in all: the highest is that of about a quarter of the null, before and after saving."""
+    generator = np.random.default_rng(5)
+    for _ in range(40):
+        table = generator.normal(size=4).astype(np.float32)
+        codes = generator.integers(0, 4, (1000, 1), dtype=np.uint8)
+        batch = ScoreBatch(
+            codes=codes,
+            lengths=np.ones(1000, dtype=np.int64),
+            mask=np.ones((1000, 1), dtype=bool),
+            log_p=table[codes],
+            background_log_p=np.zeros((1000, 1), dtype=np.float32),
+        )
+        fitted = Calibration.fit({1: NullSample([batch], 1000)}, {"llr": DETECTORS["llr"]()}, "toy")
+        null = saved_and_loaded(fitted).nulls["llr"]
+        p_values = null.p_values(DETECTORS["llr"]().score(batch), batch.num_scored)
+        assert p_values.min() > 0.2
+
+
+def test_fewer_independent_reads_make_larger_p_values() -> None:
+    samples = {25: NullSample([noise_batch(400, 25, 1)], 400), 50: NullSample([noise_batch(400, 50, 2)], 30)}
+    null = Calibration.fit(samples, {"llr": DETECTORS["llr"]()}, "toy").nulls["llr"]
+    p_values = null.p_values(np.array([99.0, 99.0]), np.array([25, 50]))
+    np.testing.assert_allclose(p_values, [1 / 401, 1 / 31])
+
+
+def test_json_round_trip_is_exact() -> None:
+    calibration = Calibration.fit(samples_of((10, 30), 200, 1), {"llr": DETECTORS["llr"]()}, "toy reads")
+    again = saved_and_loaded(calibration)
     assert again.source == "toy reads"
-    assert again.nulls["llr"].lengths == (1, 2, 5, 10, 25, 30)
-    np.testing.assert_allclose(again.nulls["llr"].quantiles, calibration.nulls["llr"].quantiles, rtol=1e-6)
+    assert again.nulls["llr"].lengths == (10, 30)
+    assert again.nulls["llr"].num_independent == (200.0, 200.0)
+    np.testing.assert_array_equal(again.nulls["llr"].quantiles, calibration.nulls["llr"].quantiles)
 
 
-@pytest.mark.parametrize("damage", ["source", "detectors", "quantiles", "shape"])
+@pytest.mark.parametrize("damage", ["source", "detectors", "quantiles", "shape", "num_independent"])
 def test_damaged_json(damage: str) -> None:
-    value = Calibration.fit([noise_batch(200, 30, 1)], {"llr": DETECTORS["llr"]()}, "toy").to_json()
+    value = Calibration.fit(samples_of((10, 30), 200, 1), {"llr": DETECTORS["llr"]()}, "toy").to_json()
     if damage in value:
         del value[damage]
     elif damage == "quantiles":
         del value["detectors"]["llr"]["quantiles"]
-    else:
+    elif damage == "shape":
         value["detectors"]["llr"]["quantiles"].pop()
+    else:
+        value["detectors"]["llr"]["num_independent"].pop()
     with pytest.raises(BundleError, match=r"calibration\.json is damaged"):
         Calibration.from_json(value)
 
@@ -110,31 +159,43 @@ def test_damaged_json(damage: str) -> None:
 def test_ood_fraction_by_hand() -> None:
     # 300 of 1,000 above one half: 600 are taken for in-distribution. Wilson's interval for 0.3 of
     # 1,000 is 0.2724 to 0.3291.
-    fraction = ood_fraction(1000, 300)
+    fraction = ood_fraction(1000, 300, math.inf)
     assert fraction is not None
     assert fraction.estimate == pytest.approx(0.4)
     assert fraction.low == pytest.approx(1 - 2 * 0.3291, abs=2e-4)
     assert fraction.high == pytest.approx(1 - 2 * 0.2724, abs=2e-4)
 
 
+def test_a_small_null_widens_the_interval() -> None:
+    # A million reads, a hundred in the null: its share above its middle is 0.5 ± 1.96 · 0.05.
+    fraction = ood_fraction(1_000_000, 500_000, 100)
+    assert fraction is not None
+    assert fraction.low == 0.0
+    assert fraction.high == pytest.approx(1.96 * 0.05 * 2, abs=0.001)
+
+
 def test_ood_fraction_at_the_edges() -> None:
-    assert ood_fraction(0, 0) is None
-    none_above = ood_fraction(100, 0)
+    assert ood_fraction(0, 0, 100) is None
+    none_above = ood_fraction(100, 0, 100)
     assert none_above is not None
     assert none_above.estimate == none_above.high == 1.0
-    all_above = ood_fraction(100, 100)
+    all_above = ood_fraction(100, 100, 100)
     assert all_above is not None
-    assert all_above == (0.0, 0.0, 0.0)
+    assert (all_above.estimate, all_above.low) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("num_null", [100, 1000])
 @pytest.mark.parametrize("truth", [0.0, 0.1, 0.5])
-def test_ood_fraction_covers_separable_mixtures(truth: float) -> None:
+def test_ood_fraction_covers_separable_mixtures(truth: float, num_null: int) -> None:
+    """With a null of so many reads drawn anew each time, as a calibration draws it."""
     generator = np.random.default_rng(7)
     covered = 0
     for _ in range(100):
+        null = null_of([generator.normal(size=num_null)], (250,))
         num_ood = generator.binomial(2000, truth)
-        p_values = np.concatenate([generator.uniform(0, 0.1, num_ood), generator.random(2000 - num_ood)])
-        fraction = ood_fraction(2000, int((p_values > 0.5).sum()))
+        scores = np.concatenate([generator.normal(9, 1, num_ood), generator.normal(size=2000 - num_ood)])
+        p_values = null.p_values(scores, np.full(2000, 250))
+        fraction = ood_fraction(2000, int((p_values > 0.5).sum()), num_null)
         assert fraction is not None
         covered += fraction.low <= truth <= fraction.high
     assert covered >= 88

@@ -294,9 +294,29 @@ def test_split_is_repeatable(tmp_path: Path) -> None:
 
 
 def test_split_holds_out_stretches_of_at_most_20_kb(tmp_path: Path) -> None:
+    genomes = toy(tmp_path, A=[4_000_000])
+    held_out = split_held_out(genomes, fraction=0.5, read_length=50, seed=1)[1]
+    assert held_out.lengths.tolist() == [20_000] * 100
+
+
+def test_split_holds_out_fifty_stretches(tmp_path: Path) -> None:
     genomes = toy(tmp_path, A=[1_000_000])
     held_out = split_held_out(genomes, fraction=0.1, read_length=50, seed=1)[1]
-    assert held_out.lengths.tolist() == [20_000] * 5
+    assert held_out.lengths.tolist() == [2000] * 50
+
+
+def test_independent_reads_by_hand(tmp_path: Path) -> None:
+    """Of 100 bases: ten in A, five and two in the contigs of B; classes are drawn equally."""
+    genomes = toy(tmp_path, A=[1000], B=[550, 250])
+    assert genomes.independent_reads(100) == pytest.approx(4 / (1 / 10 + 1 / 7))
+    assert genomes.independent_reads(500) == pytest.approx(4 / (1 / 2 + 1 / 1))
+    assert genomes.independent_reads(551) == 0.0
+
+
+def test_a_file_named_twice(tmp_path: Path) -> None:
+    path = write_fasta(tmp_path / "A__x.fa", {"a": uniform_codes(100, 1)})
+    with pytest.raises(InputError, match=r"A__x\.fa: is named twice"):
+        load_genomes([path, path], min_length=10)
 
 
 @pytest.mark.parametrize(("contig", "num_contigs"), [(10_000, 100), (3000, 100), (120, 100)])

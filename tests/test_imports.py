@@ -43,16 +43,27 @@ FREE_OF_TORCH = {
 
 
 def imports_of(path: Path, *, at_start_only: bool = False) -> set[str]:
-    """Modules that a file imports, with names imported from packages of ours resolved."""
+    """Modules that a file imports; a name imported from a package counts as a module if it is one."""
     tree = ast.parse(path.read_text())
     nodes = tree.body if at_start_only else ast.walk(tree)
     found = set()
     for node in nodes:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = {name for name in names if is_module(name)}
+            found |= modules
+            if modules != names:
+                found.add(node.module)
     return found
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
 def part_of(path: Path) -> str:

@@ -17,8 +17,8 @@ from toys import markov_codes, uniform_codes, write_fasta
 from genood.errors import ConfigError, TrainingError
 from genood.genomes import ReadSampler, load_genomes, split_held_out
 from genood.models.lstm import LSTM, LSTMConfig
-from genood.recipes import TrainConfig
-from genood.training import Learner, Losses, Trainer, reads_seed, validation_seed
+from genood.recipes import Stream, TrainConfig
+from genood.training import Learner, Losses, Trainer
 
 CONFIG = TrainConfig(
     steps=8,
@@ -44,8 +44,8 @@ def make_trainer(tmp_path: Path) -> MakeTrainer:
             kind="lstm",
             model_config={"hidden_size": 8, "dropout": dropout},
             config=config,
-            training=ReadSampler(training, 40, reads_seed(config.seed)),
-            validation=ReadSampler(held_out, 40, validation_seed(config.seed)),
+            training=ReadSampler(training, 40, (config.seed, Stream.READS)),
+            validation=ReadSampler(held_out, 40, (config.seed, Stream.VALIDATION)),
             fingerprint=fingerprint,
             device=torch.device("cpu"),
         )
@@ -171,7 +171,7 @@ def test_resume_refuses_what_is_no_checkpoint(make_trainer: MakeTrainer, tmp_pat
 
 
 def test_best_weights_are_those_of_the_best_validation(make_trainer: MakeTrainer, tmp_path: Path) -> None:
-    trainer = make_trainer(replace(CONFIG, steps=40, learning_rate=0.5, validation_interval=1))
+    trainer = make_trainer(replace(CONFIG, steps=40, learning_rate=0.9, validation_interval=1))
     trainer.run(checkpoint=tmp_path / "c")
     losses = [row.foreground_val_loss for row in trainer.history]
     best = int(np.argmin(losses))
@@ -294,7 +294,7 @@ def test_checkpoint_holds_no_code(make_trainer: MakeTrainer, tmp_path: Path) -> 
         ({"learning_rate": math.nan}, "learning rate must be above 0"),
         ({"schedule": "linear"}, "schedule must be constant or cosine"),
         ({"mutation_rate": 1.5}, "mutation rate must lie between 0 and 1"),
-        ({"l2": -1.0}, "L2 coefficient must not be negative"),
+        ({"l2": -1.0}, "L2 coefficient must be 0 or more"),
         ({"held_out_fraction": 1.0}, "held-out fraction"),
         ({"seed": -1}, "seed must not be negative"),
     ],

@@ -57,6 +57,7 @@ def test_from_reference_to_evaluation(case: Path) -> None:
     [
         ("config.yaml", "score_options", "score_option", "score_option"),
         ("samples.tsv", "\tin\n", "\tmaybe\n", "maybe"),
+        ("samples.tsv", "others", "coli", "named twice: coli"),
         ("samples.tsv", "in.fasta.gz", "missing.fasta.gz", "missing.fasta.gz"),
     ],
 )
@@ -71,6 +72,20 @@ def test_mistakes_stop_it_before_anything_runs(
     assert result.returncode == 1
     assert message in result.stdout + result.stderr
     assert not (case / "results").exists()
+
+
+def test_an_interrupted_training_goes_on(case: Path) -> None:
+    config = case / "config" / "config.yaml"
+    text = config.read_text()
+    bundle = case / "results" / "bundle"
+    config.write_text(text.replace("--steps 20", "--steps 10 --schedule constant"))
+    assert snakemake(case, "results/bundle/genood.json").returncode == 0
+    # What a killed job leaves: a checkpoint after 10 of 20 steps, and no bundle.
+    (bundle / "genood.json").unlink()
+    config.write_text(text.replace("--steps 20", "--steps 20 --schedule constant"))
+    assert snakemake(case, "results/bundle/genood.json").returncode == 0
+    assert (bundle / "training.tsv").read_text().splitlines()[-1].startswith("20\t")
+    assert "step 10:" not in (case / "logs" / "train.log").read_text()
 
 
 def test_without_truth_there_is_no_evaluation(case: Path) -> None:

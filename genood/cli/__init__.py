@@ -8,7 +8,6 @@ import signal
 import sys
 import traceback
 from importlib import import_module
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -18,7 +17,6 @@ from genood.errors import GenoodError
 
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
-_EXIT_TERMINATED = 143
 
 _COMMANDS = {
     "train": "Train a bundle on reference sequences.",
@@ -76,13 +74,14 @@ def main() -> NoReturn:
 def run(command: click.Command, program: str) -> NoReturn:
     """Run a command of some program and exit: 0 done, 1 bad data or failure, 2 usage, 130 interrupted.
 
-    A closed pipe ends it quietly. Tracebacks only with ``--debug``.
+    SIGTERM interrupts as SIGINT does. A closed pipe ends it quietly. Tracebacks only with ``--debug``.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     debug = "--debug" in sys.argv[1:]
     try:
         result = command.main(prog_name=program, standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is None where the caller closed it
+            sys.stdout.flush()
         sys.exit(result if isinstance(result, int) else 0)
     except click.ClickException as error:
         error.show()
@@ -130,7 +129,3 @@ def _describe(error: Exception) -> str:
         return "not enough memory"
     reason = " ".join(str(error).split())
     return f"internal error: {type(error).__name__}: {reason} (--debug shows more)"
-
-
-def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(_EXIT_TERMINATED)

@@ -52,6 +52,8 @@ def compute_options(function: F) -> F:
     )
     @wraps(function)
     def wrapper(*args: Any, threads: int | None, device: str, **kwargs: Any) -> Any:
+        # Without it cuBLAS sums in another order each time; it must stand before torch is imported.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         import torch
 
         from genood.device import resolve_device

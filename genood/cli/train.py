@@ -38,10 +38,15 @@ logger = logging.getLogger("genood")
     help="Class of each file (columns: file, class); else the file name up to the first '__'.",
 )
 @click.option(
+    "--held-out-fraction",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Part of each class to hold out; unused with --val.",
+)
+@click.option(
     "--val",
     multiple=True,
     metavar="FASTA",
-    help="In-distribution sequences to validate and calibrate on; may be repeated.  "
+    help="In-distribution sequences to validate and calibrate on, one file each time.  "
     "[default: stretches held out of the input]",
 )
 @click.option(

@@ -53,7 +53,7 @@ class DensityModel(nn.Module, ABC):
         Parameters
         ----------
         codes
-            uint8, shape (B, L), padded on the right with anything.
+            uint8, shape (B, L), codes from 0 to 4, padded on the right with any of them.
         lengths
             int64, shape (B,), in bases.
 
@@ -61,7 +61,7 @@ class DensityModel(nn.Module, ABC):
         -------
         log_probs
             float32, shape (B, L), nats; 0 where `scored_mask` is False. The first base has one too.
-            Differentiable where gradients are enabled.
+            Differentiable where gradients are enabled; on CUDA, an LSTM only in training mode.
         """
 
     @abstractmethod

@@ -123,23 +123,6 @@ class LSTM(DensityModel):
             return torch.zeros(num_reads, 0, device=codes.device)
         return torch.where(mask, torch.cat(log_probs, dim=1), 0.0)
 
-    def distributions(self, codes: Tensor) -> Tensor:
-        """Log-probabilities of all four bases at every position.
-
-        Parameters
-        ----------
-        codes
-            uint8, shape (B, L).
-
-        Returns
-        -------
-        distributions
-            float32, shape (B, L, 4), nats: at position d the distribution given the bases before d.
-        """
-        hidden, cell = self._start_state(len(codes))
-        outputs_BLH, _ = self.lstm(self._inputs(codes.long()), (hidden, cell))
-        return self._distributions_of(torch.cat([hidden[-1][:, None], outputs_BLH[:, :-1]], dim=1))
-
     def config(self) -> dict[str, Any]:
         """See `DensityModel.config`."""
         return asdict(self._config)
@@ -167,10 +150,8 @@ class LSTM(DensityModel):
         one_hot: Tensor = self._one_hot  # type: ignore[assignment]
         return one_hot[codes_BL]
 
-    def _distributions_of(self, states_BLH: Tensor) -> Tensor:
-        dropped = F.dropout(states_BLH, self._config.dropout, self.training)
-        return torch.log_softmax(self.dense(dropped).float(), dim=-1)
-
     def _log_probs_of(self, states_BLH: Tensor, codes_BL: Tensor) -> Tensor:
+        dropped = F.dropout(states_BLH, self._config.dropout, self.training)
+        distributions_BLK = torch.log_softmax(self.dense(dropped).float(), dim=-1)
         observed = codes_BL.clamp(max=_NUM_BASES - 1)[..., None]
-        return self._distributions_of(states_BLH).gather(-1, observed)[..., 0]
+        return distributions_BLK.gather(-1, observed)[..., 0]

@@ -279,7 +279,7 @@ def golden_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """See `test_golden`."""
     null = {
         "lengths": [4, 16],
-        "num_reads": 999,
+        "num_independent": [999, 999],
         "levels": [0.0, 0.5, 1.0],
         "quantiles": [[-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]],
     }
@@ -311,7 +311,8 @@ def test_golden(genood_here: Genood, golden_bundle: Path, tmp_path: Path) -> Non
     that a score s has p = (999 (1 - (s + 2) / 4) + 1) / 1000 at 4 and 1 below -1, 0.001 above 1 at 16.
     Ten bases lie (log2 10 - 2) / 2 = 0.660964 of the way from 4 to 16, which gives *ten*
     0.339036 x 0.829416 + 0.660964 x 1 = 0.942166; *twelve* likewise
-    0.207519 x (999 (1 - 0.817692) + 1) / 1000 + 0.792481 x 0.001 = 0.0387944, below 0.05. *two* is
+    0.207519 x (999 (1 - 0.817692) + 1) / 1000 + 0.792481 x 0.001 = 0.0387944,
+    and 7e-8 more as scores count a millionth lower for the sake of ties: 0.0387945, below 0.05. *two* is
     judged as if it had 4 bases, *gaps* with its 20 known bases as if it had 16.
     """
     reads = tmp_path / "reads.fa"
@@ -347,7 +348,7 @@ def test_golden_positions(genood_here: Genood, golden_bundle: Path, tmp_path: Pa
 
 def test_zero_has_no_sign(genood_here: Genood, tmp_path: Path) -> None:
     model = constant_lstm(1 / 4, 1 / 4, 1 / 4, 1 / 4)
-    null = {"lengths": [4], "num_reads": 999, "levels": [0.0, 1.0], "quantiles": [[-1.0, 1.0]]}
+    null = {"lengths": [4], "num_independent": [999], "levels": [0.0, 1.0], "quantiles": [[-1.0, 1.0]]}
     Bundle(
         foreground=model,
         background=model,

@@ -267,7 +267,7 @@ def wait_for_rows(process: subprocess.Popen[bytes], folder: Path) -> None:
     ("number", "code", "says", "leftovers"),
     [
         (signal.SIGKILL, -9, b"", 1),
-        (signal.SIGTERM, 143, b"", 0),
+        (signal.SIGTERM, 130, b"genood: interrupted\n", 0),
         (signal.SIGINT, 130, b"genood: interrupted\n", 0),
     ],
 )

@@ -334,7 +334,7 @@ def test_resume_refuses_other_data(
     elif change == "order":
         genomes.reverse()
     else:
-        options = ("--val", genome_files[0])
+        options = ("--val", write_fasta(tmp_path / "Alpha__val.fna", {"v": markov_codes(600, 8)}))
     result = train(directory, *FOREVER, *options, "--resume", genomes=genomes)
     check_error(result, "checkpoint.safetensors: cannot resume, as data was ")
     assert snapshot(directory) == before
@@ -352,7 +352,7 @@ def test_resume_of_the_same_data_elsewhere(
 def test_resume_without_checkpoint(train: Train, tmp_path: Path) -> None:
     check_error(
         train(tmp_path / "bundle", "--resume"),
-        "checkpoint.safetensors: there is no checkpoint to resume from; train without --resume",
+        "bundle: there is no checkpoint to resume from; train without --resume",
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -66,17 +66,6 @@ def test_equals_the_equations(num_layers: int) -> None:
     np.testing.assert_allclose(result, reference(model, codes), atol=2e-5)
 
 
-def test_distributions_sum_to_one_and_hold_the_log_probs() -> None:
-    model = make()
-    codes = torch.from_numpy(uniform_codes(80, 2)[None])
-    with torch.inference_mode():
-        every = model.distributions(codes)
-        observed = model.log_probs(codes, torch.tensor([80]))
-    assert every.shape == (1, 80, 4)
-    torch.testing.assert_close(every.exp().sum(-1), torch.ones(1, 80))
-    torch.testing.assert_close(every.gather(-1, codes.long()[..., None])[..., 0], observed)
-
-
 def test_state_is_carried_over_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make()
     codes = torch.from_numpy(uniform_codes(1000, 3)[None])

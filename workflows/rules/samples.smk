@@ -1,11 +1,15 @@
 # The sample sheet and what is asked of it.
 
 import pandas as pd
+from snakemake.exceptions import WorkflowError
 
 samples = pd.read_csv(config["samples"], sep="\t", dtype=str).set_index(
     "sample", drop=False
 )
 validate(samples, "../schemas/samples.schema.yaml")
+if not samples.index.is_unique:
+    twice = ", ".join(samples.index[samples.index.duplicated()].unique())
+    raise WorkflowError(f"{config['samples']}: samples named twice: {twice}")
 
 
 def reads_of(wildcards):

@@ -1,6 +1,6 @@
 rule score:
     input:
-        bundle="results/bundle",
+        bundle="results/bundle/genood.json",
         reads=reads_of,
     output:
         table="results/scores/{sample}.tsv.gz",
@@ -12,6 +12,7 @@ rule score:
     threads: 2
     params:
         options=config["score_options"],
+        directory=subpath(input.bundle, parent=True),
     shell:
-        "genood score -m {input.bundle} {input.reads} -o {output.table}"
+        "genood score -m {params.directory} {input.reads} -o {output.table}"
         " --summary {output.summary} -t {threads} {params.options} 2> {log}"
