@@ -15,11 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from machine import describe
 
-from genood.evaluation import evaluate_tables
+from genood.evaluation import evaluate_tables, read_scores
 from genood.files import write_json
 from genood.genomes import ReadSampler, load_genomes
+from genood.metrics import separation
 from genood.sequence import decode
 
 UNTRAINED_CLASS = "Burkholderia"
@@ -59,6 +61,7 @@ def main() -> None:
         "bundle": {key: metadata[key] for key in ("classes", "model", "training", "metrics")},
         "reads_per_genome": arguments.reads_per_genome,
         "results": results,
+        "llr_auroc_by_ood_genome": auroc_by_genome(out / "val_in.tsv", out / "val_ood.tsv"),
     }
     write_json(out / "real.json", report)
     print_table(results)
@@ -118,6 +121,18 @@ def published_reads(published: Path, out: Path) -> None:
 def evaluate(in_table: str, ood_table: str) -> dict[str, Any]:
     """Separation by detector."""
     return {name: evaluate_tables(in_table, ood_table, column=column) for name, column in COLUMNS.items()}
+
+
+def auroc_by_genome(in_table: Path, ood_table: Path) -> dict[str, float]:
+    """AUROC of the ratio for the reads of each OOD genome, hardest first."""
+    in_scores = read_scores(str(in_table), "ood_score")
+    ood = pd.read_csv(ood_table, sep="\t", usecols=["read_id", "ood_score"])
+    genomes = ood["read_id"].str.rpartition("_")[0]
+    by_genome = {
+        str(name): separation(in_scores, rows["ood_score"].to_numpy()).auroc
+        for name, rows in ood.groupby(genomes)
+    }
+    return dict(sorted(by_genome.items(), key=lambda item: item[1]))
 
 
 def print_table(results: dict[str, Any]) -> None:

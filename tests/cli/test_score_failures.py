@@ -314,3 +314,16 @@ def test_closed_pipe_is_quiet(
         process.stdout.close()
         assert process.wait(timeout=120) == 1
         assert process.stderr.read() == b""
+
+
+def test_closed_standard_output_does_not_matter_to_a_file(bundle_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "reads.fa").write_text(">r\nACGT\n")
+    command = '"$0" -m genood score -q -m "$1" reads.fa -o scores.tsv >&-'
+    result = subprocess.run(
+        ["bash", "-c", command, sys.executable, bundle_dir],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert len((tmp_path / "scores.tsv").read_text().splitlines()) == 2

@@ -12,7 +12,7 @@ import pytest
 from tfrecord.writer import TFRecordWriter
 
 from data_prep.published import read_labels, read_published, write_published
-from genood.errors import InputError
+from genood.errors import ConfigError, InputError
 
 # The library leaves its file open where reading fails.
 pytestmark = [
@@ -114,3 +114,22 @@ def test_command(small: Path, tmp_path: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
     assert result.stderr == f"genood-prep: error: {tmp_path / 'missing'}: no such file\n"
+
+
+def test_command_without_its_extra(small: Path) -> None:
+    code = (
+        "import sys; sys.modules['tfrecord'] = None; "
+        f"sys.argv = ['genood-prep', 'published', {str(small)!r}, '--labels', 'l', '-o', 'o']; "
+        "from data_prep.cli import main; main()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert result.stderr.endswith("pip install 'genood[prep]'\n")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_shard_is_not_overwritten(small: Path) -> None:
+    before = small.read_bytes()
+    with pytest.raises(ConfigError, match="is both an input and an output"):
+        write_published([str(small)], LABELS, str(small))
+    assert small.read_bytes() == before
