@@ -34,7 +34,10 @@ def compute_options(function: F) -> F:
     """Add ``-t/--threads``, ``--device`` and ``--seed``; the command gets `device` as a torch device."""
 
     @click.option(
-        "-t", "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores it may use]"
+        "-t",
+        "--threads",
+        type=click.IntRange(min=1),
+        help="CPU threads.  [default: OMP_NUM_THREADS, else all cores it may use]",
     )
     @click.option(
         "--device",
@@ -58,7 +61,10 @@ def compute_options(function: F) -> F:
 
         from genood.device import resolve_device
 
-        torch.set_num_threads(threads if threads is not None else _usable_cores())
+        if threads is not None:
+            torch.set_num_threads(threads)
+        elif "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(_usable_cores())
         return function(*args, device=resolve_device(device), **kwargs)
 
     return wrapper  # type: ignore[return-value]
