@@ -117,6 +117,7 @@ def train_bundle(
         f"{len(validation.files)} files" if job.validation else "held-out stretches",
     )
     logger.debug("device %s, %d threads", device, torch.get_num_threads())
+    null_lengths = _null_lengths(validation, config, _validation_source(job))
     trainer = Trainer(
         kind=job.model,
         model_config=job.model_config,
@@ -136,7 +137,8 @@ def train_bundle(
         finished = trainer.run(checkpoint=checkpoint, progress=progress, should_stop=should_stop)
     if not finished:
         return None
-    return _finish(job, trainer, training, validation).save(output, replace=job.resume)
+    bundle = _finish(job, trainer, training, validation, null_lengths)
+    return bundle.save(output, replace=job.resume)
 
 
 def _check_output(output: Path, resume: bool) -> None:
@@ -156,14 +158,13 @@ def _check_output(output: Path, resume: bool) -> None:
 
 def _load(job: TrainJob) -> tuple[Genomes, Genomes]:
     """Where to draw training reads and where validation reads."""
+    if set(map(os.path.realpath, job.validation)) & set(map(os.path.realpath, job.inputs)):
+        raise ConfigError("a file is both trained and validated on; --val takes other genomes")
     config = job.config
     classes = None if job.classes is None else read_classes(job.classes)
     genomes = load_genomes(job.inputs, min_length=config.read_length, classes=classes)
     if job.validation:
-        validation = load_genomes(job.validation, min_length=config.read_length, classes=classes)
-        if set(map(os.path.realpath, job.validation)) & set(map(os.path.realpath, job.inputs)):
-            raise ConfigError("a file is both trained and validated on; --val takes other genomes")
-        return genomes, validation
+        return genomes, load_genomes(job.validation, min_length=config.read_length, classes=classes)
     return split_held_out(
         genomes,
         fraction=config.held_out_fraction,
@@ -172,7 +173,17 @@ def _load(job: TrainJob) -> tuple[Genomes, Genomes]:
     )
 
 
-def _finish(job: TrainJob, trainer: Trainer, training: Genomes, validation: Genomes) -> Bundle:
+def _validation_source(job: TrainJob) -> str:
+    return "validation sequences" if job.validation else "held-out stretches of the reference"
+
+
+def _finish(
+    job: TrainJob,
+    trainer: Trainer,
+    training: Genomes,
+    validation: Genomes,
+    null_lengths: Mapping[int, float],
+) -> Bundle:
     config = job.config
     bundle = Bundle(
         foreground=trainer.learners["foreground"].best_model(),
@@ -181,8 +192,8 @@ def _finish(job: TrainJob, trainer: Trainer, training: Genomes, validation: Geno
         calibration={},
         training_table=trainer.table(),
     )
-    source = "validation sequences" if job.validation else "held-out stretches of the reference"
-    calibration = _calibrate(bundle, validation, config, source)
+    source = _validation_source(job)
+    calibration = _calibrate(bundle, validation, null_lengths, config, source)
     bundle.calibration = calibration.to_json()
     bundle.metadata = {
         "classes": list(training.classes),
@@ -201,12 +212,39 @@ def _finish(job: TrainJob, trainer: Trainer, training: Genomes, validation: Geno
     return bundle
 
 
-def _calibrate(bundle: Bundle, validation: Genomes, config: TrainConfig, source: str) -> Calibration:
-    samples = {}
+def _null_lengths(validation: Genomes, config: TrainConfig, source: str) -> dict[int, float]:
+    """Lengths that there is sequence to calibrate at, and the independent reads of each.
+
+    Found before training, so that it is told before training.
+    """
+    lengths = {}
     for length in sorted({*LENGTH_BINS, config.read_length}):
         num_independent = validation.independent_reads(length)
         if num_independent < MIN_INDEPENDENT_READS:
             break
+        lengths[length] = num_independent
+    if not lengths:
+        raise TrainingError(f"{source}: too few to calibrate on; give more sequence, or some with --val")
+    longest = max(lengths)
+    if longest < config.read_length:
+        logger.warning(
+            "%s are short: p-values of reads longer than %d bases will be too large; "
+            "give more sequence, some with --val, or a larger --held-out-fraction",
+            source,
+            longest,
+        )
+    return lengths
+
+
+def _calibrate(
+    bundle: Bundle,
+    validation: Genomes,
+    null_lengths: Mapping[int, float],
+    config: TrainConfig,
+    source: str,
+) -> Calibration:
+    samples = {}
+    for length, num_independent in null_lengths.items():
         num_reads = min(config.num_calibration_reads, math.ceil(_OVERLAP * num_independent))
         sampler = ReadSampler(validation, length, (config.seed, Stream.CALIBRATION, length))
         codes = sampler.sample(0, num_reads).codes
@@ -215,16 +253,6 @@ def _calibrate(bundle: Bundle, validation: Genomes, config: TrainConfig, source:
             for batch in np.array_split(codes, math.ceil(num_reads / config.batch_size))
         ]
         samples[length] = NullSample(batches, min(num_independent, num_reads))
-    if not samples:
-        raise TrainingError(f"{source}: too few to calibrate on; give more sequence, or some with --val")
-    longest = max(samples)
-    if longest < config.read_length:
-        logger.warning(
-            "%s are short: p-values of reads longer than %d bases are too large; "
-            "give more sequence, some with --val, or a larger --held-out-fraction",
-            source,
-            longest,
-        )
     return Calibration.fit(samples, {name: DETECTORS[name]() for name in DETECTORS}, source)
 
 

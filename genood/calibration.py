@@ -19,7 +19,9 @@ MIN_INDEPENDENT_READS = 20
 """A bin needs so many in-distribution reads that do not overlap: with fewer no p-value reaches 0.05."""
 
 _LEVELS = np.unique(np.concatenate([np.linspace(0.0, 1.0, 201), 1.0 - np.geomspace(1e-4, 0.1, 61)]))
-_STOREY_LAMBDA = 0.5
+STOREY_LAMBDA = 0.5
+"""The OOD fraction is estimated from the share of p-values above this."""
+
 _TIE = 1e-6
 """Relative to the score, or absolute below 1 nat."""
 _Z_95 = 1.959963984540054
@@ -224,7 +226,7 @@ def ood_fraction(num_reads: int, num_above: int, null_reads: float) -> Fraction 
     num_reads
         Reads with a p-value.
     num_above
-        Those whose p-value is above 0.5.
+        Those whose p-value is above `STOREY_LAMBDA`.
     null_reads
         Independent in-distribution reads behind the p-values. Where the null has its middle is
         uncertain by them, however many reads the run has.
@@ -248,10 +250,10 @@ def ood_fraction(num_reads: int, num_above: int, null_reads: float) -> Fraction 
     centre = (share + z2 / 2) / (1 + z2)
     sampling = _Z_95 / (1 + z2) * np.sqrt(share * (1 - share) / num_reads + z2 / (4 * num_reads))
     # The null's share above its own middle, 1 - λ, has the deviation sqrt(λ (1 - λ) / null_reads).
-    null = _Z_95 * share * np.sqrt(_STOREY_LAMBDA / ((1 - _STOREY_LAMBDA) * null_reads))
+    null = _Z_95 * share * np.sqrt(STOREY_LAMBDA / ((1 - STOREY_LAMBDA) * null_reads))
     half = np.hypot(sampling, null)
 
     def ood(above: float) -> float:
-        return float(np.clip(1.0 - above / (1.0 - _STOREY_LAMBDA), 0.0, 1.0))
+        return float(np.clip(1.0 - above / (1.0 - STOREY_LAMBDA), 0.0, 1.0))
 
     return Fraction(ood(share), ood(centre + half), ood(centre - half))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,8 +177,8 @@ def load_genomes(
     """
     names = [os.fspath(path) for path in paths]
     check_readable(names)
-    for path in names:
-        if names.count(path) > 1:
+    for path, number in Counter(map(os.path.realpath, names)).items():
+        if number > 1:
             raise InputError(path, "is named twice")
     chunks: list[Codes] = []
     segments: list[tuple[int, int, str]] = []

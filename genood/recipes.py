@@ -79,9 +79,18 @@ class TrainConfig:
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "read_length", "validation_interval"):
+        for name in (
+            "steps",
+            "batch_size",
+            "read_length",
+            "validation_interval",
+            "num_validation_reads",
+            "num_calibration_reads",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name.replace('_', ' ')} must be at least 1, not {getattr(self, name)}")
+        if self.precision not in get_args(Precision):
+            raise ConfigError(f"precision must be auto, fp32 or bf16, not {self.precision!r}")
         if not 0 < self.learning_rate <= 1:
             raise ConfigError(f"learning rate must be above 0 and at most 1, not {self.learning_rate}")
         if self.schedule not in get_args(Schedule):

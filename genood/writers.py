@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pysam
 
-from genood.calibration import ood_fraction
+from genood.calibration import STOREY_LAMBDA, ood_fraction
 from genood.engine import CALLS, Positions, ScoredReads
 from genood.errors import InputError
 from genood.files import atomic_path
@@ -174,7 +174,7 @@ class Summary:
         self._num_scored_bases = 0
         self._strong_bases = 0.0
         self._num_p_values = 0
-        self._num_above_half = 0
+        self._num_above = 0
         self._inverse_null_reads = 0.0
         self._calls = dict.fromkeys(CALLS, 0)
         self._quantiles: dict[str, _QuantileSketch] = {}
@@ -190,7 +190,7 @@ class Summary:
             self._calls[call] += scored.calls.count(call)
         p_values = scored.p_values[~np.isnan(scored.p_values)]
         self._num_p_values += len(p_values)
-        self._num_above_half += int((p_values > 0.5).sum())
+        self._num_above += int((p_values > STOREY_LAMBDA).sum())
         self._inverse_null_reads += float((1.0 / scored.null_reads[~np.isnan(scored.p_values)]).sum())
         columns = {"length": scored.lengths.astype(np.float64), "llr_per_base": scored.llr_per_base}
         columns |= {f"ood_score_{name}": scores for name, scores in scored.ood_scores.items()}
@@ -211,7 +211,7 @@ class Summary:
         fraction = None
         if self._num_p_values:
             null_reads = self._num_p_values / self._inverse_null_reads
-            fraction = ood_fraction(self._num_p_values, self._num_above_half, null_reads)
+            fraction = ood_fraction(self._num_p_values, self._num_above, null_reads)
         return {
             **run,
             "reads": {

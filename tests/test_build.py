@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from genood.build import TrainJob, train_bundle
 from genood.bundle import Bundle
 from genood.calibration import MIN_INDEPENDENT_READS, Calibration
 from genood.engine import Scorer
-from genood.errors import ConfigError
+from genood.errors import ConfigError, TrainingError
 from genood.readers import Read
 from genood.recipes import TrainConfig
 
@@ -29,14 +30,14 @@ CONFIG = TrainConfig(
 )
 
 
-def build(folder: Path, num_bases: int, **options: list[str]) -> Bundle:
+def build(folder: Path, num_bases: int, config: TrainConfig = CONFIG, **options: list[str]) -> Bundle:
     genome = write_fasta(folder / "Alpha__toy.fna", {"a": markov_codes(num_bases, 1)})
     job = TrainJob(
         inputs=[str(genome)],
         output=str(folder / "bundle"),
         model="lstm",
         model_config={"hidden_size": 8},
-        config=CONFIG,
+        config=config,
         **options,
     )
     bundle = train_bundle(job, device=torch.device("cpu"))
@@ -81,7 +82,7 @@ def test_a_short_reference_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixt
         bundle = build(tmp_path, 7000)
     null = Calibration.from_json(bundle.calibration).nulls["llr"]
     assert null.lengths[-1] < CONFIG.read_length
-    assert f"longer than {null.lengths[-1]} bases are too large" in caplog.text
+    assert f"longer than {null.lengths[-1]} bases will be too large" in caplog.text
     [scored] = Scorer(bundle).score(fresh_reads(250))
     assert (scored.p_values <= 0.05).mean() <= 0.05
 
@@ -99,3 +100,11 @@ def test_validation_sequences_of_any_length_serve(tmp_path: Path) -> None:
 def test_the_same_file_does_not_validate(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="both trained and validated on"):
         build(tmp_path, 7000, validation=[str(tmp_path / "Alpha__toy.fna")])
+
+
+def test_too_little_to_calibrate_on_is_told_before_training(tmp_path: Path) -> None:
+    validation = write_fasta(tmp_path / "Alpha__val.fna", {"v": markov_codes(12, 2)})
+    config = replace(CONFIG, read_length=10)
+    with pytest.raises(TrainingError, match="validation sequences: too few to calibrate on"):
+        build(tmp_path, 7000, config, validation=[str(validation)])
+    assert not (tmp_path / "bundle").exists()

@@ -296,6 +296,8 @@ def test_checkpoint_holds_no_code(make_trainer: MakeTrainer, tmp_path: Path) -> 
         ({"mutation_rate": 1.5}, "mutation rate must lie between 0 and 1"),
         ({"l2": -1.0}, "L2 coefficient must be 0 or more"),
         ({"held_out_fraction": 1.0}, "held-out fraction"),
+        ({"num_validation_reads": 0}, "num validation reads must be at least 1"),
+        ({"precision": "fp16"}, "precision must be auto, fp32 or bf16"),
         ({"seed": -1}, "seed must not be negative"),
     ],
 )
