@@ -14,20 +14,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from genood import __version__
-from genood.bundle import CHECKPOINT_FILE, METADATA_FILE, Bundle, check_free
-from genood.calibration import LENGTH_BINS, MIN_INDEPENDENT_READS, Calibration, NullSample
-from genood.detectors import DETECTORS
+from genood.bundle import CHECKPOINT_FILE, METADATA_FILE, Bundle
+from genood.bundling import calibrate, check_output, model_card, null_lengths
+from genood.detectors.base import ScoreBatch
 from genood.engine import forward
-from genood.errors import BundleError, ConfigError, TrainingError
+from genood.errors import BundleError, ConfigError
 from genood.genomes import Genomes, ReadSampler, load_genomes, read_classes, split_held_out
-from genood.recipes import Stream, TrainConfig
+from genood.recipes import MUTATED, Stream, TrainConfig
 from genood.training import Progress, Trainer
 
 logger = logging.getLogger(__name__)
-
-_OVERLAP = 4
-"""Calibration reads drawn for each that does not overlap: more would only repeat them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +101,10 @@ def train_bundle(
         The input, the options or the output directory are unfit; nothing that was there is changed.
     """
     output = Path(job.output)
-    _check_output(output, job.resume)
+    if not job.resume:
+        check_output(output)
+    elif not (output / CHECKPOINT_FILE).is_file():
+        raise BundleError(f"{output}: there is no checkpoint to resume from; train without --resume")
     training, validation = _load(job)
     config = job.config
     logger.info(
@@ -117,7 +116,7 @@ def train_bundle(
         f"{len(validation.files)} files" if job.validation else "held-out stretches",
     )
     logger.debug("device %s, %d threads", device, torch.get_num_threads())
-    null_lengths = _null_lengths(validation, config, _validation_source(job))
+    lengths = null_lengths(validation, config.read_length, _validation_source(job))
     trainer = Trainer(
         kind=job.model,
         model_config=job.model_config,
@@ -137,23 +136,8 @@ def train_bundle(
         finished = trainer.run(checkpoint=checkpoint, progress=progress, should_stop=should_stop)
     if not finished:
         return None
-    bundle = _finish(job, trainer, training, validation, null_lengths)
+    bundle = _finish(job, trainer, training, validation, lengths)
     return bundle.save(output, replace=job.resume)
-
-
-def _check_output(output: Path, resume: bool) -> None:
-    checkpoint = output / CHECKPOINT_FILE
-    if resume:
-        if not checkpoint.is_file():
-            raise BundleError(f"{output}: there is no checkpoint to resume from; train without --resume")
-        return
-    check_free(output)
-    if checkpoint.exists():
-        raise BundleError(
-            f"{output}: holds an unfinished training; go on with --resume, or remove the directory"
-        )
-    if output.is_dir() and any(output.iterdir()):
-        raise BundleError(f"{output}: is not empty; give a new directory for the bundle")
 
 
 def _load(job: TrainJob) -> tuple[Genomes, Genomes]:
@@ -182,7 +166,7 @@ def _finish(
     trainer: Trainer,
     training: Genomes,
     validation: Genomes,
-    null_lengths: Mapping[int, float],
+    lengths: Mapping[int, float],
 ) -> Bundle:
     config = job.config
     bundle = Bundle(
@@ -193,9 +177,19 @@ def _finish(
         training_table=trainer.table(),
     )
     source = _validation_source(job)
-    calibration = _calibrate(bundle, validation, null_lengths, config, source)
+
+    def score_null(length: int, num_reads: int) -> list[ScoreBatch]:
+        sampler = ReadSampler(validation, length, (config.seed, Stream.CALIBRATION, length))
+        codes = sampler.sample(0, num_reads).codes
+        return [
+            forward(bundle, batch, np.full(len(batch), length, dtype=np.int64))
+            for batch in np.array_split(codes, math.ceil(num_reads / config.batch_size))
+        ]
+
+    calibration = calibrate(score_null, lengths, config.num_calibration_reads, source)
     bundle.calibration = calibration.to_json()
     bundle.metadata = {
+        "background": MUTATED,
         "classes": list(training.classes),
         "seed": config.seed,
         "command": job.command,
@@ -208,108 +202,13 @@ def _finish(
         },
         "metrics": trainer.metrics(),
     }
-    bundle.card = _card(bundle, calibration)
+    bundle.card = model_card(
+        bundle,
+        calibration,
+        f"The background model was trained with {config.mutation_rate:g} substitutions per base\n"
+        f"and L2 coefficient {config.l2:g}; its loss is that of such reads. `training.tsv` has\nall losses.",
+        "Held-out\nstretches share their genome with the training reads; reads of another strain or species "
+        "of a class\nscore as more OOD than they do.\n\n"
+        f"`{CHECKPOINT_FILE}` lets `genood train --resume --steps N` go on; scoring does not need it.",
+    )
     return bundle
-
-
-def _null_lengths(validation: Genomes, config: TrainConfig, source: str) -> dict[int, float]:
-    """Lengths that there is sequence to calibrate at, and the independent reads of each.
-
-    Found before training, so that it is told before training.
-    """
-    lengths = {}
-    for length in sorted({*LENGTH_BINS, config.read_length}):
-        num_independent = validation.independent_reads(length)
-        if num_independent < MIN_INDEPENDENT_READS:
-            break
-        lengths[length] = num_independent
-    if not lengths:
-        raise TrainingError(f"{source}: too few to calibrate on; give more sequence, or some with --val")
-    longest = max(lengths)
-    if longest < config.read_length:
-        logger.warning(
-            "%s are short: p-values of reads longer than %d bases will be too large; "
-            "give more sequence, some with --val, or a larger --held-out-fraction",
-            source,
-            longest,
-        )
-    return lengths
-
-
-def _calibrate(
-    bundle: Bundle,
-    validation: Genomes,
-    null_lengths: Mapping[int, float],
-    config: TrainConfig,
-    source: str,
-) -> Calibration:
-    samples = {}
-    for length, num_independent in null_lengths.items():
-        num_reads = min(config.num_calibration_reads, math.ceil(_OVERLAP * num_independent))
-        sampler = ReadSampler(validation, length, (config.seed, Stream.CALIBRATION, length))
-        codes = sampler.sample(0, num_reads).codes
-        batches = [
-            forward(bundle, batch, np.full(len(batch), length, dtype=np.int64))
-            for batch in np.array_split(codes, math.ceil(num_reads / config.batch_size))
-        ]
-        samples[length] = NullSample(batches, min(num_independent, num_reads))
-    return Calibration.fit(samples, {name: DETECTORS[name]() for name in DETECTORS}, source)
-
-
-def _card(bundle: Bundle, calibration: Calibration) -> str:
-    metadata = bundle.metadata
-    files = metadata["data"]["files"]
-    null = next(iter(calibration.nulls.values()))
-    rows = "\n".join(
-        f"| {name} | {sum(f['class_name'] == name for f in files)} "
-        f"| {sum(f['usable_bases'] for f in files if f['class_name'] == name):,} |"
-        for name in metadata["classes"]
-    )
-    bins = "\n".join(
-        f"| {length} | {number:,.0f} |"
-        for length, number in zip(null.lengths, null.num_independent, strict=True)
-    )
-    losses = "\n".join(
-        f"| {role} | {values['val_nats_per_base']:.4f} | {values['val_bits_per_base']:.4f} "
-        f"| {values['best_step']} |"
-        for role, values in metadata["metrics"].items()
-    )
-    return f"""# genood bundle
-
-Two density models ({bundle.foreground.kind}) that tell reads of the classes below from reads of anything
-else, by the log-likelihood ratio of the foreground to the background model.
-
-Made by genood {__version__} with
-
-    {metadata["command"] or "(not recorded)"}
-
-## Reference
-
-| class | files | usable bases |
-|---|---|---|
-{rows}
-
-## Models
-
-| model | validation loss, nats per base | bits per base | step |
-|---|---|---|---|
-{losses}
-
-The background model was trained with {metadata["training"]["mutation_rate"]:g} substitutions per base
-and L2 coefficient {metadata["training"]["l2"]:g}; its loss is that of such reads. `training.tsv` has
-all losses.
-
-## p-values
-
-Calibrated on reads from {calibration.source}:
-
-| scored bases | independent reads |
-|---|---|
-{bins}
-
-Reads longer than the last bin are judged by its null, which makes their p-values too large. Held-out
-stretches share their genome with the training reads; reads of another strain or species of a class
-score as more OOD than they do.
-
-`{CHECKPOINT_FILE}` lets `genood train --resume --steps N` go on; scoring does not need it.
-"""

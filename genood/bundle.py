@@ -4,7 +4,7 @@
 ``genood.json``               format version, kind, model configuration, classes, seed, command,
                               data, metrics, and the sha256 of the other files
 ``foreground.safetensors``    weights of the foreground model
-``background.safetensors``    weights of the background model
+``background.safetensors``    weights of the background model, unless the foreground derives it
 ``calibration.json``          null distributions of the detectors
 ``training.tsv``              losses by step
 ``MODEL_CARD.md``             what the bundle is, for people
@@ -20,8 +20,9 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,6 +38,7 @@ from genood.errors import BundleError, ConfigError
 from genood.files import atomic_path, sha256_of, write_json, write_text
 from genood.models import MODELS
 from genood.models.base import DensityModel
+from genood.recipes import MUTATED
 from genood.sequence import Codes
 
 FORMAT_VERSION = 1
@@ -50,7 +52,6 @@ CARD_FILE = "MODEL_CARD.md"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 ROLES = ("foreground", "background")
 
-_FILES = (*(f"{role}.safetensors" for role in ROLES), CALIBRATION_FILE, TRAINING_FILE, CARD_FILE)
 _REQUIRED = ("kind", "model", "classes", "seed", "command", "data", "metrics", "files")
 
 
@@ -61,10 +62,11 @@ class Bundle:
     Attributes
     ----------
     foreground, background
-        Density models of the same kind, in evaluation mode.
+        Density models of the same kind, in evaluation mode; no background where the foreground derives
+        it from itself.
     metadata
-        Content of ``genood.json``, JSON types: ``classes``, ``seed``, ``command``, ``data``,
-        ``metrics`` and, once saved, ``files`` and the format.
+        Content of ``genood.json``, JSON types: ``background`` (its name), ``classes``, ``seed``,
+        ``command``, ``data``, ``metrics`` and, once saved, ``files`` and the format.
     calibration
         Content of ``calibration.json``; `genood.calibration.Calibration.from_json` reads it.
     training_table, card
@@ -72,7 +74,7 @@ class Bundle:
     """
 
     foreground: DensityModel
-    background: DensityModel
+    background: DensityModel | None
     metadata: dict[str, Any]
     calibration: dict[str, Any]
     training_table: str = ""
@@ -81,15 +83,19 @@ class Bundle:
 
     def __post_init__(self) -> None:
         self.foreground.eval()
-        self.background.eval()
+        if self.background is not None:
+            self.background.eval()
 
     @property
     def device(self) -> torch.device:
         """The device that the models are on."""
-        return next(self.foreground.parameters()).device
+        return next(chain(self.foreground.parameters(), self.foreground.buffers())).device
 
     def log_probs(
-        self, codes: Codes, lengths: npt.NDArray[np.int64]
+        self,
+        codes: Codes,
+        lengths: npt.NDArray[np.int64],
+        without_files: npt.NDArray[np.int64] | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Foreground and background log-probabilities of a batch.
 
@@ -99,12 +105,19 @@ class Bundle:
             uint8, shape (B, L).
         lengths
             int64, shape (B,), in bases.
+        without_files
+            See `DensityModel.log_probs_with_background`; only for a foreground that derives its
+            background.
 
         Returns
         -------
         log_p, background_log_p
             float32, shape (B, L), nats; 0 where not scored.
         """
+        if self.background is None:
+            return self.foreground.log_probs_with_background(
+                codes, lengths, self.metadata["background"], without_files
+            )
         with torch.inference_mode(), computing(self.device, "fp32"):
             codes_BL = torch.from_numpy(codes).to(self.device)
             lengths_B = torch.from_numpy(lengths).to(self.device)
@@ -134,9 +147,10 @@ class Bundle:
             (root / METADATA_FILE).unlink(missing_ok=True)
         check_free(root)
         root.mkdir(parents=True, exist_ok=True)
-        for role in ROLES:
+        models = self._models()
+        for role, model in models.items():
             with atomic_path(root / f"{role}.safetensors") as path:
-                write_tensors(path, _weights(getattr(self, role)))
+                write_tensors(path, _weights(model))
         write_json(root / CALIBRATION_FILE, self.calibration)
         write_text(root / TRAINING_FILE, self.training_table)
         write_text(root / CARD_FILE, self.card)
@@ -145,12 +159,17 @@ class Bundle:
             "readable_from": READABLE_FROM,
             "genood_version": __version__,
             "kind": self.foreground.kind,
-            "model": {role: getattr(self, role).config() for role in ROLES},
-            "files": {name: sha256_of(root / name) for name in _FILES},
+            "model": {role: model.config() for role, model in models.items()},
+            "files": {name: sha256_of(root / name) for name in _files(models)},
         }
         write_json(root / METADATA_FILE, self.metadata)
         self.fingerprint = sha256_of(root / METADATA_FILE)
         return self
+
+    def _models(self) -> dict[str, DensityModel]:
+        """The models by role."""
+        both = {"foreground": self.foreground, "background": self.background}
+        return {role: model for role, model in both.items() if model is not None}
 
     @classmethod
     def load(
@@ -169,10 +188,10 @@ class Bundle:
         root = Path(directory)
         metadata = read_metadata(root)
         _check_files(root, metadata["files"])
-        foreground, background = (_load_model(root, metadata, role, device) for role in ROLES)
+        models = {role: _load_model(root, metadata, role, device) for role in metadata["model"]}
         return cls(
-            foreground=foreground,
-            background=background,
+            foreground=models["foreground"],
+            background=models.get("background"),
             metadata=metadata,
             calibration=_read_json(root / CALIBRATION_FILE),
             training_table=(root / TRAINING_FILE).read_text(encoding="utf-8"),
@@ -218,9 +237,21 @@ def read_metadata(directory: str | os.PathLike[str]) -> dict[str, Any]:
     missing = [key for key in _REQUIRED if key not in metadata]
     if missing:
         raise BundleError(f"{root / METADATA_FILE}: lacks {', '.join(missing)}")
-    if not isinstance(metadata["files"], dict) or not set(_FILES) <= set(metadata["files"]):
+    models, files = metadata["model"], metadata["files"]
+    if not isinstance(models, dict) or "foreground" not in models or not set(models) <= set(ROLES):
+        raise BundleError(f"{root / METADATA_FILE}: has no configuration of the foreground model")
+    metadata.setdefault("background", MUTATED)
+    if metadata["background"] == MUTATED and "background" not in models:
+        raise BundleError(f"{root / METADATA_FILE}: has no configuration of the background model")
+    if not isinstance(files, dict) or not set(_files(models)) <= set(files):
         raise BundleError(f"{root / METADATA_FILE}: lacks the sha256 of a file")
     return metadata
+
+
+def _files(roles: Iterable[str]) -> tuple[str, ...]:
+    """The files of a bundle with models in these roles, all but ``genood.json``."""
+    weights = (f"{role}.safetensors" for role in roles)
+    return (*weights, CALIBRATION_FILE, TRAINING_FILE, CARD_FILE)
 
 
 def write_tensors(
@@ -264,9 +295,7 @@ def _load_model(
     if not isinstance(kind, str) or kind not in MODELS:
         raise BundleError(f"{root}: unknown kind of model {kind!r}; known are {', '.join(MODELS)}")
     try:
-        model = MODELS[kind].from_config(metadata["model"][role])
-        weights = load_file(path)
-        model.load_state_dict(weights)
+        model = MODELS[kind].from_weights(metadata["model"][role], load_file(path))
     except (KeyError, TypeError):
         raise BundleError(f"{root}: has no configuration of the {role} model") from None
     except ConfigError as error:
@@ -276,4 +305,4 @@ def _load_model(
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise BundleError(f"{path}: weights do not fit the configuration ({reason})") from error
-    return model.to(device)
+    return model.to(device) if torch.device(device).type in model.device_types else model

@@ -211,9 +211,14 @@ class Scorer:
 _COLUMNS = ("gc", "log_likelihood", "background_log_likelihood", "llr", "llr_per_base")
 
 
-def forward(bundle: Bundle, codes: Codes, lengths: npt.NDArray[np.int64]) -> ScoreBatch:
-    """One forward pass of both models: codes uint8 (B, L), lengths int64 (B,)."""
-    log_p, background_log_p = bundle.log_probs(codes, lengths)
+def forward(
+    bundle: Bundle,
+    codes: Codes,
+    lengths: npt.NDArray[np.int64],
+    without_files: npt.NDArray[np.int64] | None = None,
+) -> ScoreBatch:
+    """One forward pass of both models; the arguments are those of `Bundle.log_probs`."""
+    log_p, background_log_p = bundle.log_probs(codes, lengths, without_files)
     mask = scored_mask(torch.from_numpy(codes), torch.from_numpy(lengths)).numpy()
     return ScoreBatch(codes=codes, lengths=lengths, mask=mask, log_p=log_p, background_log_p=background_log_p)
 

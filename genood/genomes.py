@@ -31,13 +31,18 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class GenomeFile:
-    """What one input file contributed; bases counts every letter, usable_bases those in long runs."""
+    """What one input file contributed.
+
+    `num_bases` counts every letter, `usable_bases` those in long runs; `sha256` is over the encoded
+    records, however they were compressed or wrapped.
+    """
 
     name: str
     class_name: str
     num_records: int
     num_bases: int
     usable_bases: int
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +60,10 @@ class Genomes:
         `classes`.
     classes
         Class names, sorted.
+    file_ends
+        int64, shape (F,): where in `codes` the segments of each of `files` end.
     files
         What was read.
-    fingerprint
-        sha256 over the classes and the encoded records, in the order read: the same for the same
-        sequences however they were compressed or wrapped.
     """
 
     codes: Codes
@@ -67,8 +71,18 @@ class Genomes:
     lengths: Ints
     labels: Ints
     classes: tuple[str, ...]
+    file_ends: Ints
     files: tuple[GenomeFile, ...]
-    fingerprint: str
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the files and their classes, in order."""
+        lines = "".join(f"{file.class_name}\0{file.sha256}\n" for file in self.files)
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    def files_at(self, positions: Ints) -> Ints:
+        """Index into `files` of positions in `codes`."""
+        return np.searchsorted(self.file_ends, positions, side="right")
 
     def bases_of(self, label: int) -> int:
         """Bases in the segments of one class."""
@@ -93,16 +107,17 @@ class Genomes:
             lengths=lengths,
             labels=labels,
             classes=self.classes,
+            file_ends=self.file_ends,
             files=self.files,
-            fingerprint=self.fingerprint,
         )
 
 
 class SampledReads(NamedTuple):
-    """Reads drawn from genomes: codes uint8 (B, L), labels int64 (B,)."""
+    """Reads drawn from genomes: codes uint8 (B, L); class and file of each, int64 (B,)."""
 
     codes: Codes
     labels: Ints
+    files: Ints
 
 
 def class_of(path: str | os.PathLike[str]) -> str:
@@ -183,21 +198,23 @@ def load_genomes(
     chunks: list[Codes] = []
     segments: list[tuple[int, int, str]] = []
     files: list[GenomeFile] = []
-    digest = hashlib.sha256()
+    file_ends: list[int] = []
     total = 0
     for path in names:
         class_name = _class_name(path, classes)
         num_records = num_bases = usable = 0
+        digest = hashlib.sha256()
         for record in read_file(path):
             num_records += 1
             num_bases += len(record.codes)
-            digest.update(f"{class_name}\0{len(record.codes)}\0".encode())
+            digest.update(f"{len(record.codes)}\0".encode())
             digest.update(record.codes.tobytes())
             for start, stop in known_runs(record.codes, min_length):
                 chunks.append(record.codes[start:stop])
                 segments.append((total, stop - start, class_name))
                 total += stop - start
                 usable += stop - start
+        file_ends.append(total)
         files.append(
             GenomeFile(
                 name=os.path.basename(path),
@@ -205,6 +222,7 @@ def load_genomes(
                 num_records=num_records,
                 num_bases=num_bases,
                 usable_bases=usable,
+                sha256=digest.hexdigest(),
             )
         )
     class_names = tuple(sorted({file.class_name for file in files}))
@@ -220,8 +238,38 @@ def load_genomes(
         lengths=np.array([length for _, length, _ in segments], dtype=np.int64),
         labels=np.array([class_names.index(name) for _, _, name in segments], dtype=np.int64),
         classes=class_names,
+        file_ends=np.array(file_ends, dtype=np.int64),
         files=tuple(files),
-        fingerprint=digest.hexdigest(),
+    )
+
+
+def merge(first: Genomes, second: Genomes) -> Genomes:
+    """Genomes as if the files of both had been loaded together, those of `first` first.
+
+    Raises
+    ------
+    TrainingError
+        Both hold a file of the same content.
+    """
+    contents = {file.sha256: file.name for file in first.files}
+    for file in second.files:
+        if file.sha256 in contents:
+            raise TrainingError(f"{file.name}: is there already, as {contents[file.sha256]}")
+    classes = tuple(sorted({*first.classes, *second.classes}))
+    codes_before = len(first.codes)
+    return Genomes(
+        codes=np.concatenate([first.codes, second.codes]),
+        starts=np.concatenate([first.starts, second.starts + codes_before]),
+        lengths=np.concatenate([first.lengths, second.lengths]),
+        labels=np.concatenate(
+            [
+                np.array([classes.index(name) for name in genomes.classes], dtype=np.int64)[genomes.labels]
+                for genomes in (first, second)
+            ]
+        ),
+        classes=classes,
+        file_ends=np.concatenate([first.file_ends, second.file_ends + codes_before]),
+        files=(*first.files, *second.files),
     )
 
 
@@ -358,7 +406,7 @@ class ReadSampler:
             self._position_ends.append(np.cumsum(genomes.lengths[segments] - read_length + 1))
 
     def sample(self, step: int, num_reads: int) -> SampledReads:
-        """The reads of one step: codes uint8 (num_reads, read_length), labels int64 (num_reads,)."""
+        """The `num_reads` reads of one step."""
         generator = np.random.default_rng([*self.seed, step])
         labels = generator.integers(0, len(self.genomes.classes), size=num_reads)
         fractions = generator.random(num_reads)
@@ -372,4 +420,4 @@ class ReadSampler:
             starts[mine] = self.genomes.starts[segments[index]] + positions - first
         codes = self.genomes.codes[starts[:, None] + np.arange(self.read_length)]
         codes[reverse] = reverse_complement(codes[reverse])
-        return SampledReads(codes, labels)
+        return SampledReads(codes, labels, self.genomes.files_at(starts))

@@ -133,7 +133,7 @@ PRESETS: Mapping[str, Preset] = {
             num_validation_reads=500,
             num_calibration_reads=1000,
         ),
-        models={"lstm": {"hidden_size": 64}},
+        models={"lstm": {"hidden_size": 64}, "context": {}},
     ),
     "small": Preset(
         train=TrainConfig(
@@ -144,7 +144,7 @@ PRESETS: Mapping[str, Preset] = {
             max_gradient_norm=1.0,
             validation_interval=500,
         ),
-        models={"lstm": {"hidden_size": 256}},
+        models={"lstm": {"hidden_size": 256}, "context": {}},
     ),
     "paper": Preset(
         train=TrainConfig(
@@ -154,10 +154,15 @@ PRESETS: Mapping[str, Preset] = {
             validation_interval=10_000,
             num_validation_reads=10_000,
         ),
-        models={"lstm": {"hidden_size": 2000, "dropout": 0.1, "forget_bias": 1.0}},
+        models={"lstm": {"hidden_size": 2000, "dropout": 0.1, "forget_bias": 1.0}, "context": {}},
     ),
 }
 """What ``--preset`` chooses: ``demo`` for minutes on a laptop, ``small`` for hours, ``paper`` for the
 recipe of Ren et al. 2019 on a GPU (see `genood.models.lstm.LSTM` for its dropout)."""
 
 DEFAULT_PRESET = "small"
+
+MUTATED = "mutated"
+"""The background of Ren et al.: a model of the same kind, trained on mutated reads."""
+CONTEXT_BACKGROUNDS = ("other-classes", "low-order", "read-chain", MUTATED)
+"""Backgrounds that a context model can be compared with; the first is the default."""

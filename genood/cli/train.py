@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from genood.cli import EXIT_INTERRUPTED
 from genood.cli.options import compute_options, logging_options, one_of, overrides, show_progress
 from genood.models import MODELS
-from genood.recipes import DEFAULT_PRESET, PRESETS
+from genood.recipes import CONTEXT_BACKGROUNDS, DEFAULT_PRESET, MUTATED, PRESETS
 
 if TYPE_CHECKING:
     import torch
@@ -24,13 +26,35 @@ logger = logging.getLogger("genood")
 @click.command("train", no_args_is_help=True)
 @click.argument("fasta", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="BUNDLE", help="Directory to write the bundle to.")
-@click.option("--model", type=one_of(MODELS), default="lstm", show_default=True, help="Density model.")
+@click.option(
+    "--model",
+    type=one_of(MODELS),
+    help="Density model.  [default: lstm where there is a GPU, else context]",
+)
 @click.option(
     "--preset",
     type=one_of(PRESETS),
     default=DEFAULT_PRESET,
     show_default=True,
-    help="demo: minutes on a laptop. small: hours. paper: the recipe of Ren et al. 2019, for a GPU.",
+    help="For lstm. demo: minutes on a laptop. small: hours. paper: that of Ren et al. 2019, for a GPU.",
+)
+@click.option(
+    "--background",
+    type=click.Choice(CONTEXT_BACKGROUNDS),
+    help="What a context model is compared with: itself without the class that explains the read best; "
+    "its order 2; a Markov chain fitted to the read; a context model of mutated genomes.  "
+    "[default: other-classes, or low-order for one class]",
+)
+@click.option(
+    "--memory",
+    type=click.FloatRange(0, min_open=True),
+    metavar="GB",
+    help="Memory that training a context model may take; less keeps fewer contexts.  [default: 2]",
+)
+@click.option(
+    "--add",
+    metavar="BUNDLE",
+    help="A context bundle to add the files to; the result is that of training on all at once.",
 )
 @click.option(
     "--classes",
@@ -40,19 +64,19 @@ logger = logging.getLogger("genood")
 @click.option(
     "--held-out-fraction",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Part of each class to hold out; unused with --val.",
+    help="Part of each class to hold out for lstm; unused with --val.",
 )
 @click.option(
     "--val",
     multiple=True,
     metavar="FASTA",
     help="In-distribution sequences to validate and calibrate on, one file each time.  "
-    "[default: stretches held out of the input]",
+    "[default: held out of the input]",
 )
 @click.option(
     "--mutation-rate",
     type=click.FloatRange(0, 1),
-    help="Substitutions per base for the background model.",
+    help="Substitutions per base for the mutated background.",
 )
 @click.option("--l2", type=click.FloatRange(0), help="L2 coefficient of the background model.")
 @click.option("--hidden-size", type=click.IntRange(min=1), help="LSTM units.")
@@ -89,7 +113,10 @@ logger = logging.getLogger("genood")
 def command(
     fasta: tuple[str, ...],
     output: str,
-    model: str,
+    model: str | None,
+    background: str | None,
+    memory: float | None,
+    add: str | None,
     preset: str,
     classes: str | None,
     val: tuple[str, ...],
@@ -103,35 +130,111 @@ def command(
 ) -> None:
     """Train a foreground and a background model on FASTA files and write a bundle.
 
-    The files are the in-distribution reference, plain or compressed. Reads are drawn from them on the
-    fly, uniformly over classes, then over positions, from both strands. Options left out take the
-    preset's values.
+    The files are the in-distribution reference, plain or compressed.
 
-    Ctrl-C leaves a checkpoint; the same command with --resume goes on from it.
+    The context model remembers the genomes; it takes seconds on any computer. The lstm is the model of
+    Ren et al. 2019 and needs a GPU: reads are drawn on the fly, uniformly over classes, then over
+    positions, from both strands; options left out take the preset's values; Ctrl-C leaves a checkpoint,
+    and the same command with --resume goes on from it.
 
     \b
-    Example:
-      genood train genomes/*.fna.gz -o bundle --preset small
+    Examples:
+      genood train genomes/*.fna.gz -o bundle
+      genood train more/*.fna.gz --add bundle -o larger
+      genood train genomes/*.fna.gz -o bundle --model lstm --preset small
     """
+    if model is None:
+        model = "context" if device.type == "cpu" or add is not None else "lstm"
+    common = {
+        "inputs": fasta,
+        "output": output,
+        "classes": classes,
+        "validation": val,
+        "command": shlex.join(["genood", *sys.argv[1:]]),
+    }
+    if model == "context":
+        _refuse(_LSTM_OPTIONS, model)
+        _remember(common, add, seed, background, memory, **training)
+    else:
+        _refuse(_CONTEXT_OPTIONS, model)
+        shape = overrides(hidden_size=hidden_size, num_layers=num_layers, dropout=dropout)
+        _train(common, model, preset, shape, resume, seed, device, **training)
+    logger.info("wrote %s", output)
+
+
+_LSTM_OPTIONS = (
+    "preset",
+    "held_out_fraction",
+    "l2",
+    "hidden_size",
+    "num_layers",
+    "dropout",
+    "steps",
+    "batch_size",
+    "learning_rate",
+    "schedule",
+    "validation_interval",
+    "precision",
+    "resume",
+)
+_CONTEXT_OPTIONS = ("background", "memory", "add")
+
+
+def _refuse(options: Sequence[str], model: str) -> None:
+    """A usage error if one of the options was given, as the model has no use for it."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name
+        if name in options and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"{parameter.opts[0]} has no meaning for --model {model}")
+
+
+def _remember(
+    common: Mapping[str, Any],
+    add: str | None,
+    seed: int,
+    background: str | None,
+    memory: float | None,
+    mutation_rate: float | None,
+    read_length: int | None,
+    **_: Any,
+) -> None:
+    from genood.remember import RememberConfig, RememberJob, remember_bundle
+
+    if mutation_rate is not None and background != MUTATED:
+        raise click.UsageError(f"--mutation-rate needs --background {MUTATED} or --model lstm")
+    given = overrides(
+        mutation_rate=mutation_rate,
+        read_length=read_length,
+        memory=None if memory is None else int(memory * 1e9),
+    )
+    config = RememberConfig(seed=seed, background=background, **given)
+    remember_bundle(RememberJob(add=add, config=config, **common))
+
+
+def _train(
+    common: Mapping[str, Any],
+    model: str,
+    preset: str,
+    shape: Mapping[str, Any],
+    resume: bool,
+    seed: int,
+    device: torch.device,
+    **training: Any,
+) -> None:
     from genood.build import TrainJob, train_bundle
     from genood.cli.progress import TrainingProgress, stop_signals
 
     chosen = PRESETS[preset]
-    shape = overrides(hidden_size=hidden_size, num_layers=num_layers, dropout=dropout)
     job = TrainJob(
-        inputs=fasta,
-        output=output,
         model=model,
         model_config={**chosen.models[model], **shape},
         config=replace(chosen.train, seed=seed, **overrides(**training)),
-        classes=classes,
-        validation=val,
         resume=resume,
-        command=shlex.join(["genood", *sys.argv[1:]]),
+        **common,
     )
     with TrainingProgress(job.config.steps, show=show_progress()) as progress:
         bundle = train_bundle(job, device=device, progress=progress, stopping=stop_signals)
     if bundle is None:
-        logger.info("stopped; --resume goes on from the checkpoint in %s", output)
+        logger.info("stopped; --resume goes on from the checkpoint in %s", job.output)
         click.get_current_context().exit(EXIT_INTERRUPTED)
-    logger.info("wrote %s", output)

@@ -9,5 +9,7 @@ from genood.registry import Registry
 if TYPE_CHECKING:
     from genood.models.base import DensityModel
 
-MODELS: Registry[DensityModel] = Registry({"lstm": "genood.models.lstm:LSTM"})
+MODELS: Registry[DensityModel] = Registry(
+    {"lstm": "genood.models.lstm:LSTM", "context": "genood.models.context:ContextModel"}
+)
 """Density models by the name that ``--model`` takes."""

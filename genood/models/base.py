@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -45,6 +47,8 @@ class DensityModel(nn.Module, ABC):
 
     kind: ClassVar[str]
     """The model's name in `MODELS`."""
+    device_types: ClassVar[tuple[str, ...]] = ("cpu", "cuda", "mps")
+    """Where it can run; elsewhere it stays on the CPU."""
 
     @abstractmethod
     def log_probs(self, codes: Tensor, lengths: Tensor) -> Tensor:
@@ -64,6 +68,31 @@ class DensityModel(nn.Module, ABC):
             Differentiable where gradients are enabled; on CUDA, an LSTM only in training mode.
         """
 
+    def log_probs_with_background(
+        self,
+        codes: npt.NDArray[np.uint8],
+        lengths: npt.NDArray[np.int64],
+        background: str,
+        without_files: npt.NDArray[np.int64] | None = None,
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Log-probabilities, and those of a background that the model derives from itself.
+
+        Parameters
+        ----------
+        codes, lengths
+            uint8 (B, L) and int64 (B,), in bases.
+        background
+            Its name; a background may look at the whole read.
+        without_files
+            int64 (B,): a file of the reference that a read must be judged without; -1 for none.
+
+        Returns
+        -------
+        log_probs, background_log_probs
+            float32 (B, L), nats; 0 where not scored.
+        """
+        raise NotImplementedError(f"{self.kind} has no background of its own")
+
     @abstractmethod
     def config(self) -> dict[str, Any]:
         """The configuration as JSON types."""
@@ -78,3 +107,18 @@ class DensityModel(nn.Module, ABC):
         ConfigError
             A value or a key that the model does not know.
         """
+
+    @classmethod
+    def from_weights(cls, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Self:
+        """Make a model with the weights of one that was saved.
+
+        Raises
+        ------
+        ConfigError
+            As `from_config`.
+        RuntimeError
+            The weights do not fit the configuration.
+        """
+        model = cls.from_config(config)
+        model.load_state_dict(weights)
+        return model

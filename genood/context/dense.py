@@ -1,0 +1,87 @@
+"""Dense tables of the low orders: next-base probabilities interpolated from order 0 up.
+
+A probability p is stored as the byte round(−32 ln p). The table of orders 0 to K holds them one after
+another; order k starts at `start_of(k)` and has four bytes a context, for each sequence of classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from genood.context.compiled import compiled, signed
+
+NATS_PER_STEP = 1.0 / 32.0
+MAX_ORDER = 11
+"""Order of the table over all classes."""
+PRIOR_COUNT = 4.0
+"""Weight of the next lower order in the interpolation over all classes, in bases."""
+CLASS_PRIOR_COUNT = 16.0
+"""The same for one class, where counts are fewer."""
+
+PROBABILITIES = np.exp(-NATS_PER_STEP * np.arange(256)).astype(np.float32)
+"""float32, shape (256,): the probability that a byte stands for."""
+
+Counts = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+
+
+def start_of(order: int) -> int:
+    """Where the table of an order starts, for one class."""
+    return 4 * (4**order - 1) // 3
+
+
+@compiled
+def count(reference: Bytes, offsets: Ints, lengths: Ints, order: int, counts: Counts) -> None:
+    """Add the (order + 1)-mers of both strands of segments to counts, float32, shape (4^(order + 1),)."""
+    mask = (1 << (2 * (order + 1))) - 1
+    for s in range(len(offsets)):
+        forward = 0
+        backward = 0
+        for i in range(lengths[s]):
+            base = signed(reference[offsets[s] + i] & 3)
+            forward = ((forward << 2) | base) & mask
+            backward = (backward >> 2) | ((3 - base) << (2 * order))
+            if i >= order:
+                counts[forward] += 1.0
+                counts[backward] += 1.0
+
+
+def lower_orders(counts: Counts, order: int) -> list[Counts]:
+    """Counts of contexts and next bases, shape (4^k, 4), of all orders k up to that of `counts`."""
+    by_order = [counts.reshape(-1, 4)]
+    for _ in range(order):
+        by_order.append(by_order[-1].reshape(4, -1, 4).sum(axis=0))
+    return by_order[::-1]
+
+
+def interpolate(by_order: Sequence[Counts], prior_count: float) -> list[Counts]:
+    """Probabilities of each order, shape (4^k, 4), each smoothed towards the order below.
+
+    p_k = (c_k + a p_(k−1)) / (n_k + a), with a = `prior_count` and p_(−1) = 1/4, as Dirichlet
+    smoothing has it (MacKay and Bauman Peto 1995, "A hierarchical Dirichlet language model").
+    """
+    below: Counts = np.full((1, 4), 0.25, dtype=np.float32)
+    tables = []
+    for order, counts in enumerate(by_order):
+        prior = np.tile(below, (4, 1)) if order else below
+        total = counts.sum(axis=1, keepdims=True)
+        below = ((counts + prior_count * prior) / (total + prior_count)).astype(np.float32)
+        tables.append(below)
+    return tables
+
+
+def to_bytes(probabilities: Counts) -> Bytes:
+    """Probabilities as bytes, of the same shape."""
+    steps = np.rint(np.log(probabilities) / -NATS_PER_STEP)
+    return np.clip(steps, 0, 255).astype(np.uint8)
+
+
+@compiled
+def add_scaled(total: Counts, counts: Counts, scale: float) -> None:
+    """Add counts times a scale to a total, in place."""
+    for i in range(len(total)):
+        total[i] += np.float32(scale) * counts[i]

@@ -1,0 +1,183 @@
+"""All arrays of a context model, and scoring with them on several threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from genood.context import dense, kernel, record
+from genood.context.genes import GROUPS
+
+Background = Literal["none", "low-order", "other-classes"]
+_BACKGROUNDS: dict[Background, int] = {
+    "none": kernel.NO_BACKGROUND,
+    "low-order": kernel.LOW_ORDER,
+    "other-classes": kernel.OTHER_CLASSES,
+}
+BACKGROUND_ORDER = 2
+"""Bases of context of the low-order background."""
+_MIN_ROWS = 8
+"""Reads that are worth a thread."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """A reference, the index of its contexts, dense tables and mixing weights.
+
+    Attributes
+    ----------
+    reference
+        uint8, shape (N,): annotated bases, see `genood.context.genes`.
+    offsets, labels, files
+        int64, shape (S,): start, class and file of each segment.
+    nuc, aa
+        uint16: hashed tables of nucleotide and translated contexts, see `genood.context.hashing`.
+    nuc_sampling, aa_sampling
+        One context in 2 to the power of this is kept.
+    low, by_class
+        uint8: dense tables over all classes and by class, see `genood.context.dense`.
+    class_order, num_classes
+        Order of `by_class`, and its classes.
+    weights, gates, no_expert_gates
+        float32: see `genood.context.mixer`.
+    """
+
+    reference: npt.NDArray[np.uint8]
+    offsets: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    files: npt.NDArray[np.int64]
+    nuc: npt.NDArray[np.uint16]
+    nuc_sampling: int
+    aa: npt.NDArray[np.uint16]
+    aa_sampling: int
+    low: npt.NDArray[np.uint8]
+    by_class: npt.NDArray[np.uint8]
+    class_order: int
+    num_classes: int
+    weights: npt.NDArray[np.float32]
+    gates: npt.NDArray[np.float32]
+    no_expert_gates: npt.NDArray[np.float32]
+
+    def arrays(self) -> kernel.Arrays:
+        """The same for the compiled loops."""
+        return kernel.Arrays(
+            reference=self.reference,
+            offsets=self.offsets,
+            labels=self.labels,
+            files=self.files,
+            groups=GROUPS,
+            nuc=self.nuc,
+            nuc_sampling=self.nuc_sampling,
+            aa=self.aa,
+            aa_sampling=self.aa_sampling,
+            low=self.low,
+            low_order=dense.MAX_ORDER,
+            by_class=self.by_class,
+            class_order=self.class_order,
+            num_classes=self.num_classes,
+            probabilities=dense.PROBABILITIES,
+            weights=self.weights.reshape(-1),
+            gates=self.gates,
+            no_expert_gates=self.no_expert_gates,
+            third_bases=record.THIRD_BASES,
+            run_levels=record.RUN_LEVELS,
+            categories=record.CATEGORIES,
+        )
+
+    def score(
+        self,
+        codes: npt.NDArray[np.uint8],
+        lengths: npt.NDArray[np.int64],
+        *,
+        background: Background = "none",
+        without_files: npt.NDArray[np.int64] | None = None,
+        num_threads: int = 1,
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Log-probabilities of each base, and the background's.
+
+        Parameters
+        ----------
+        codes, lengths
+            uint8 (B, L) and int64 (B,), in bases.
+        background
+            ``low-order``: the dense table of order `BACKGROUND_ORDER`. ``other-classes``: this model
+            without the class that explains the whole read best, its distributions flattened: the
+            geometric mean with the uniform one.
+        without_files
+            int64 (B,): a file of the reference that no expert of the read may come from; -1 for none.
+        num_threads
+            Threads to share the reads among.
+
+        Returns
+        -------
+        log_probs, background_log_probs
+            float32 (B, L), nats; 0 where not scored.
+        """
+        out = np.zeros(codes.shape, dtype=np.float32)
+        background_out = np.zeros(codes.shape, dtype=np.float32)
+        without = _without(without_files, len(codes))
+        arrays = self.arrays()
+
+        def rows(part: slice) -> None:
+            kernel.score(
+                codes[part],
+                lengths[part],
+                arrays,
+                without[part],
+                _BACKGROUNDS[background],
+                BACKGROUND_ORDER,
+                out[part],
+                background_out[part],
+            )
+
+        _share(rows, len(codes), num_threads)
+        return out, background_out
+
+    def observe(
+        self,
+        codes: npt.NDArray[np.uint8],
+        *,
+        without_files: npt.NDArray[np.int64] | None = None,
+        num_threads: int = 1,
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
+        """States, categories and log-probabilities for `genood.context.mixer.Observations`."""
+        num_reads, length = codes.shape
+        states = np.zeros((num_reads, length, 2, 5), dtype=np.uint8)
+        packed = np.zeros((num_reads, length, 2), dtype=np.uint16)
+        logs = np.zeros((num_reads, length, 8), dtype=np.float32)
+        without = _without(without_files, num_reads)
+        arrays = self.arrays()
+
+        def rows(part: slice) -> None:
+            kernel.observe(
+                codes[part],
+                arrays,
+                without[part],
+                states[part],
+                packed[part],
+                logs[part],
+            )
+
+        _share(rows, num_reads, num_threads)
+        return states, packed, logs
+
+
+def _without(files: npt.NDArray[np.int64] | None, num_reads: int) -> npt.NDArray[np.int64]:
+    return np.full(num_reads, -1, dtype=np.int64) if files is None else files
+
+
+def _share(work: Callable[[slice], None], num_rows: int, num_threads: int) -> None:
+    """Do rows in as many equal parts as there are threads."""
+    num_parts = max(1, min(num_threads, num_rows // _MIN_ROWS))
+    if num_parts == 1:
+        work(slice(0, num_rows))
+        return
+    bounds = np.linspace(0, num_rows, num_parts + 1).astype(int).tolist()
+    with ThreadPoolExecutor(num_parts) as pool:
+        for _ in pool.map(work, map(slice, bounds[:-1], bounds[1:])):
+            pass

@@ -1,0 +1,200 @@
+"""The memory-based density model: remembers its reference, and mixes what the memories say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from genood.context import dense
+from genood.context.chain import read_chain
+from genood.context.hashing import BUCKET_WORDS
+from genood.context.mixer import SHAPES
+from genood.context.plan import CLASS_ORDERS, MAX_SAMPLING
+from genood.context.tables import Background, Tables
+from genood.errors import ConfigError
+from genood.models.base import DensityModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextConfig:
+    """Sizes of the tables; training sets them.
+
+    Attributes
+    ----------
+    num_positions, num_segments, num_classes
+        Bytes of the annotated reference, its segments and its classes.
+    nuc_buckets, aa_buckets
+        Buckets of the hashed tables of nucleotide and of translated contexts.
+    nuc_sampling, aa_sampling
+        One context in 2 to the power of this is kept.
+    class_order
+        Bases of context of the tables by class.
+    """
+
+    num_positions: int = 0
+    num_segments: int = 0
+    num_classes: int = 1
+    nuc_buckets: int = 1
+    aa_buckets: int = 1
+    nuc_sampling: int = 2
+    aa_sampling: int = 1
+    class_order: int = CLASS_ORDERS[-1]
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            least = 1 if field.name in ("num_classes", "nuc_buckets", "aa_buckets") else 0
+            if not isinstance(value, int) or value < least:
+                raise ConfigError(f"{field.name} must be an integer of at least {least}, not {value!r}")
+        if max(self.nuc_sampling, self.aa_sampling) > MAX_SAMPLING or self.class_order > dense.MAX_ORDER:
+            raise ConfigError("the context model's samplings or class order are out of range")
+
+
+class ContextModel(DensityModel):
+    """Variable-order contexts of a reference, nucleotide and translated, mixed by learned weights.
+
+    The probability of a base is a softmax over what these say:
+
+    * dense tables of orders 0 to 11 over all classes, and of orders 0 to 9 (fewer for many classes) by
+      class, mixed over classes by how well each has predicted the read so far;
+    * copy experts: places in the reference that share a context of 16 bases, or of 10 amino acids in an
+      open reading frame, with the read. A place is followed on, substitutions forgiven, so that its
+      context grows without bound; what it has predicted right so far decides how far it is believed.
+
+    Classes weigh equally in the tables. Both strands of the reference are known.
+
+    Notes
+    -----
+    Source: the mixing of experts with different contexts follows XM (Cao et al. 2007) and PAQ (Mahoney
+    2005); the tables by class follow Phymm (Brady and Salzberg 2009). All of it runs on CPUs.
+    """
+
+    kind: ClassVar[str] = "context"
+    device_types: ClassVar[tuple[str, ...]] = ("cpu",)
+
+    BUFFERS: ClassVar[Mapping[str, torch.dtype]] = {
+        "reference": torch.uint8,
+        "offsets": torch.int64,
+        "labels": torch.int64,
+        "files": torch.int64,
+        "nuc": torch.int16,
+        "aa": torch.int16,
+        "low": torch.uint8,
+        "by_class": torch.uint8,
+        "weights": torch.float32,
+        "gates": torch.float32,
+        "no_expert_gates": torch.float32,
+    }
+
+    def __init__(self, config: ContextConfig) -> None:
+        super().__init__()
+        self._config = config
+        shapes: dict[str, tuple[int, ...]] = {
+            "reference": (config.num_positions,),
+            **dict.fromkeys(("offsets", "labels", "files"), (config.num_segments,)),
+            "nuc": (config.nuc_buckets * BUCKET_WORDS,),
+            "aa": (config.aa_buckets * BUCKET_WORDS,),
+            "low": (dense.start_of(dense.MAX_ORDER + 1),),
+            "by_class": (config.num_classes * dense.start_of(config.class_order + 1),),
+            **SHAPES,
+        }
+        for name, dtype in self.BUFFERS.items():
+            self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype))
+
+    @classmethod
+    def from_tables(cls, tables: Tables) -> Self:
+        """A model that shares the memory of tables."""
+        config = ContextConfig(
+            num_positions=len(tables.reference),
+            num_segments=len(tables.offsets),
+            num_classes=tables.num_classes,
+            nuc_buckets=len(tables.nuc) // BUCKET_WORDS,
+            aa_buckets=len(tables.aa) // BUCKET_WORDS,
+            nuc_sampling=tables.nuc_sampling,
+            aa_sampling=tables.aa_sampling,
+            class_order=tables.class_order,
+        )
+        arrays = {name: getattr(tables, name) for name in cls.BUFFERS}
+        state = {
+            name: torch.from_numpy(array.view(np.int16) if array.dtype == np.uint16 else array)
+            for name, array in arrays.items()
+        }
+        return cls.from_weights(asdict(config), state).eval()
+
+    @classmethod
+    def from_weights(cls, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Self:
+        """See `DensityModel.from_weights`; the model shares the memory, or the file, of the weights."""
+        with torch.device("meta"):
+            model = cls.from_config(config)
+        expected = model.state_dict()
+        for name in expected.keys() & weights.keys():
+            if weights[name].dtype != expected[name].dtype:
+                raise RuntimeError(f"{name} is {weights[name].dtype}, not {expected[name].dtype}")
+        model.load_state_dict(weights, assign=True)
+        return model
+
+    def tables(self) -> Tables:
+        """The buffers as arrays that share their memory."""
+        arrays = {name: getattr(self, name).numpy() for name in self.BUFFERS}
+        return Tables(
+            **{
+                name: array.view(np.uint16) if name in ("nuc", "aa") else array
+                for name, array in arrays.items()
+            },
+            nuc_sampling=self._config.nuc_sampling,
+            aa_sampling=self._config.aa_sampling,
+            class_order=self._config.class_order,
+            num_classes=self._config.num_classes,
+        )
+
+    def log_probs(self, codes: Tensor, lengths: Tensor) -> Tensor:
+        """See `DensityModel.log_probs`; not differentiable."""
+        log_p, _ = self._score(codes.numpy(), lengths.numpy(), "none", None)
+        return torch.from_numpy(log_p)
+
+    def log_probs_with_background(
+        self,
+        codes: npt.NDArray[np.uint8],
+        lengths: npt.NDArray[np.int64],
+        background: str,
+        without_files: npt.NDArray[np.int64] | None = None,
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """See `DensityModel.log_probs_with_background`; `without_files` is that of `Tables.score`."""
+        if background == "read-chain":
+            log_p, _ = self._score(codes, lengths, "none", without_files)
+            return log_p, read_chain(codes, lengths)
+        assert background in ("low-order", "other-classes"), background
+        return self._score(codes, lengths, background, without_files)  # type: ignore[arg-type]
+
+    def _score(
+        self,
+        codes: npt.NDArray[np.uint8],
+        lengths: npt.NDArray[np.int64],
+        background: Background,
+        without_files: npt.NDArray[np.int64] | None,
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        return self.tables().score(
+            np.ascontiguousarray(codes),
+            lengths,
+            background=background,
+            without_files=without_files,
+            num_threads=torch.get_num_threads(),
+        )
+
+    def config(self) -> dict[str, Any]:
+        """See `DensityModel.config`."""
+        return asdict(self._config)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """See `DensityModel.from_config`; without a reference, every base has probability 1/4."""
+        unknown = set(config) - {field.name for field in fields(ContextConfig)}
+        if unknown:
+            raise ConfigError(f"the context model has no setting {', '.join(sorted(unknown))}")
+        return cls(ContextConfig(**config))
