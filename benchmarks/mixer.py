@@ -9,6 +9,8 @@ as a sequencer makes them.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +20,14 @@ from real import READ_LENGTH, genomes_by_split
 from safetensors.torch import save_file
 
 from genood.context import mixer as mixing
-from genood.context.learn import Learned, learn, of_files
+from genood.context.learn import learn
 from genood.context.tables import Tables
 from genood.files import write_json
-from genood.genomes import ReadSampler, load_genomes
+from genood.genomes import Genomes, ReadSampler, load_genomes
 from genood.sequence import mutate
 
 SEEDS = (1, 2, 3)
+MEMORY = 2_000_000_000
 NUM_FIT_READS = 600
 NUM_TEST_READS = 900
 ERROR_RATES = (0.0, 0.01, 0.05, 0.1)
@@ -35,20 +38,21 @@ def main() -> None:
     torch.set_num_threads(2)
     splits = genomes_by_split(arguments.data)
     genomes = load_genomes(splits["train_in"], min_length=READ_LENGTH)
-    seen, learned = [], None
+    seen = []
     for seed in SEEDS:
-        learned = learn(genomes, seed=seed, memory=2_000_000_000, num_threads=2)
-        sampler = ReadSampler(of_files(genomes, learned.held_out), READ_LENGTH, (seed, 0))
-        reads = sampler.sample(0, NUM_FIT_READS)
-        described = learned.leave_out.observe(reads.codes, without_files=reads.files, num_threads=2)
-        seen.append((reads.codes, *described))
-    assert learned is not None
+        held_out = hold_out(genomes, seed)
+        others = [number for number in range(len(genomes.files)) if number not in held_out]
+        tables, _ = learn(of_files(genomes, others), memory=MEMORY, num_threads=2)
+        sampler = ReadSampler(of_files(genomes, held_out), READ_LENGTH, (seed, 0))
+        codes = sampler.sample(0, NUM_FIT_READS).codes
+        seen.append((codes, *tables.observe(codes, num_threads=2)))
+    tables, _ = learn(genomes, memory=MEMORY, num_threads=2)
     together = mixing.Observations(*(np.concatenate(parts) for parts in zip(*seen, strict=True)))
     shipped = mixing.fit(together, mixing.plain_mixer(), iterations=100, ridge=1e-6)
     if arguments.write:
         package = Path(mixing.__file__).parent
         save_file(shipped, package / mixing.DEFAULT_FILE)
-    report = {**describe(), "nats_per_base": compare(learned, shipped, splits["val_in"])}
+    report = {**describe(), "nats_per_base": compare(tables, shipped, splits["val_in"])}
     write_json(arguments.out / "mixer.json", report)
 
 
@@ -61,7 +65,30 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def compare(learned: Learned, shipped: mixing.Mixer, val_in: list[Path]) -> dict[str, dict[str, float]]:
+def hold_out(genomes: Genomes, seed: int) -> list[int]:
+    """One file of each class, as indices into the genomes' files."""
+    chosen = []
+    for label, name in enumerate(genomes.classes):
+        mine = [number for number, file in enumerate(genomes.files) if file.class_name == name]
+        chosen.append(int(np.random.default_rng([seed, label]).choice(mine)))
+    return chosen
+
+
+def of_files(genomes: Genomes, files: Sequence[int]) -> Genomes:
+    """Genomes cut down to some of their files; classes without one are dropped."""
+    chosen = np.isin(genomes.files_at(genomes.starts), files)
+    labels = genomes.labels[chosen]
+    present = np.unique(labels)
+    return replace(
+        genomes,
+        starts=genomes.starts[chosen],
+        lengths=genomes.lengths[chosen],
+        labels=np.searchsorted(present, labels),
+        classes=tuple(genomes.classes[label] for label in present),
+    )
+
+
+def compare(tables: Tables, shipped: mixing.Mixer, val_in: list[Path]) -> dict[str, dict[str, float]]:
     """Nats per base by error rate and by way of mixing."""
     sampler = ReadSampler(load_genomes(val_in, min_length=READ_LENGTH), READ_LENGTH, (0, 1))
     clean = sampler.sample(0, NUM_TEST_READS).codes
@@ -69,7 +96,7 @@ def compare(learned: Learned, shipped: mixing.Mixer, val_in: list[Path]) -> dict
     print("errors\t" + "\t".join(WAYS))
     for rate in ERROR_RATES:
         codes = mutate(clean, rate, np.random.default_rng(2))
-        nats = nats_per_base(learned.tables, shipped, codes)
+        nats = nats_per_base(tables, shipped, codes)
         print(f"{rate:.0%}\t" + "\t".join(f"{value:.4f}" for value in nats.values()))
         results[f"{rate:g}"] = nats
     return results

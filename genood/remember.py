@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,8 +16,9 @@ import torch
 from genood.bundle import Bundle
 from genood.bundling import calibrate, check_output, model_card, null_lengths
 from genood.context.genes import reference_codes
-from genood.context.learn import Learned, hold_out, learn, of_files
-from genood.context.plan import DEFAULT_MEMORY
+from genood.context.learn import learn
+from genood.context.plan import DEFAULT_MEMORY, Plan
+from genood.context.tables import Tables
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
 from genood.errors import BundleError, ConfigError
@@ -136,28 +138,31 @@ def remember_bundle(job: RememberJob) -> Bundle:
     )
     null = _null(job, genomes)
     lengths = null_lengths(null.genomes, config.read_length, null.source)
-    learned = _learn(genomes, config)
-    mutated = _learn(_mutated(genomes, config), config) if background == MUTATED else None
-    judge = _bundle(learned, mutated, background, leave_out=not job.validation)
+    tables, plan = _learn(genomes, config)
+    mutated = _learn(_mutated(genomes, config), config)[0] if background == MUTATED else None
+    bundle = Bundle(
+        foreground=ContextModel.from_tables(tables),
+        background=None if mutated is None else ContextModel.from_tables(mutated),
+        metadata={"background": background},
+        calibration={},
+    )
 
     def score_null(length: int, num_reads: int) -> list[ScoreBatch]:
-        return null.score(judge, length, num_reads, config.seed)
+        return null.score(bundle, length, num_reads, config.seed)
 
     calibration = calibrate(score_null, lengths, config.num_calibration_reads, null.source)
-    bundle = _bundle(learned, mutated, background, leave_out=False)
     bundle.calibration = calibration.to_json()
     losses = _losses(score_null(*_usual(lengths, config)))
     bundle.metadata |= {
         "classes": list(genomes.classes),
         "seed": config.seed,
         "command": job.command,
-        "training": {**asdict(config), "background": background, "plan": asdict(learned.plan)},
+        "training": {**asdict(config), "background": background, "plan": asdict(plan)},
         "data": {
             "fingerprint": genomes.fingerprint,
             "files": [asdict(file) for file in genomes.files],
             "validation": null.source,
             "validation_files": [asdict(file) for file in null.genomes.files] if job.validation else [],
-            "held_out": [genomes.files[number].name for number in learned.held_out],
         },
         "metrics": losses,
     }
@@ -206,10 +211,9 @@ def _load(job: RememberJob) -> Genomes:
     return merge(genomes_of(bundle), new)
 
 
-def _learn(genomes: Genomes, config: RememberConfig) -> Learned:
+def _learn(genomes: Genomes, config: RememberConfig) -> tuple[Tables, Plan]:
     return learn(
         genomes,
-        seed=config.seed,
         memory=config.memory,
         num_threads=torch.get_num_threads(),
     )
@@ -220,26 +224,13 @@ def _mutated(genomes: Genomes, config: RememberConfig) -> Genomes:
     return replace(genomes, codes=mutate(genomes.codes, config.mutation_rate, generator))
 
 
-def _bundle(learned: Learned, mutated: Learned | None, background: str, *, leave_out: bool) -> Bundle:
-    models = [
-        None if which is None else ContextModel.from_tables(which.leave_out if leave_out else which.tables)
-        for which in (learned, mutated)
-    ]
-    assert models[0] is not None
-    return Bundle(
-        foreground=models[0],
-        background=models[1],
-        metadata={"background": background},
-        calibration={},
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Null:
-    """In-distribution reads that the reference has not seen.
+    """In-distribution reads that the experts have not seen.
 
-    `leave_out` holds the files that reads must be judged without; other reads are mutated at
-    `STRAIN_DIVERGENCE`, unless they come from validation files.
+    `leave_out` holds the files whose reads are judged without their own file; other reads are mutated
+    at `STRAIN_DIVERGENCE`, unless they come from validation files. The dense tables know all files: of
+    the hundreds of bases behind a count of theirs, one or two are the read's own.
     """
 
     genomes: Genomes
@@ -271,20 +262,14 @@ def _null(job: RememberJob, genomes: Genomes) -> _Null:
         classes = None if job.classes is None else read_classes(job.classes)
         validation = load_genomes(job.validation, min_length=job.config.read_length, classes=classes)
         return _Null(genomes=validation, source="validation sequences", leave_out=frozenset(), mutate=False)
-    held_out = hold_out(genomes, job.config.seed)
-    several = {genomes.files[number].class_name for number in held_out}
-    alone = [i for i, file in enumerate(genomes.files) if file.class_name not in several]
+    numbers = Counter(file.class_name for file in genomes.files if file.usable_bases)
+    several = frozenset(i for i, file in enumerate(genomes.files) if numbers[file.class_name] > 1)
     parts = []
-    if held_out:
-        parts.append("one file of each class that has several, judged without that file")
-    if alone:
+    if several:
+        parts.append("the reference, each read judged without the file that it is from")
+    if min(numbers.values()) == 1:
         parts.append(f"classes of one file, with {STRAIN_DIVERGENCE:.0%} of the bases substituted")
-    return _Null(
-        genomes=of_files(genomes, [*held_out, *alone]),
-        source="; ".join(parts),
-        leave_out=frozenset(held_out),
-        mutate=True,
-    )
+    return _Null(genomes=genomes, source="; ".join(parts), leave_out=several, mutate=True)
 
 
 def _usual(lengths: Mapping[int, float], config: RememberConfig) -> tuple[int, int]:
@@ -314,10 +299,11 @@ _ABOUT_BACKGROUND = {
     "other-classes": """The background is the foreground without the class that explains the whole read best,
 flattened: what the read shares with other classes does not count for its being in-distribution.""",
     "low-order": "The background is the foreground's dense table of order 2: mere composition.",
-    "read-chain": """The background is a Markov chain fitted to each read itself, its order of 0 to 3 chosen by
-the Bayesian information criterion.""",
+    "read-chain": """The background is a Markov chain fitted to each read itself, its order of 0 to 3
+chosen by the Bayesian information criterion.""",
     MUTATED: """The background is a context model of the same genomes with substitutions, as many as
 `training.mutation_rate` in `genood.json` says.""",
 }
-_ABOUT_NULLS = """The held-out files stand for the genomes that are to be scored: reads of genomes closer to the
-reference score as less OOD than they do, reads of more distant species as more."""
+_ABOUT_NULLS = """These reads are as far from the reference as its genomes are from each other: where reads to
+be scored are of closer genomes, p-values are too large; where of more distant species, too small.
+`genood train --val` calibrates on genomes of your own choice."""

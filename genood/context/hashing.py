@@ -17,7 +17,7 @@ BUCKET_SLOTS = 10
 BUCKET_WORDS = 32
 """uint16 words of a bucket: checks, positions in two halves each, two unused."""
 BUCKET_BYTES = 2 * BUCKET_WORDS
-MAX_LOAD = 0.75
+MAX_LOAD = 0.6
 """Buckets are so many that at most this part of the slots is used: few buckets overflow."""
 NUM_PROBES = 8
 PER_CLASS = 2

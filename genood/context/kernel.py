@@ -58,9 +58,9 @@ class Arrays(NamedTuple):
     labels: Ints
     files: Ints
     groups: Bytes
-    nuc: npt.NDArray[np.uint16]
+    nuc: npt.NDArray[np.uint64]
     nuc_sampling: int
-    aa: npt.NDArray[np.uint16]
+    aa: npt.NDArray[np.uint64]
     aa_sampling: int
     low: Bytes
     low_order: int

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +15,6 @@ from genood.context.plan import Plan, make_plan
 from genood.context.tables import Tables
 from genood.errors import ConfigError
 from genood.genomes import Genomes
-from genood.recipes import Stream
 
 logger = logging.getLogger(__name__)
 
@@ -27,42 +24,22 @@ _MAX_POSITIONS = 1 << 31
 Ints = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Learned:
-    """What was learned from a reference.
-
-    Attributes
-    ----------
-    tables
-        Of all genomes.
-    leave_out
-        The same, but the dense tables without the held-out files: with experts of a read's own file
-        forbidden it has seen nothing of that file.
-    held_out
-        The held-out files, one of each class that has several, as indices into `Genomes.files`.
-    plan
-        What was kept.
-    """
-
-    tables: Tables
-    leave_out: Tables
-    held_out: tuple[int, ...]
-    plan: Plan
-
-
-def learn(genomes: Genomes, *, seed: int, memory: int, num_threads: int = 1) -> Learned:
-    """Make the tables of genomes, and hold out one file of each class that has several.
+def learn(genomes: Genomes, *, memory: int, num_threads: int = 1) -> tuple[Tables, Plan]:
+    """Make the tables of genomes; nothing is drawn at random.
 
     Parameters
     ----------
     genomes
         The reference.
-    seed
-        Chooses the held-out files.
     memory
         Bytes that training may take at its peak.
     num_threads
         Threads that may be used.
+
+    Returns
+    -------
+    tables, plan
+        What was learned, and what was kept.
 
     Raises
     ------
@@ -81,7 +58,6 @@ def learn(genomes: Genomes, *, seed: int, memory: int, num_threads: int = 1) -> 
         1 << plan.aa_sampling,
         plan.peak_bytes / 1e9,
     )
-    held_out = hold_out(genomes, seed)
     if len(reference) > _MAX_POSITIONS:
         raise ConfigError(
             f"{len(reference):,} bases are more than the {_MAX_POSITIONS:,} that can be indexed"
@@ -101,11 +77,11 @@ def learn(genomes: Genomes, *, seed: int, memory: int, num_threads: int = 1) -> 
 
     with ThreadPoolExecutor(max(1, min(num_threads, 3))) as pool:
         nuc = pool.submit(index_nucleotides)
-        low_and_class = pool.submit(
-            _count, reference, offsets, genomes.lengths, labels, files, plan.class_order, held_out
+        counted = pool.submit(
+            _count, reference, offsets, genomes.lengths, labels, plan.class_order, len(genomes.classes)
         )
         aa = pool.submit(index_translated)
-        (rest_low, rest_class), (low, by_class) = low_and_class.result()
+        low, by_class = counted.result()
         tables = Tables(
             reference=reference,
             offsets=offsets,
@@ -121,36 +97,7 @@ def learn(genomes: Genomes, *, seed: int, memory: int, num_threads: int = 1) -> 
             num_classes=len(genomes.classes),
             **{name: tensor.numpy() for name, tensor in default_mixer().items()},
         )
-    leave_out = replace(tables, low=rest_low, by_class=rest_class)
-    return Learned(tables=tables, leave_out=leave_out, held_out=held_out, plan=plan)
-
-
-def of_files(genomes: Genomes, files: Sequence[int]) -> Genomes:
-    """Genomes cut down to some of their files; classes without one are dropped."""
-    chosen = np.isin(genomes.files_at(genomes.starts), files)
-    labels = genomes.labels[chosen]
-    present = np.unique(labels)
-    return replace(
-        genomes,
-        starts=genomes.starts[chosen],
-        lengths=genomes.lengths[chosen],
-        labels=np.searchsorted(present, labels),
-        classes=tuple(genomes.classes[label] for label in present),
-    )
-
-
-def hold_out(genomes: Genomes, seed: int) -> tuple[int, ...]:
-    """One file of each class that has several, as indices into `Genomes.files`."""
-    chosen = []
-    for name in genomes.classes:
-        mine = [i for i, file in enumerate(genomes.files) if file.class_name == name and file.usable_bases]
-        if len(mine) > 1:
-            generator = np.random.default_rng([seed, Stream.HELD_OUT, genomes.classes.index(name)])
-            chosen.append(int(generator.choice(mine)))
-    return tuple(chosen)
-
-
-Dense = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
+    return tables, plan
 
 
 def _count(
@@ -158,29 +105,23 @@ def _count(
     offsets: Ints,
     lengths: Ints,
     labels: Ints,
-    files: Ints,
     class_order: int,
-    held_out: Sequence[int],
-) -> tuple[Dense, Dense]:
-    """Dense tables (over all classes, by class) without the held-out files, and of all files."""
-    num_classes = int(labels.max()) + 1
+    num_classes: int,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """The dense tables, over all classes and by class."""
     size = 4 ** (dense.MAX_ORDER + 1)
-    is_held = np.isin(files, held_out)
-    pooled = np.zeros((2, size), dtype=np.float32)
-    by_class = np.empty((2, num_classes * dense.start_of(class_order + 1)), dtype=np.uint8)
-    total = lengths.sum() / num_classes
+    pooled = np.zeros(size, dtype=np.float32)
     counts = np.empty(size, dtype=np.float32)
+    by_class = np.empty(num_classes * dense.start_of(class_order + 1), dtype=np.uint8)
+    mean_bases = lengths.sum() / num_classes
     for label in range(num_classes):
+        mine = labels == label
         counts[:] = 0.0
-        num_bases = 0
-        for which, part in enumerate((~is_held, is_held)):
-            mine = (labels == label) & part
-            dense.count(reference, offsets[mine], lengths[mine], dense.MAX_ORDER, counts)
-            num_bases += int(lengths[mine].sum())
-            # Classes weigh equally, as if each had the mean number of bases.
-            dense.add_scaled(pooled[which], counts, total / max(num_bases, 1))
-            _put_class(by_class[which], counts, label, num_classes, class_order)
-    return tuple((_pooled_table(pooled[which]), by_class[which]) for which in range(2))  # type: ignore[return-value]
+        dense.count(reference, offsets[mine], lengths[mine], dense.MAX_ORDER, counts)
+        # Classes weigh equally, as if each had the mean number of bases.
+        dense.add_scaled(pooled, counts, mean_bases / max(int(lengths[mine].sum()), 1))
+        _put_class(by_class, counts, label, num_classes, class_order)
+    return _pooled_table(pooled), by_class
 
 
 def _put_class(

@@ -8,29 +8,32 @@ import numpy.typing as npt
 from genood.context.compiled import compiled, signed
 from genood.context.hashing import (
     AA_CONTEXT,
+    BUCKET_BYTES,
     BUCKET_SLOTS,
-    BUCKET_WORDS,
     NUC_CONTEXT,
     NUM_PROBES,
     bucket_of,
     check_of,
     hash_of,
     is_sampled,
-    position_at,
 )
 
 Bytes = npt.NDArray[np.uint8]
-Buckets = npt.NDArray[np.uint16]
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
+Words = npt.NDArray[np.uint64]
+
+_WORDS = BUCKET_BYTES // 8
+"""uint64 words of a bucket."""
+_EACH = np.uint64(0x0001000100010001)
 
 
 @compiled
 def propose(
     read: Bytes,
-    nuc: Buckets,
+    nuc: Words,
     nuc_sampling: int,
-    aa: Buckets,
+    aa: Words,
     aa_sampling: int,
     groups: Bytes,
     hashes: Hashes,
@@ -43,7 +46,7 @@ def propose(
     read
         uint8 (L,).
     nuc, nuc_sampling, aa, aa_sampling, groups
-        See `genood.context.tables.Tables`.
+        See `genood.context.tables.Tables`; the tables as uint64.
     hashes
         Room: uint64 (3, at least 3 L).
     places
@@ -59,16 +62,21 @@ def propose(
     touched = 0
     for i in range(num_hashes):
         # Into the cache: many at a time take hardly longer than one.
-        table = nuc if hashes[2, i] < 2 else aa
-        touched |= signed(table[bucket_of(hashes[0, i], len(table) // BUCKET_WORDS) * BUCKET_WORDS])
+        if hashes[2, i] < 2:
+            touched |= _touch(nuc, hashes[0, i])
+        else:
+            touched |= _touch(aa, hashes[0, i])
     # Never negative: but the compiler must not drop the loads.
     num_places = 0 if touched >= 0 else 1
     for i in range(num_hashes):
         kind = signed(hashes[2, i])
         before = num_places
-        table = nuc if kind < 2 else aa
-        num_places = _scan(table, hashes[0, i], signed(hashes[1, i]), places, num_places)
-        span = NUC_CONTEXT if kind < 2 else 3 * AA_CONTEXT
+        if kind < 2:
+            span = NUC_CONTEXT
+            num_places = _scan(nuc, hashes[0, i], signed(hashes[1, i]), places, num_places)
+        else:
+            span = 3 * AA_CONTEXT
+            num_places = _scan(aa, hashes[0, i], signed(hashes[1, i]), places, num_places)
         for j in range(before, num_places):
             entry = places[j, 1]
             place = entry >> 1
@@ -128,24 +136,42 @@ def _hash_contexts(read: Bytes, nuc_sampling: int, aa_sampling: int, groups: Byt
 
 
 @compiled
-def _scan(table: Buckets, hashed: np.uint64, t: int, places: Ints, num_places: int) -> int:
-    """Add (t, entry) of a context's slots to `places`; how many there are then."""
-    buckets = len(table) // BUCKET_WORDS
+def _touch(table: Words, hashed: np.uint64) -> int:
+    """Load a bucket."""
+    return signed(table[bucket_of(hashed, len(table) // _WORDS) * _WORDS] >> np.uint64(1))
+
+
+@compiled
+def _zeros(word: np.uint64) -> np.uint64:
+    """Highest bits of the 16-bit parts of a word that are 0, the lowest surely, others maybe."""
+    return (word - _EACH) & ~word & (_EACH << np.uint64(15))
+
+
+@compiled
+def _scan(table: Words, hashed: np.uint64, t: int, places: Ints, num_places: int) -> int:
+    """Add (t, entry) of a context's slots to `places`; how many there are then.
+
+    The ten checks of a bucket are the first five halves of its words: four are compared at a time.
+    """
+    buckets = len(table) // _WORDS
     check = check_of(hashed)
+    four = np.uint64(check) * _EACH
     bucket = bucket_of(hashed, buckets)
     for _ in range(NUM_PROBES):
-        base = bucket * BUCKET_WORDS
-        # Without branches in the common case, that nothing is there.
-        matches = 0
-        for slot in range(BUCKET_SLOTS):
-            matches |= signed(table[base + slot] == check) << slot
-        if matches:
+        base = bucket * _WORDS
+        last_two = table[base + 2]
+        matches = _zeros(table[base] ^ four) | _zeros(table[base + 1] ^ four)
+        matches |= _zeros((last_two ^ four) | np.uint64(0xFFFFFFFF00000000))
+        if matches != np.uint64(0):
             for slot in range(BUCKET_SLOTS):
-                if (matches >> slot) & 1 and num_places < len(places):
+                there = table[base + (slot >> 2)] >> np.uint64(16 * (slot & 3))
+                if (there & np.uint64(0xFFFF)) == np.uint64(check) and num_places < len(places):
+                    half = BUCKET_SLOTS // 2 + slot
+                    entry = table[base + (half >> 1)] >> np.uint64(32 * (half & 1))
                     places[num_places, 0] = t
-                    places[num_places, 1] = position_at(table, bucket, slot)
+                    places[num_places, 1] = signed(entry & np.uint64(0xFFFFFFFF))
                     num_places += 1
-        if table[base + BUCKET_SLOTS - 1] == 0:
+        if (last_two & np.uint64(0xFFFF0000)) == np.uint64(0):
             break
         bucket = bucket + 1 if bucket + 1 < buckets else 0
     return num_places

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genood.context import dense
 from genood.context.chain import read_chain
-from genood.context.hashing import BUCKET_WORDS
+from genood.context.hashing import BUCKET_BYTES, BUCKET_WORDS
 from genood.context.mixer import SHAPES
 from genood.context.plan import CLASS_ORDERS, MAX_SAMPLING
 from genood.context.tables import Background, Tables
@@ -83,8 +83,8 @@ class ContextModel(DensityModel):
         "offsets": torch.int64,
         "labels": torch.int64,
         "files": torch.int64,
-        "nuc": torch.int16,
-        "aa": torch.int16,
+        "nuc": torch.int64,
+        "aa": torch.int64,
         "low": torch.uint8,
         "by_class": torch.uint8,
         "weights": torch.float32,
@@ -98,8 +98,8 @@ class ContextModel(DensityModel):
         shapes: dict[str, tuple[int, ...]] = {
             "reference": (config.num_positions,),
             **dict.fromkeys(("offsets", "labels", "files"), (config.num_segments,)),
-            "nuc": (config.nuc_buckets * BUCKET_WORDS,),
-            "aa": (config.aa_buckets * BUCKET_WORDS,),
+            "nuc": (config.nuc_buckets * (BUCKET_BYTES // 8),),
+            "aa": (config.aa_buckets * (BUCKET_BYTES // 8),),
             "low": (dense.start_of(dense.MAX_ORDER + 1),),
             "by_class": (config.num_classes * dense.start_of(config.class_order + 1),),
             **SHAPES,
@@ -122,7 +122,7 @@ class ContextModel(DensityModel):
         )
         arrays = {name: getattr(tables, name) for name in cls.BUFFERS}
         state = {
-            name: torch.from_numpy(array.view(np.int16) if array.dtype == np.uint16 else array)
+            name: torch.from_numpy(array.view(np.int64) if array.dtype == np.uint16 else array)
             for name, array in arrays.items()
         }
         return cls.from_weights(asdict(config), state).eval()
