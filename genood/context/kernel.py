@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.context.compiled import compiled, signed
+from genood.context.dense import NATS_PER_STEP
 from genood.context.genes import END
 from genood.context.propose import propose
 from genood.context.record import (
@@ -25,6 +26,7 @@ from genood.context.record import (
     strength,
 )
 
+_STEP = np.float32(-NATS_PER_STEP)
 NO_EXPERT = 255
 NUM_EXPERTS = 6
 """Followed at a time."""
@@ -41,13 +43,15 @@ _OTHERS_POWER = np.float32(0.5)
 """Power of the other classes' distribution, normalised again: their geometric mean with the uniform
 one. What they have in common with an unknown class they have in part only."""
 _LEAST_WEIGHT = np.float32(1e-20)
-_AHEAD = 128
+_AHEAD = 512
 """Bases for which the dense tables are read at a time: the memory answers many reads at once as fast
 as one."""
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
+Words = npt.NDArray[np.uint32]
+"""Rows of a dense table: the bytes of the four bases, the first lowest."""
 
 
 class Arrays(NamedTuple):
@@ -62,9 +66,9 @@ class Arrays(NamedTuple):
     nuc_sampling: int
     aa: npt.NDArray[np.uint64]
     aa_sampling: int
-    low: Bytes
+    low: Words
     low_order: int
-    by_class: Bytes
+    by_class: Words
     class_order: int
     num_classes: int
     probabilities: Floats
@@ -86,15 +90,15 @@ class Room(NamedTuple):
     gains, posterior
         float64 and float32, by class: nats that its experts gained, and its weight in the mixture.
     low, by_class
-        uint8: the dense tables at the next bases.
+        The dense tables at the next bases.
     """
 
     hashes: npt.NDArray[np.uint64]
     places: Ints
     gains: npt.NDArray[np.float64]
     posterior: Floats
-    low: Bytes
-    by_class: Bytes
+    low: Words
+    by_class: Words
 
 
 @compiled
@@ -105,8 +109,8 @@ def make_room(longest: int, num_classes: int) -> Room:
         np.empty((4 * longest + 64, 3), dtype=np.int64),
         np.zeros(num_classes, dtype=np.float64),
         np.zeros(num_classes, dtype=np.float32),
-        np.empty((_AHEAD, 4), dtype=np.uint8),
-        np.empty((_AHEAD, 4 * num_classes), dtype=np.uint8),
+        np.empty(_AHEAD, dtype=np.uint32),
+        np.empty((_AHEAD, num_classes), dtype=np.uint32),
     )
 
 
@@ -142,6 +146,7 @@ def score(
         read = codes[r, : lengths[r]]
         num_places = propose(
             read,
+            m.reference,
             m.nuc,
             m.nuc_sampling,
             m.aa,
@@ -150,16 +155,19 @@ def score(
             room.hashes,
             room.places[: 4 * len(read) + 64],
         )
-        _follow(read, num_places, m, room, -1, without_files[r], out[r], False, states, packed, logs)
+        num_left = _follow(
+            read, num_places, m, room, True, -1, without_files[r], out[r], False, states, packed, logs
+        )
         if background == OTHER_CLASSES:
             best = signed(np.argmax(room.gains))
             if room.gains[best] < _MIN_GAIN:
                 best = signed(np.argmax(room.posterior))
             _follow(
                 read,
-                num_places,
+                num_left,
                 m,
                 room,
+                False,
                 best,
                 without_files[r],
                 background_out[r],
@@ -192,66 +200,90 @@ def observe(
     out = np.zeros(length, dtype=np.float32)
     for r in range(len(codes)):
         num_places = propose(
-            codes[r], m.nuc, m.nuc_sampling, m.aa, m.aa_sampling, m.groups, room.hashes, room.places
+            codes[r],
+            m.reference,
+            m.nuc,
+            m.nuc_sampling,
+            m.aa,
+            m.aa_sampling,
+            m.groups,
+            room.hashes,
+            room.places,
         )
-        _follow(codes[r], num_places, m, room, -1, without_files[r], out, True, states[r], packed[r], logs[r])
+        _follow(
+            codes[r],
+            num_places,
+            m,
+            room,
+            True,
+            -1,
+            without_files[r],
+            out,
+            True,
+            states[r],
+            packed[r],
+            logs[r],
+        )
 
 
 @compiled
 def _start_of(order: int) -> int:
-    return 4 * ((1 << (2 * order)) - 1) // 3
+    """Row of the dense table at which an order starts, for one class."""
+    return ((1 << (2 * order)) - 1) // 3
 
 
 @compiled
-def _low_order(read: Bytes, low: Bytes, order: int, out: Floats) -> None:
+def _byte(word: np.uint32, base: int) -> int:
+    return signed((word >> np.uint32(8 * base)) & np.uint32(0xFF))
+
+
+@compiled
+def _low_order(read: Bytes, low: Words, order: int, out: Floats) -> None:
     """Log-probabilities of the dense table of one order, normalised."""
     history = 0
     for t in range(len(read)):
         k = min(t, order)
-        start = _start_of(k) + 4 * (history & ((1 << (2 * k)) - 1))
+        word = low[_start_of(k) + (history & ((1 << (2 * k)) - 1))]
         if read[t] < 4:
             total = np.float32(0.0)
             for base in range(4):
-                total += np.exp(np.float32(low[start + base]) * np.float32(-0.03125))
-            out[t] = np.float32(low[start + read[t]]) * np.float32(-0.03125) - np.log(total)
+                total += np.exp(np.float32(_byte(word, base)) * _STEP)
+            out[t] = np.float32(_byte(word, signed(read[t]))) * _STEP - np.log(total)
         history = ((history << 2) | signed(read[t] & 3)) & 0xFFFFFFFFFFFF
 
 
 @compiled
 def _look_ahead(read: Bytes, t: int, history: int, m: Arrays, room: Room) -> int:
     """Read the dense tables for the next `_AHEAD` bases; gives the history after them."""
-    width = 4 * m.num_classes
     for i in range(min(_AHEAD, len(read) - t)):
         k = min(t + i, m.low_order)
-        start = _start_of(k) + 4 * (history & ((1 << (2 * k)) - 1))
-        for j in range(4):
-            room.low[i, j] = m.low[start + j]
+        room.low[i] = m.low[_start_of(k) + (history & ((1 << (2 * k)) - 1))]
         k = min(t + i, m.class_order)
-        start = m.num_classes * (_start_of(k) + 4 * (history & ((1 << (2 * k)) - 1)))
-        for j in range(width):
-            room.by_class[i, j] = m.by_class[start + j]
+        start = m.num_classes * (_start_of(k) + (history & ((1 << (2 * k)) - 1)))
+        for label in range(m.num_classes):
+            room.by_class[i, label] = m.by_class[start + label]
         history = ((history << 2) | signed(read[t + i] & 3)) & 0xFFFFFFFFFFFF
     return history
 
 
 @compiled
-def _mix_classes(row: int, by_class: Bytes, posterior: Floats, probabilities: Floats, logs: Floats) -> None:
+def _mix_classes(row: int, by_class: Words, posterior: Floats, probabilities: Floats, logs: Floats) -> None:
     """Log-probabilities of the bases in the mixture of the classes, not quite normalised."""
     a = b = c = d = np.float32(0.0)
     for label in range(len(posterior)):
-        weight = posterior[label]
-        a += weight * probabilities[by_class[row, 4 * label]]
-        b += weight * probabilities[by_class[row, 4 * label + 1]]
-        c += weight * probabilities[by_class[row, 4 * label + 2]]
-        d += weight * probabilities[by_class[row, 4 * label + 3]]
+        weight, word = posterior[label], by_class[row, label]
+        a += weight * probabilities[_byte(word, 0)]
+        b += weight * probabilities[_byte(word, 1)]
+        c += weight * probabilities[_byte(word, 2)]
+        d += weight * probabilities[_byte(word, 3)]
     logs[0], logs[1], logs[2], logs[3] = np.log(a), np.log(b), np.log(c), np.log(d)
 
 
 @compiled
-def _learn_class(row: int, base: int, by_class: Bytes, posterior: Floats, probabilities: Floats) -> None:
+def _learn_class(row: int, base: int, by_class: Words, posterior: Floats, probabilities: Floats) -> None:
     """Weigh the classes by how they predicted a base."""
     for label in range(len(posterior)):
-        posterior[label] *= probabilities[by_class[row, 4 * label + base]]
+        posterior[label] *= probabilities[_byte(by_class[row, label], base)]
 
 
 @compiled
@@ -277,6 +309,7 @@ def _follow(
     num_places: int,
     m: Arrays,
     room: Room,
+    fresh: bool,
     without_class: int,
     without_file: int,
     out: Floats,
@@ -284,8 +317,11 @@ def _follow(
     states: npt.NDArray[np.uint8],
     packed: npt.NDArray[np.uint16],
     seen_logs: Floats,
-) -> None:
+) -> int:
     """Log-probabilities of one read without the experts of a class and of a file, -1 for none.
+
+    Leaves in `room` the places that were not followed already and agreed with the read, and gives
+    their number. Unless `fresh`, the read is that of the last call, and so is what was read ahead.
 
     If observing, fills the last three arguments of `observe` for the read instead.
     """
@@ -307,7 +343,7 @@ def _follow(
     logits = np.zeros(4, dtype=np.float32)
     state = np.zeros(5, dtype=np.int64)
     num_experts = 0
-    next_place = 0
+    next_place = num_left = 0
     history = 0
     gains[:] = 0.0
     posterior[:] = 1.0
@@ -315,10 +351,10 @@ def _follow(
         posterior[without_class] = 0.0
     for t in range(len(read)):
         base = signed(read[t])
-        if t % _AHEAD == 0:
+        if t % _AHEAD == 0 and (fresh or len(read) > _AHEAD):
             history = _look_ahead(read, t, history, m, room)
         for b in range(4):
-            low_logs[b] = np.float32(low[t % _AHEAD, b]) * np.float32(-0.03125)
+            low_logs[b] = np.float32(_byte(low[t % _AHEAD], b)) * _STEP
         _mix_classes(t % _AHEAD, by_class, posterior, probabilities, class_logs)
 
         # The strongest expert, and the strongest of those that expect another base.
@@ -424,7 +460,11 @@ def _follow(
             if ones(new_bases) < _MIN_AGREEMENTS:
                 continue
             segment = np.searchsorted(offsets, p, side="right") - 1
-            if labels[segment] == without_class or files[segment] == without_file:
+            if files[segment] == without_file:
+                continue
+            places[num_left, 0], places[num_left, 1], places[num_left, 2] = t, p, direction
+            num_left += 1
+            if labels[segment] == without_class:
                 continue
             new_codons = codon_agreements(reference, p, direction, read, t, groups)
             new_rank = strength(new_bases, new_codons)
@@ -437,3 +477,4 @@ def _follow(
                 num_experts += 1
             position[e], step[e], label[e] = p + direction, direction, labels[segment]
             bases[e], codons[e], rank_by[e] = new_bases, new_codons, new_rank
+    return num_left

@@ -31,6 +31,7 @@ _EACH = np.uint64(0x0001000100010001)
 @compiled
 def propose(
     read: Bytes,
+    reference: Bytes,
     nuc: Words,
     nuc_sampling: int,
     aa: Words,
@@ -45,7 +46,7 @@ def propose(
     ----------
     read
         uint8 (L,).
-    nuc, nuc_sampling, aa, aa_sampling, groups
+    reference, nuc, nuc_sampling, aa, aa_sampling, groups
         See `genood.context.tables.Tables`; the tables as uint64.
     hashes
         Room: uint64 (3, at least 3 L).
@@ -66,8 +67,7 @@ def propose(
             touched |= _touch(nuc, hashes[0, i])
         else:
             touched |= _touch(aa, hashes[0, i])
-    # Never negative: but the compiler must not drop the loads.
-    num_places = 0 if touched >= 0 else 1
+    num_places = 0
     for i in range(num_hashes):
         kind = signed(hashes[2, i])
         before = num_places
@@ -83,9 +83,11 @@ def propose(
             if kind & 1:
                 # The read holds the reverse complement: its last base pairs with the context's first.
                 place += span - 1 if entry & 1 else 1 - span
+            touched |= signed(reference[place])
             places[j, 1] = place
             places[j, 2] = 1 if (entry & 1) == (kind & 1) else -1
-    return num_places
+    # Never so: but the compiler must not drop the loads.
+    return num_places if touched >= 0 else 0
 
 
 @compiled

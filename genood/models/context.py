@@ -56,6 +56,10 @@ class ContextConfig:
             raise ConfigError("the context model's samplings or class order are out of range")
 
 
+_KEPT_AS = {"nuc": np.uint16, "aa": np.uint16, "low": np.uint8, "by_class": np.uint8}
+"""Types of the tables whose buffers have wider ones."""
+
+
 class ContextModel(DensityModel):
     """Variable-order contexts of a reference, nucleotide and translated, mixed by learned weights.
 
@@ -85,8 +89,8 @@ class ContextModel(DensityModel):
         "files": torch.int64,
         "nuc": torch.int64,
         "aa": torch.int64,
-        "low": torch.uint8,
-        "by_class": torch.uint8,
+        "low": torch.int32,
+        "by_class": torch.int32,
         "weights": torch.float32,
         "gates": torch.float32,
         "no_expert_gates": torch.float32,
@@ -100,8 +104,8 @@ class ContextModel(DensityModel):
             **dict.fromkeys(("offsets", "labels", "files"), (config.num_segments,)),
             "nuc": (config.nuc_buckets * (BUCKET_BYTES // 8),),
             "aa": (config.aa_buckets * (BUCKET_BYTES // 8),),
-            "low": (dense.start_of(dense.MAX_ORDER + 1),),
-            "by_class": (config.num_classes * dense.start_of(config.class_order + 1),),
+            "low": (dense.start_of(dense.MAX_ORDER + 1) // 4,),
+            "by_class": (config.num_classes * dense.start_of(config.class_order + 1) // 4,),
             **SHAPES,
         }
         for name, dtype in self.BUFFERS.items():
@@ -121,10 +125,10 @@ class ContextModel(DensityModel):
             class_order=tables.class_order,
         )
         arrays = {name: getattr(tables, name) for name in cls.BUFFERS}
-        state = {
-            name: torch.from_numpy(array.view(np.int64) if array.dtype == np.uint16 else array)
-            for name, array in arrays.items()
-        }
+        for name in _KEPT_AS:
+            # Wide types, which a safetensors file aligns: the loops read whole words.
+            arrays[name] = arrays[name].view(np.int64 if cls.BUFFERS[name] == torch.int64 else np.int32)
+        state = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return cls.from_weights(asdict(config), state).eval()
 
     @classmethod
@@ -142,11 +146,10 @@ class ContextModel(DensityModel):
     def tables(self) -> Tables:
         """The buffers as arrays that share their memory."""
         arrays = {name: getattr(self, name).numpy() for name in self.BUFFERS}
+        for name, dtype in _KEPT_AS.items():
+            arrays[name] = arrays[name].view(dtype)
         return Tables(
-            **{
-                name: array.view(np.uint16) if name in ("nuc", "aa") else array
-                for name, array in arrays.items()
-            },
+            **arrays,
             nuc_sampling=self._config.nuc_sampling,
             aa_sampling=self._config.aa_sampling,
             class_order=self._config.class_order,
