@@ -15,6 +15,7 @@ from genood.detectors import DEFAULT_DETECTOR, DETECTORS
 from genood.detectors.base import Detector, ScoreBatch
 from genood.errors import BundleError, ConfigError
 from genood.models.base import scored_mask
+from genood.overlap import ahead
 from genood.readers import Read
 from genood.sequence import Codes, pad
 
@@ -36,12 +37,15 @@ class EngineConfig:
         Bases of one forward pass, padding included; at least one read.
     alpha
         A read whose p-value is at most this is called ``ood``.
+    overlap
+        Read and score ahead of the caller, in two threads.
     """
 
-    window_bases: int = 4_000_000
-    window_reads: int = 16_384
+    window_bases: int = 2_000_000
+    window_reads: int = 8_192
     batch_bases: int = 65_536
     alpha: float = 0.05
+    overlap: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha < 1:
@@ -145,8 +149,10 @@ class Scorer:
 
     def score(self, reads: Iterable[Read]) -> Iterator[ScoredReads]:
         """Scores of a stream of reads, window by window, in input order and bounded memory."""
-        for window in self._windows(reads):
-            yield self._score_window(window)
+        windows = self._windows(reads)
+        if not self.config.overlap:
+            return map(self._score_window, windows)
+        return ahead(map(self._score_window, ahead(windows)))
 
     def _windows(self, reads: Iterable[Read]) -> Iterator[list[Read]]:
         window: list[Read] = []

@@ -93,7 +93,11 @@ def score_files(
     scorer = Scorer(
         bundle,
         detectors=job.detectors,
-        config=EngineConfig(alpha=job.alpha),
+        config=EngineConfig(
+            alpha=job.alpha,
+            batch_bases=bundle.foreground.batch_bases,
+            overlap=torch.get_num_threads() > 1,
+        ),
         keep_positions=job.per_position is not None,
     )
     summary = Summary(job.seed)

@@ -49,6 +49,8 @@ class DensityModel(nn.Module, ABC):
     """The model's name in `MODELS`."""
     device_types: ClassVar[tuple[str, ...]] = ("cpu", "cuda", "mps")
     """Where it can run; elsewhere it stays on the CPU."""
+    batch_bases: ClassVar[int] = 65_536
+    """Bases that it scores best at a time."""
 
     @abstractmethod
     def log_probs(self, codes: Tensor, lengths: Tensor) -> Tensor:

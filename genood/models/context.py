@@ -81,6 +81,7 @@ class ContextModel(DensityModel):
 
     kind: ClassVar[str] = "context"
     device_types: ClassVar[tuple[str, ...]] = ("cpu",)
+    batch_bases: ClassVar[int] = 524_288
 
     BUFFERS: ClassVar[Mapping[str, torch.dtype]] = {
         "reference": torch.uint8,
