@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from toys import TRAIN_OPTIONS, markov_codes, write_fasta
+from toys import TRAIN_OPTIONS, markov_codes, strain_of, uniform_codes, write_fasta
 
 from genood.cli import main
 
@@ -53,9 +53,37 @@ def genome_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def bundle_dir(genome_files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle trained for a few steps by the command; tests must not change it."""
+    """An LSTM bundle trained for a few steps by the command; tests must not change it."""
     output = tmp_path_factory.mktemp("bundle") / "bundle"
     result = run_genood("train", *genome_files, "-o", output, *TRAIN_OPTIONS)
+    assert result.returncode == 0, result.stderr
+    return output
+
+
+@pytest.fixture(scope="session")
+def strain_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Random genomes: Beta and Delta of two strains, `strain_of` the seeds 1 and 3; Gamma, seed 2, of one.
+
+    A strain comes in pieces: two records, one of them with unknown bases and a run too short for a read.
+    """
+    folder = tmp_path_factory.mktemp("strains")
+    paths = []
+    for name, seed, num_strains in (("Beta", 1, 2), ("Gamma", 2, 1), ("Delta", 3, 2)):
+        for strain in range(num_strains):
+            codes = uniform_codes(24_000, seed)
+            if num_strains > 1:
+                codes = strain_of(codes, 10 * seed + strain)
+            codes[[15_000, 15_100]] = 4
+            records = {"one": codes[:10_000], "two": codes[10_000:]}
+            paths.append(write_fasta(folder / f"{name}__{strain}.fna", records))
+    return paths
+
+
+@pytest.fixture(scope="session")
+def context_dir(strain_files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A context bundle made by the command, all of it by default; tests must not change it."""
+    output = tmp_path_factory.mktemp("context") / "bundle"
+    result = run_genood("train", *strain_files, "-o", output, "--device", "cpu")
     assert result.returncode == 0, result.stderr
     return output
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toys import uniform_codes
+from toys import context_model, uniform_codes
 
 from genood.bundle import Bundle, write_tensors
 from genood.errors import BundleError
@@ -23,6 +23,14 @@ def copy(bundle_dir: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundle_dir, tmp_path / "bundle"))
 
 
+METADATA = {"classes": ["A"], "seed": 1, "command": "", "data": {}, "metrics": {}}
+
+
+@pytest.fixture
+def context_copy(context_dir: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(context_dir, tmp_path / "bundle"))
+
+
 def edit(bundle: Path, **changes: object) -> None:
     path = bundle / "genood.json"
     write_json(path, {**json.loads(path.read_text()), **changes})
@@ -33,7 +41,7 @@ def test_round_trip(tmp_path: Path) -> None:
     made = Bundle(
         foreground=LSTM(LSTMConfig(hidden_size=5)),
         background=LSTM(LSTMConfig(hidden_size=7)),
-        metadata={"classes": ["A"], "seed": 1, "command": "", "data": {}, "metrics": {}},
+        metadata={**METADATA, "background": "mutated"},
         calibration={"detectors": {}},
         training_table="step\n",
         card="# Card, μ\n",
@@ -46,6 +54,31 @@ def test_round_trip(tmp_path: Path) -> None:
     for first, second in zip(made.log_probs(codes, lengths), loaded.log_probs(codes, lengths), strict=True):
         np.testing.assert_array_equal(first, second)
     assert not loaded.foreground.training
+
+
+def test_a_bundle_of_before_backgrounds_had_names(copy: Path) -> None:
+    content = json.loads((copy / "genood.json").read_text())
+    del content["background"]
+    (copy / "genood.json").write_text(json.dumps(content))
+    assert Bundle.load(copy).metadata["background"] == "mutated"
+
+
+def test_round_trip_without_a_background_model(tmp_path: Path) -> None:
+    made = Bundle(
+        foreground=context_model(A=uniform_codes(3000, 1), B=uniform_codes(3000, 2)),
+        background=None,
+        metadata={**METADATA, "background": "other-classes"},
+        calibration={"detectors": {}},
+    ).save(tmp_path / "bundle")
+    assert not (tmp_path / "bundle" / "background.safetensors").exists()
+    loaded = Bundle.load(tmp_path / "bundle")
+    assert loaded.background is None
+    assert loaded.metadata == made.metadata
+    assert loaded.device == torch.device("cpu")
+    codes, lengths = uniform_codes(40, 1)[None], np.array([40])
+    for without in (None, np.array([0])):
+        first, second = (bundle.log_probs(codes, lengths, without) for bundle in (made, loaded))
+        np.testing.assert_array_equal(first, second)
 
 
 def test_saving_over_a_bundle_is_refused(copy: Path) -> None:
@@ -71,6 +104,44 @@ def test_flipped_byte(copy: Path, name: str) -> None:
     (copy / name).write_bytes(content)
     with pytest.raises(BundleError, match=f"{name}: differs from the sha256"):
         Bundle.load(copy)
+
+
+def test_flipped_byte_of_a_context_model(context_copy: Path) -> None:
+    """In the middle, at the end and in the header of the tables."""
+    path = context_copy / "foreground.safetensors"
+    content = path.read_bytes()
+    for place in (20, len(content) // 2, -1):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        with pytest.raises(BundleError, match=r"foreground\.safetensors: differs from the sha256"):
+            Bundle.load(context_copy)
+
+
+CONTEXT_SIZES = ("num_positions", "num_segments", "num_classes", "nuc_buckets", "aa_buckets")
+
+
+@pytest.mark.parametrize("size", CONTEXT_SIZES)
+@pytest.mark.parametrize("change", [1, -1, 10**12])
+def test_other_sizes_of_a_context_model(context_copy: Path, size: str, change: int) -> None:
+    """A size that no memory would hold takes none either."""
+    model = json.loads((context_copy / "genood.json").read_text())["model"]
+    model["foreground"][size] += change
+    edit(context_copy, model=model)
+    with pytest.raises(BundleError, match="weights do not fit the configuration") as caught:
+        Bundle.load(context_copy)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("size", "value"), [("num_segments", -1), ("num_classes", "3"), ("nuc_sampling", 64), ("colour", 1)]
+)
+def test_odd_sizes_of_a_context_model(context_copy: Path, size: str, value: object) -> None:
+    model = json.loads((context_copy / "genood.json").read_text())["model"]
+    model["foreground"][size] = value
+    edit(context_copy, model=model)
+    with pytest.raises(BundleError, match=r"bundle: .*(num_segments|num_classes|samplings|colour)"):
+        Bundle.load(context_copy)
 
 
 @pytest.mark.parametrize("name", ["background.safetensors", "MODEL_CARD.md"])
@@ -101,7 +172,10 @@ def test_weights_of_another_shape(copy: Path) -> None:
     [
         ({"kind": "oracle"}, "unknown kind of model 'oracle'"),
         ({"model": {}}, "no configuration of the foreground model"),
-        ({"model": {"foreground": {"hidden_size": 0}}}, "hidden size must be at least 1"),
+        ({"model": {"background": {}}}, "no configuration of the foreground model"),
+        ({"model": {"foreground": {}}}, "no configuration of the background model"),
+        ({"model": {"foreground": {}, "background": {}, "third": {}}}, "no configuration of the foreground"),
+        ({"model": {"foreground": {"hidden_size": 0}, "background": {}}}, "hidden size must be at least 1"),
         ({"format_version": None}, "no format version"),
     ],
 )

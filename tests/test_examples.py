@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ def test_reference() -> None:
     [path] = EXAMPLES.glob("genomes/*")
     genomes = load_genomes([path], min_length=250)
     assert genomes.classes == ("Escherichia",)
-    assert genomes.lengths.tolist() == [1_000_000]
+    assert genomes.lengths.tolist() == [4_938_920]
 
 
 def test_reads() -> None:
@@ -40,8 +41,9 @@ def test_demo_with_a_short_training(tmp_path: Path) -> None:
         (short.parent / folder).symlink_to(EXAMPLES / folder)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     out = tmp_path / "demo out"
-    (out / "bundle").mkdir(parents=True)
-    (out / "bundle" / "genood.json").write_text("of an earlier demo")
+    for kind in ("context", "lstm"):
+        (out / kind).mkdir(parents=True)
+        (out / kind / "genood.json").write_text("of an earlier demo")
     result = subprocess.run(
         ["bash", short, out],
         capture_output=True,
@@ -50,6 +52,7 @@ def test_demo_with_a_short_training(tmp_path: Path) -> None:
         env={**os.environ, "PATH": path},
     )
     assert result.returncode == 0, result.stderr
-    assert (out / "bundle" / "genood.json").is_file()
+    for kind in ("context", "lstm"):
+        assert json.loads((out / kind / "genood.json").read_text())["kind"] == kind
     assert len((out / "scores.tsv").read_text().splitlines()) == 1 + 2 * 1650
-    assert result.stdout.count("auroc\t") == 2
+    assert result.stdout.count("auroc\t") == 4

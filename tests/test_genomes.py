@@ -11,7 +11,15 @@ import pytest
 from toys import uniform_codes, write_fasta
 
 from genood.errors import InputError, TrainingError
-from genood.genomes import Genomes, ReadSampler, class_of, load_genomes, read_classes, split_held_out
+from genood.genomes import (
+    Genomes,
+    ReadSampler,
+    class_of,
+    load_genomes,
+    merge,
+    read_classes,
+    split_held_out,
+)
 from genood.sequence import Codes, decode, reverse_complement
 
 
@@ -348,3 +356,48 @@ def test_cut_down_to_no_segments(genomes: Genomes) -> None:
 def test_classes_from_standard_input() -> None:
     with pytest.raises(InputError, match="standard input: is not taken as the table of classes"):
         read_classes("-")
+
+
+def test_file_of_a_read(tmp_path: Path) -> None:
+    paths = [
+        write_fasta(tmp_path / name, {"r1": uniform_codes(100, seed), "r2": uniform_codes(50, seed + 10)})
+        for seed, name in enumerate(["B__x.fa", "A__x.fa", "B__y.fa"])
+    ]
+    genomes = load_genomes(paths, min_length=20)
+    assert genomes.file_ends.tolist() == [150, 300, 450]
+    assert genomes.files_at(np.array([0, 149, 150, 299, 300, 449])).tolist() == [0, 0, 1, 1, 2, 2]
+    reads = ReadSampler(genomes, 20, (0,)).sample(0, 200)
+    assert set(zip(reads.labels.tolist(), reads.files.tolist(), strict=True)) == {(1, 0), (0, 1), (1, 2)}
+    for codes, file in zip(reads.codes, reads.files, strict=True):
+        text = "".join(paths[file].read_text().splitlines()[1:3])
+        text += "".join(paths[file].read_text().splitlines()[4:])
+        assert decode(codes) in text or decode(reverse_complement(codes[None])[0]) in text
+
+
+def test_a_file_without_a_long_run_has_its_place(tmp_path: Path) -> None:
+    long, short = write_fasta(tmp_path / "A__1.fa", {"r": uniform_codes(50, 1)}), tmp_path / "A__2.fa"
+    write_fasta(short, {"r": uniform_codes(10, 2)})
+    genomes = load_genomes([short, long], min_length=20)
+    assert genomes.file_ends.tolist() == [0, 50]
+    assert genomes.files_at(np.array([0, 49])).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("split", [1, 2, 3])
+def test_merged_is_loaded_at_once(tmp_path: Path, split: int) -> None:
+    paths = [
+        write_fasta(tmp_path / f"{name}__x.fa", {"r1": uniform_codes(60, seed), "r2": uniform_codes(30, 9)})
+        for seed, name in enumerate(["M", "Z", "A", "M2"])
+    ]
+    whole = load_genomes(paths, min_length=20)
+    merged = merge(load_genomes(paths[:split], min_length=20), load_genomes(paths[split:], min_length=20))
+    assert (merged.classes, merged.files) == (whole.classes, whole.files)
+    assert merged.fingerprint == whole.fingerprint
+    for name in ("codes", "starts", "lengths", "labels", "file_ends"):
+        np.testing.assert_array_equal(getattr(merged, name), getattr(whole, name))
+
+
+def test_merging_the_same_content(tmp_path: Path) -> None:
+    first = toy(tmp_path, A=[100])
+    again = write_fasta(tmp_path / "B__other.fa", {"x": uniform_codes(100, 0)}, width=33)
+    with pytest.raises(TrainingError, match=r"B__other\.fa: is there already, as A__toy\.fa"):
+        merge(first, load_genomes([again], min_length=20))

@@ -10,16 +10,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = [
-    {"errors", "registry", ""},
+    {"errors", "registry", "overlap", ""},
     {"sequence", "recipes", "files"},
     {"device", "readers"},
     {"genomes"},
+    {"context"},
     {"models"},
     {"bundle"},
     {"training", "detectors"},
     {"calibration", "metrics"},
-    {"engine"},
-    {"writers", "build", "evaluation"},
+    {"engine", "bundling"},
+    {"writers", "build", "remember", "evaluation"},
     {"scoring"},
     {"cli"},
     {"__main__"},
@@ -32,6 +33,7 @@ PREP_MAY_IMPORT = {"", "errors", "sequence", "readers", "files", "cli"}
 FREE_OF_TORCH = {
     "errors",
     "registry",
+    "overlap",
     "sequence",
     "recipes",
     "files",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from genood.sequence import Codes, decode
+from genood.context.learn import learn
+from genood.genomes import GenomeFile, Genomes
+from genood.models.context import ContextModel
+from genood.sequence import Codes, decode, mutate
 
 TRAIN_OPTIONS = (
+    "--model", "lstm",
     "--hidden-size", "8",
     "--steps", "6",
     "--batch-size", "16",
@@ -18,7 +23,7 @@ TRAIN_OPTIONS = (
     "--device", "cpu",
     "--threads", "1",
 )  # fmt: skip
-"""Options of `genood train` that make a bundle in seconds."""
+"""Options of `genood train` that make an LSTM bundle in seconds."""
 
 
 def markov_codes(num_bases: int, seed: int, stay: float = 0.7) -> Codes:
@@ -31,6 +36,42 @@ def markov_codes(num_bases: int, seed: int, stay: float = 0.7) -> Codes:
 def uniform_codes(num_bases: int, seed: int) -> Codes:
     """Codes drawn independently and uniformly."""
     return np.random.default_rng(seed).integers(0, 4, num_bases, dtype=np.uint8)
+
+
+def strain_of(codes: Codes, seed: int, divergence: float = 0.01) -> Codes:
+    """Codes with so many of the bases substituted."""
+    return mutate(codes, divergence, np.random.default_rng(seed))
+
+
+def genomes_of(classes: Sequence[tuple[str, Codes]]) -> Genomes:
+    """Genomes of one file and one segment for each class name and codes; sorted by class."""
+    names = tuple(sorted({name for name, _ in classes}))
+    lengths = np.array([len(codes) for _, codes in classes])
+    return Genomes(
+        codes=np.concatenate([codes for _, codes in classes]),
+        starts=np.cumsum(lengths) - lengths,
+        lengths=lengths,
+        labels=np.array([names.index(name) for name, _ in classes]),
+        classes=names,
+        file_ends=np.cumsum(lengths),
+        files=tuple(
+            GenomeFile(
+                name=f"{number}.fa",
+                class_name=name,
+                num_records=1,
+                num_bases=len(codes),
+                usable_bases=len(codes),
+                sha256=str(number),
+            )
+            for number, (name, codes) in enumerate(classes)
+        ),
+    )
+
+
+def context_model(**classes: Codes) -> ContextModel:
+    """A context model that has learned one genome of each class."""
+    tables, _ = learn(genomes_of(list(classes.items())), memory=2_000_000_000)
+    return ContextModel.from_tables(tables)
 
 
 def write_fasta(path: Path, records: dict[str, Codes], width: int = 70) -> Path:

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 from conftest import Genood, StartGenood
 from safetensors import safe_open
-from toys import TRAIN_OPTIONS, markov_codes, write_fasta
+from toys import TRAIN_OPTIONS, markov_codes, uniform_codes, write_fasta
 
 from genood.cli.progress import TrainingProgress
+from genood.sequence import Codes
 
 BUNDLE_FILES = {
     "genood.json",
@@ -47,6 +48,12 @@ def results_of(bundle: Path) -> dict[str, bytes]:
 def steps_done(bundle: Path) -> int:
     with safe_open(bundle / "checkpoint.safetensors", framework="pt") as checkpoint:
         return int(json.loads(checkpoint.metadata()["genood"])["step"])
+
+
+def sha256_of_records(records: list[Codes]) -> str:
+    """Over the length and the codes of each."""
+    content = b"".join(f"{len(codes)}\0".encode() + codes.tobytes() for codes in records)
+    return hashlib.sha256(content).hexdigest()
 
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
@@ -117,9 +124,10 @@ def test_metadata(finished: Path, genome_files: list[Path]) -> None:
     metadata = json.loads((finished / "genood.json").read_text())
     assert set(metadata) == {
         *("format_version", "readable_from", "genood_version", "kind", "model", "classes", "seed"),
-        *("command", "training", "data", "metrics", "files"),
+        *("background", "command", "training", "data", "metrics", "files"),
     }
     assert (metadata["format_version"], metadata["kind"], metadata["seed"]) == (1, "lstm", 0)
+    assert metadata["background"] == "mutated"
     assert metadata["classes"] == ["Alpha", "Beta"]
     assert shlex.split(metadata["command"]) == [
         *("genood", "train", *map(str, genome_files), "-o", str(finished), *TINY, "--quiet")
@@ -127,11 +135,12 @@ def test_metadata(finished: Path, genome_files: list[Path]) -> None:
     assert metadata["model"]["foreground"] == metadata["model"]["background"]
     assert metadata["model"]["foreground"]["hidden_size"] == 8
     assert (metadata["training"]["steps"], metadata["training"]["read_length"]) == (6, 60)
+    alpha, beta = ([markov_codes(4000, 1), markov_codes(3000, 2)], [markov_codes(6000, 3, stay=0.6)])
     assert metadata["data"]["files"] == [
         {"name": "Alpha__one.fna", "class_name": "Alpha", "num_records": 2}
-        | {"num_bases": 7000, "usable_bases": 7000},
+        | {"num_bases": 7000, "usable_bases": 7000, "sha256": sha256_of_records(alpha)},
         {"name": "Beta__one.fna", "class_name": "Beta", "num_records": 1}
-        | {"num_bases": 6000, "usable_bases": 6000},
+        | {"num_bases": 6000, "usable_bases": 6000, "sha256": sha256_of_records(beta)},
     ]
     assert set(metadata["metrics"]) == {"foreground", "background"}
     assert metadata["files"] == {
@@ -480,3 +489,158 @@ def test_missing_genome(train: Train, genome_files: list[Path], tmp_path: Path) 
     genomes = [genome_files[0], tmp_path / "none.fna"]
     check_error(train(tmp_path / "bundle", genomes=genomes), "none.fna: no such file")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_context_is_the_default_without_a_gpu(context_dir: Path, strain_files: list[Path]) -> None:
+    assert set(snapshot(context_dir)) == BUNDLE_FILES - {"background.safetensors", "checkpoint.safetensors"}
+    metadata = json.loads((context_dir / "genood.json").read_text())
+    assert (metadata["kind"], metadata["background"]) == ("context", "other-classes")
+    assert shlex.split(metadata["command"]) == [
+        *("genood", "train", *map(str, strain_files), "-o", str(context_dir), "--device", "cpu")
+    ]
+    assert metadata["training"]["memory"] == 2_000_000_000
+    assert metadata["files"] == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in context_dir.iterdir()
+        if path.name != "genood.json"
+    }
+
+
+def test_what_context_training_says(genood: Genood, strain_files: list[Path], tmp_path: Path) -> None:
+    result = genood("train", "--model", "context", *strain_files[:2], "-o", tmp_path / "bundle")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert [line.partition(": ")[0] for line in result.stderr.splitlines()] == [
+        *("genood.remember", "genood.context.learn", "genood")
+    ]
+    assert "reference: 1 classes, 2 files, 47,798 bases" in result.stderr
+
+
+def test_threads_do_not_change_a_context_bundle(
+    genood: Genood, context_dir: Path, strain_files: list[Path], tmp_path: Path
+) -> None:
+    options = ("--model", "context", "--threads", "3", "--quiet")
+    assert genood("train", *strain_files, "-o", tmp_path / "bundle", *options).returncode == 0
+    for name in ("foreground.safetensors", "calibration.json", "training.tsv"):
+        assert (tmp_path / "bundle" / name).read_bytes() == (context_dir / name).read_bytes(), name
+
+
+def test_adding_to_a_context_bundle(
+    genood_here: Genood, context_dir: Path, strain_files: list[Path], tmp_path: Path
+) -> None:
+    """The bundle says that its model is the context model; Alpha comes before the classes there."""
+    new = write_fasta(tmp_path / "Alpha__1.fna", {"a": uniform_codes(20_000, 8)})
+    before = snapshot(context_dir)
+    larger, whole = tmp_path / "larger", tmp_path / "whole"
+    assert genood_here("train", new, "--add", context_dir, "-o", larger).returncode == 0
+    assert genood_here("train", *strain_files, new, "-o", whole, "--model", "context").returncode == 0
+    assert snapshot(context_dir) == before
+    for name in ("foreground.safetensors", "calibration.json", "training.tsv"):
+        assert (larger / name).read_bytes() == (whole / name).read_bytes(), name
+    data = [json.loads((bundle / "genood.json").read_text())["data"] for bundle in (larger, whole)]
+    assert data[0] == data[1]
+    assert genood_here("info", larger).stdout.count("| Alpha | 1 | 20,000 |") == 1
+
+
+@pytest.mark.parametrize(
+    ("bundle", "options", "says"),
+    [
+        (
+            "lstm",
+            ("--read-length", "60"),
+            "a bundle of kind lstm does not hold its reference; --add takes context bundles",
+        ),
+        ("nothing", (), "nothing: is not a bundle (no genood.json)"),
+        ("context", ("--read-length", "100"), "was made with --read-length 250; give the same"),
+        ("context", ("--memory", "0.1"), "more than the 0.10 GB of --memory; give more, or fewer genomes"),
+        ("same", (), "Gamma__0.fna: is there already, as Gamma__0.fna"),
+    ],
+)
+def test_bad_additions(
+    genood_here: Genood,
+    bundle_dir: Path,
+    context_dir: Path,
+    strain_files: list[Path],
+    tmp_path: Path,
+    bundle: str,
+    options: tuple[str, ...],
+    says: str,
+) -> None:
+    new = write_fasta(tmp_path / "New.fna", {"n": uniform_codes(5000, 8)})
+    if bundle == "same":
+        new = strain_files[2]
+    to = {"lstm": bundle_dir, "nothing": tmp_path / "nothing"}.get(bundle, context_dir)
+    check_error(genood_here("train", new, "--add", to, "-o", tmp_path / "bundle", *options), says)
+    assert not (tmp_path / "bundle").exists()
+
+
+BAD_CONTEXT_TRAINING = {
+    "memory": (5, ("--memory", "0.1"), "GB of --memory; give more, or fewer genomes"),
+    "one class": (
+        2,
+        ("--background", "other-classes"),
+        "the background other-classes needs two classes or more; give --background low-order",
+    ),
+    "long reads": (5, ("--read-length", "15000"), "class 'Beta' has no stretch of 15000 known bases"),
+}
+
+
+@pytest.mark.parametrize(
+    ("num_files", "options", "says"), BAD_CONTEXT_TRAINING.values(), ids=BAD_CONTEXT_TRAINING
+)
+def test_bad_context_training(
+    genood_here: Genood,
+    strain_files: list[Path],
+    tmp_path: Path,
+    num_files: int,
+    options: tuple[str, ...],
+    says: str,
+) -> None:
+    genomes = strain_files[:num_files]
+    output = tmp_path / "new" / "bundle"
+    check_error(genood_here("train", *genomes, "-o", output, "--model", "context", *options), says)
+    assert list(tmp_path.iterdir()) == []
+
+
+LSTM_ONLY = {
+    "--preset": "small",
+    "--held-out-fraction": "0.1",
+    "--l2": "0",
+    "--hidden-size": "8",
+    "--layers": "1",
+    "--dropout": "0",
+    "--steps": "1",
+    "--batch-size": "8",
+    "--learning-rate": "0.1",
+    "--schedule": "constant",
+    "--validation-interval": "1",
+    "--precision": "fp32",
+    "--resume": None,
+}
+CONTEXT_ONLY = {"--background": "low-order", "--memory": "2", "--add": "bundle"}
+NO_MEANING = [
+    *((model, option, value) for model in ("context", "") for option, value in LSTM_ONLY.items()),
+    *(("lstm", option, value) for option, value in CONTEXT_ONLY.items()),
+]
+
+
+@pytest.mark.parametrize(("model", "option", "value"), NO_MEANING)
+def test_options_of_the_other_model(
+    genood_here: Genood, tmp_path: Path, model: str, option: str, value: str | None
+) -> None:
+    """Before anything is read: the genome does not exist. Without --model it is the context model's turn."""
+    given = (option,) if value is None else (option, value)
+    kind = ("--model", model) if model else ()
+    result = genood_here("train", "none.fa", "-o", tmp_path / "b", "--device", "cpu", *kind, *given)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == (
+        f"Error: {option} has no meaning for --model {model or 'context'}"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [(), ("--background", "low-order")])
+def test_mutation_rate_needs_mutation(genood_here: Genood, tmp_path: Path, options: tuple[str, ...]) -> None:
+    given = ("--model", "context", "--mutation-rate", "0.1", *options)
+    result = genood_here("train", "none.fa", "-o", tmp_path / "b", *given)
+    assert result.returncode == 2
+    assert "Error: --mutation-rate needs --background mutated or --model lstm" in result.stderr

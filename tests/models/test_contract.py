@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from toys import uniform_codes
+from toys import context_model, markov_codes, uniform_codes
 
 from genood.errors import ConfigError
 from genood.models import MODELS
@@ -15,20 +16,32 @@ from genood.models.base import DensityModel, scored_mask
 from genood.recipes import PRESETS
 from genood.sequence import UNKNOWN, Codes, pad
 
-SMALL = {"lstm": {"hidden_size": 12, "num_layers": 2}}
-"""A small configuration of each kind; a new kind adds its own."""
 TOLERANCE = 1e-5
 """Nats a base: what the order of float32 sums may change."""
 
 
-@pytest.fixture(params=list(MODELS))
-def model(request: pytest.FixtureRequest) -> DensityModel:
+def small_lstm() -> DensityModel:
     torch.manual_seed(0)
-    model = MODELS[request.param].from_config(SMALL[request.param])
+    model = MODELS["lstm"].from_config({"hidden_size": 12, "num_layers": 2})
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
     return model.eval()
+
+
+def small_context() -> DensityModel:
+    """Remembers the reads that are asked for here, so that it copies."""
+    remembered = np.concatenate([uniform_codes(120, seed) for seed in range(64)])
+    return context_model(A=remembered, B=markov_codes(3000, 1))
+
+
+SMALL: dict[str, Callable[[], DensityModel]] = {"lstm": small_lstm, "context": small_context}
+"""Makes a small model of each kind that has learned something; a new kind adds its own."""
+
+
+@pytest.fixture(scope="module", params=list(MODELS))
+def model(request: pytest.FixtureRequest) -> DensityModel:
+    return SMALL[request.param]()
 
 
 def log_probs(model: DensityModel, sequences: list[Codes]) -> list[np.ndarray]:
