@@ -38,7 +38,7 @@ from genood.errors import BundleError, ConfigError
 from genood.files import atomic_path, sha256_of, write_json, write_text
 from genood.models import MODELS
 from genood.models.base import DensityModel
-from genood.recipes import MUTATED
+from genood.recipes import MUTATED, NO_BACKGROUND
 from genood.sequence import Codes
 
 FORMAT_VERSION = 1
@@ -106,14 +106,19 @@ class Bundle:
         lengths
             int64, shape (B,), in bases.
         without_files
-            See `DensityModel.log_probs_with_background`; only for a foreground that derives its
-            background.
+            See `DensityModel.log_probs_with_background`; only for models that have one.
 
         Returns
         -------
         log_p, background_log_p
             float32, shape (B, L), nats; 0 where not scored.
         """
+        if self.background is not None and without_files is not None:
+            log_p, background_log_p = (
+                model.log_probs_with_background(codes, lengths, NO_BACKGROUND, without_files)[0]
+                for model in (self.foreground, self.background)
+            )
+            return log_p, background_log_p
         if self.background is None:
             return self.foreground.log_probs_with_background(
                 codes, lengths, self.metadata["background"], without_files
@@ -189,6 +194,8 @@ class Bundle:
         metadata = read_metadata(root)
         _check_files(root, metadata["files"])
         models = {role: _load_model(root, metadata, role, device) for role in metadata["model"]}
+        if metadata["background"] not in models["foreground"].backgrounds:
+            raise BundleError(f"{root}: unknown background {metadata['background']!r}")
         return cls(
             foreground=models["foreground"],
             background=models.get("background"),

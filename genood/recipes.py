@@ -164,5 +164,6 @@ DEFAULT_PRESET = "small"
 
 MUTATED = "mutated"
 """The background of Ren et al.: a model of the same kind, trained on mutated reads."""
+NO_BACKGROUND = "none"
 CONTEXT_BACKGROUNDS = ("other-classes", "low-order", "read-chain", MUTATED)
 """Backgrounds that a context model can be compared with; the first is the default."""

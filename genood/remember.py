@@ -186,7 +186,13 @@ def genomes_of(bundle: Bundle) -> Genomes:
         )
     tables = model.tables()
     codes, starts, lengths = reference_codes(tables.reference, tables.offsets)
-    files = tuple(GenomeFile(**file) for file in bundle.metadata["data"]["files"])
+    try:
+        files = tuple(GenomeFile(**file) for file in bundle.metadata["data"]["files"])
+        usable = sum(file.usable_bases for file in files)
+    except (KeyError, TypeError) as error:
+        raise BundleError(f"the metadata do not list the files of the reference ({error})") from error
+    if usable != len(codes) or len(bundle.metadata["classes"]) != tables.num_classes:
+        raise BundleError("the metadata list other files or classes than the model remembers")
     return Genomes(
         codes=codes,
         starts=starts,
@@ -205,10 +211,11 @@ def _load(job: RememberJob) -> Genomes:
     if job.add is None:
         return new
     bundle = Bundle.load(job.add)
-    there = bundle.metadata["training"].get("read_length")
+    first = genomes_of(bundle)
+    there = bundle.metadata.get("training", {}).get("read_length")
     if there != length:
         raise ConfigError(f"{job.add} was made with --read-length {there}; give the same")
-    return merge(genomes_of(bundle), new)
+    return merge(first, new)
 
 
 def _learn(genomes: Genomes, config: RememberConfig) -> tuple[Tables, Plan]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from genood.errors import BundleError, ConfigError, TrainingError
 from genood.genomes import load_genomes
 from genood.models.lstm import LSTM, LSTMConfig
 from genood.readers import Read
-from genood.recipes import CONTEXT_BACKGROUNDS
+from genood.recipes import CONTEXT_BACKGROUNDS, MUTATED
 from genood.remember import RememberConfig, RememberJob, genomes_of, remember_bundle
 from genood.sequence import Codes
 
@@ -58,7 +59,9 @@ def test_every_background_separates(strain_files: list[Path], tmp_path: Path, ba
     assert (loaded.background is not None) == (background == "mutated")
     mine = reads_of(strain_of(uniform_codes(24_000, 1), 99))
     np.testing.assert_array_equal(score(loaded, mine).llr, score(made, mine).llr)
-    assert score(loaded, mine).calls.count("ood") <= 0.15 * len(mine)
+    # Two strains' mutated copies make up for each other; the null knows the mutated copy of one.
+    tolerated = 0.35 if background == "mutated" else 0.15
+    assert score(loaded, mine).calls.count("ood") <= tolerated * len(mine)
     assert set(score(loaded, reads_of(uniform_codes(10_000, 50))).calls) == {"ood"}
 
 
@@ -87,16 +90,18 @@ def test_p_values_hold_for_another_strain(bundle: Bundle, seed: int, divergence:
     assert 0.3 < scored.p_values.mean() < 0.8
 
 
+@pytest.mark.parametrize("background", ["low-order", MUTATED])
 def test_calibration_does_without_the_file_that_a_read_is_from(
-    strain_files: list[Path], tmp_path: Path
+    strain_files: list[Path], tmp_path: Path, background: str
 ) -> None:
     """Judged by all that is remembered, its reads lose less."""
-    made = remember(strain_files[:2], tmp_path / "bundle")
+    made = remember(strain_files[:2], tmp_path / "bundle", replace(CONFIG, background=background))
     scored = score(made, reads_of(load_genomes(strain_files[:2], min_length=250).codes))
     seen = -scored.log_likelihood.sum() / scored.num_scored.sum()
     # The strains differ by 2 %: two bases in a hundred cost some ln(1/0.02) nats.
     assert made.metadata["metrics"]["foreground"]["val_nats_per_base"] > seen + 0.05
-    assert (scored.p_values > 0.5).mean() > 0.9
+    if background == "low-order":
+        assert (scored.p_values > 0.5).mean() > 0.9
 
 
 def test_validation_files_are_calibrated_on(strain_files: list[Path], tmp_path: Path) -> None:
@@ -256,6 +261,39 @@ def test_adding_to_another_kind(strain_files: list[Path], tmp_path: Path) -> Non
         tmp_path / "bundle",
         add=str(tmp_path / "lstm"),
     )
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda metadata: metadata["data"].pop("files"), "do not list the files of the reference"),
+        (lambda metadata: metadata["data"]["files"][0].pop("sha256"), "do not list the files"),
+        (lambda metadata: metadata["data"]["files"].pop(), "other files or classes than the model remembers"),
+        (lambda metadata: metadata["classes"].append("More"), "other files or classes"),
+    ],
+)
+def test_adding_to_damaged_metadata(
+    context_dir: Path,
+    tmp_path: Path,
+    damage: Callable[[dict[str, Any]], object],
+    says: str,
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(context_dir, copy)
+    metadata = json.loads((copy / "genood.json").read_text())
+    damage(metadata)
+    (copy / "genood.json").write_text(json.dumps(metadata))
+    new = write_fasta(tmp_path / "New.fna", {"n": uniform_codes(10_000, 9)})
+    check_refused(BundleError, says, [new], tmp_path / "bundle", add=str(copy))
+
+
+def test_unknown_background(context_dir: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(context_dir, copy)
+    text = (copy / "genood.json").read_text()
+    (copy / "genood.json").write_text(text.replace('"background": "other-classes"', '"background": "new"'))
+    with pytest.raises(BundleError, match="unknown background 'new'"):
+        Bundle.load(copy)
 
 
 def test_adding_to_no_bundle(strain_files: list[Path], tmp_path: Path) -> None:

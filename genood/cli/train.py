@@ -49,7 +49,8 @@ logger = logging.getLogger("genood")
     "--memory",
     type=click.FloatRange(0, min_open=True),
     metavar="GB",
-    help="Memory that training a context model may take; less keeps fewer contexts.  [default: 2]",
+    help="Memory that training a context model may take, a mutated background apart; less keeps fewer "
+    "contexts.  [default: 2]",
 )
 @click.option(
     "--add",

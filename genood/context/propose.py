@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.context.compiled import compiled, signed
+from genood.context.genes import PADDING
 from genood.context.hashing import (
     AA_CONTEXT,
     BUCKET_BYTES,
@@ -83,6 +84,8 @@ def propose(
             if kind & 1:
                 # The read holds the reverse complement: its last base pairs with the context's first.
                 place += span - 1 if entry & 1 else 1 - span
+            if place < PADDING or place >= len(reference) - PADDING:
+                raise IndexError("the index of contexts names a place outside of the reference")
             touched |= signed(reference[place])
             places[j, 1] = place
             places[j, 2] = 1 if (entry & 1) == (kind & 1) else -1

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from genood.recipes import MUTATED
 from genood.sequence import UNKNOWN
 
 
@@ -49,6 +50,8 @@ class DensityModel(nn.Module, ABC):
     """The model's name in `MODELS`."""
     device_types: ClassVar[tuple[str, ...]] = ("cpu", "cuda", "mps")
     """Where it can run; elsewhere it stays on the CPU."""
+    backgrounds: ClassVar[tuple[str, ...]] = (MUTATED,)
+    """Backgrounds that it can be compared with; all but `MUTATED` it derives from itself."""
     batch_bases: ClassVar[int] = 65_536
     """Bases that it scores best at a time."""
 
@@ -84,7 +87,7 @@ class DensityModel(nn.Module, ABC):
         codes, lengths
             uint8 (B, L) and int64 (B,), in bases.
         background
-            Its name; a background may look at the whole read.
+            Its name, or `NO_BACKGROUND` for zeros; a background may look at the whole read.
         without_files
             int64 (B,): a file of the reference that a read must be judged without; -1 for none.
 

@@ -19,6 +19,7 @@ from genood.context.plan import CLASS_ORDERS, MAX_SAMPLING
 from genood.context.tables import Background, Tables
 from genood.errors import ConfigError
 from genood.models.base import DensityModel
+from genood.recipes import CONTEXT_BACKGROUNDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,7 @@ class ContextModel(DensityModel):
 
     kind: ClassVar[str] = "context"
     device_types: ClassVar[tuple[str, ...]] = ("cpu",)
+    backgrounds: ClassVar[tuple[str, ...]] = CONTEXT_BACKGROUNDS
     batch_bases: ClassVar[int] = 524_288
 
     BUFFERS: ClassVar[Mapping[str, torch.dtype]] = {
@@ -173,7 +175,6 @@ class ContextModel(DensityModel):
         if background == "read-chain":
             log_p, _ = self._score(codes, lengths, "none", without_files)
             return log_p, read_chain(codes, lengths)
-        assert background in ("low-order", "other-classes"), background
         return self._score(codes, lengths, background, without_files)  # type: ignore[arg-type]
 
     def _score(
