@@ -21,6 +21,7 @@ import errno
 import json
 import os
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -181,8 +182,18 @@ class Bundle:
         cls,
         directory: str | os.PathLike[str],
         device: torch.device | str = "cpu",
+        hashes: Mapping[Path, Future[str]] | None = None,
     ) -> Self:
         """Read a bundle and put its models on a device.
+
+        Parameters
+        ----------
+        directory
+            Where it is.
+        device
+            For models that can run there.
+        hashes
+            The sha256 of those files that somebody has begun to hash, see `sha256_ahead`.
 
         Raises
         ------
@@ -192,7 +203,7 @@ class Bundle:
         """
         root = Path(directory)
         metadata = read_metadata(root)
-        _check_files(root, metadata["files"])
+        _check_files(root, metadata["files"], hashes if hashes is not None else {})
         models = {role: _load_model(root, metadata, role, device) for role in metadata["model"]}
         if metadata["background"] not in models["foreground"].backgrounds:
             raise BundleError(f"{root}: unknown background {metadata['background']!r}")
@@ -285,12 +296,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _check_files(root: Path, files: Mapping[str, str]) -> None:
+def _check_files(root: Path, files: Mapping[str, str], hashes: Mapping[Path, Future[str]]) -> None:
     for name, sha256 in files.items():
         path = root / name
         if path.parent != root or not path.is_file():
             raise BundleError(f"{path}: the bundle names this file, but it is not there")
-        if sha256_of(path) != sha256:
+        found = hashes[path].result() if path in hashes else sha256_of(path)
+        if found != sha256:
             raise BundleError(f"{path}: differs from the sha256 in {METADATA_FILE}; copy the bundle again")
 
 

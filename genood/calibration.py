@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -84,31 +84,40 @@ class NullDistribution:
         p_values
             float64, shape (B,).
         """
-        return self._between_bins(
-            np.stack(
-                [
-                    (number * self._tail(scores, quantiles) + 1.0) / (number + 1.0)
-                    for number, quantiles in zip(self.num_independent, self.quantiles, strict=True)
-                ]
-            ),
-            num_scored,
-        )
+
+        def in_bin(t: int, reads: npt.NDArray[np.int64]) -> Floats:
+            number = self.num_independent[t]
+            return (number * self._tail(scores[reads], self.quantiles[t]) + 1.0) / (number + 1.0)
+
+        return self._between_bins(in_bin, num_scored)
 
     def independent_reads(self, num_scored: npt.NDArray[np.int64]) -> Floats:
         """Independent reads behind the p-value of a read with so many scored bases, shape (B,)."""
-        numbers = np.array(self.num_independent)[:, None]
-        return self._between_bins(np.repeat(numbers, len(num_scored), axis=1), num_scored)
+        return self._between_bins(lambda t, reads: self.num_independent[t], num_scored)
 
-    def _between_bins(self, by_bin: Floats, num_scored: npt.NDArray[np.int64]) -> Floats:
-        """Values of shape (T, B) at each read's own length, shape (B,)."""
+    def _between_bins(
+        self,
+        in_bin: Callable[[int, npt.NDArray[np.int64]], Floats | float],
+        num_scored: npt.NDArray[np.int64],
+    ) -> Floats:
+        """Values at each read's own length, shape (B,).
+
+        `in_bin` gives those of a bin, of the reads with these indices; it is asked for no others than
+        the bin or the two bins of each read.
+        """
         place = np.interp(
             np.log(np.maximum(num_scored, 1)), np.log(self.lengths), np.arange(len(self.lengths))
         )
         low = np.floor(place).astype(np.int64)
         high = np.minimum(low + 1, len(self.lengths) - 1)
-        reads = np.arange(len(num_scored))
         weight = place - low
-        return (1.0 - weight) * by_bin[low, reads] + weight * by_bin[high, reads]
+        values = np.zeros(len(num_scored))
+        for t in range(len(self.lengths)):
+            share = np.where(low == t, 1.0 - weight, 0.0) + np.where(high == t, weight, 0.0)
+            reads = np.flatnonzero(share)
+            if len(reads):
+                values[reads] += share[reads] * in_bin(t, reads)
+        return values
 
     def _tail(self, scores: npt.NDArray[np.floating], quantiles: Floats) -> Floats:
         """Share of the null at or above each score.

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from genood.bundle import Bundle
 from genood.calibration import Calibration
 from genood.detectors import DEFAULT_DETECTOR, DETECTORS
 from genood.detectors.base import Detector, ScoreBatch
 from genood.errors import BundleError, ConfigError
-from genood.models.base import scored_mask
 from genood.overlap import ahead
-from genood.readers import Read
-from genood.sequence import Codes, pad
+from genood.readers import Read, ReadBlock, blocks_of
+from genood.sequence import UNKNOWN, Codes, pad
 
 CALLS = ("in", "ood", "na")
 
@@ -149,35 +147,45 @@ class Scorer:
 
     def score(self, reads: Iterable[Read]) -> Iterator[ScoredReads]:
         """Scores of a stream of reads, window by window, in input order and bounded memory."""
-        windows = self._windows(reads)
+        return self.score_blocks(blocks_of(reads))
+
+    def score_blocks(self, blocks: Iterable[ReadBlock]) -> Iterator[ScoredReads]:
+        """As `score`, of reads in blocks; how they are cut into blocks does not matter."""
+        windows = self._windows(blocks)
         if not self.config.overlap:
             return map(self._score_window, windows)
         return ahead(map(self._score_window, ahead(windows)))
 
-    def _windows(self, reads: Iterable[Read]) -> Iterator[list[Read]]:
-        window: list[Read] = []
-        num_bases = 0
-        for read in reads:
-            if window and (
-                len(window) >= self.config.window_reads
-                or num_bases + len(read.codes) > self.config.window_bases
-            ):
-                yield window
-                window, num_bases = [], 0
-            window.append(read)
-            num_bases += len(read.codes)
-        if window:
-            yield window
+    def _windows(self, blocks: Iterable[ReadBlock]) -> Iterator[ReadBlock]:
+        parts: list[ReadBlock] = []
+        num_reads = num_bases = 0
+        for block in blocks:
+            bases_before = np.concatenate([[0], np.cumsum(block.lengths)])
+            start = 0
+            while start < len(block.names):
+                last_base = bases_before[start] + self.config.window_bases - num_bases
+                stop = int(np.searchsorted(bases_before, last_base, side="right")) - 1
+                stop = min(stop, start + self.config.window_reads - num_reads)
+                if parts and stop <= start:
+                    yield ReadBlock.joined(parts)
+                    parts, num_reads, num_bases = [], 0, 0
+                    continue
+                stop = max(stop, start + 1)
+                parts.append(block.part(start, stop))
+                num_reads += stop - start
+                num_bases += int(bases_before[stop] - bases_before[start])
+                start = stop
+        if parts:
+            yield ReadBlock.joined(parts)
 
-    def _score_window(self, window: list[Read]) -> ScoredReads:
-        num_reads = len(window)
+    def _score_window(self, window: ReadBlock) -> ScoredReads:
+        num_reads = len(window.names)
         columns = {name: np.full(num_reads, np.nan) for name in _COLUMNS}
         ood_scores = {name: np.full(num_reads, np.nan) for name in self.detectors}
         num_scored = np.zeros(num_reads, dtype=np.int64)
         positions: dict[int, Positions] = {}
-        for members in self._batches(window):
-            codes, lengths = pad([window[i].codes for i in members])
-            batch = forward(self.bundle, codes, lengths)
+        for members, codes in self._batches(window):
+            batch = forward(self.bundle, codes, window.lengths[members])
             num_scored[members] = batch.num_scored
             for name, values in _columns_of(batch).items():
                 columns[name][members] = values
@@ -191,9 +199,9 @@ class Scorer:
         calls = np.where(p_values <= self.config.alpha, "ood", "in")
         calls[np.isnan(p_values)] = "na"
         return ScoredReads(
-            names=[read.name for read in window],
-            mates=[read.mate for read in window],
-            lengths=np.array([len(read.codes) for read in window], dtype=np.int64),
+            names=window.names,
+            mates=window.mates,
+            lengths=window.lengths,
             num_scored=num_scored,
             ood_scores=ood_scores,
             p_values=p_values,
@@ -203,14 +211,24 @@ class Scorer:
             **columns,
         )
 
-    def _batches(self, window: list[Read]) -> Iterator[npt.NDArray[np.int64]]:
-        """Indices of reads of similar length, at most `batch_bases` with padding; longest first."""
-        lengths = np.array([len(read.codes) for read in window])
+    def _batches(self, window: ReadBlock) -> Iterator[tuple[npt.NDArray[np.int64], Codes]]:
+        """Reads of similar length, at most `batch_bases` with padding, longest first.
+
+        Yields their indices and their codes, uint8 of shape (B, L) padded with 4.
+        """
+        lengths = window.lengths
         order = np.argsort(-lengths, kind="stable")
+        # Reads of one length lie in the window as they do in a batch, and `order` is theirs.
+        rows = window.codes.reshape(len(lengths), -1) if lengths.min() == lengths.max() else None
+        sequences = window.sequences() if rows is None else []
         start = 0
         while start < len(order):
             size = max(1, self.config.batch_bases // int(lengths[order[start]]))
-            yield order[start : start + size]
+            members = order[start : start + size]
+            if rows is not None:
+                yield members, rows[start : start + size]
+            else:
+                yield members, pad([sequences[i] for i in members])[0]
             start += size
 
 
@@ -225,7 +243,9 @@ def forward(
 ) -> ScoreBatch:
     """One forward pass of both models; the arguments are those of `Bundle.log_probs`."""
     log_p, background_log_p = bundle.log_probs(codes, lengths, without_files)
-    mask = scored_mask(torch.from_numpy(codes), torch.from_numpy(lengths)).numpy()
+    mask = codes < UNKNOWN
+    if lengths.min() < codes.shape[1]:
+        mask &= np.arange(codes.shape[1]) < lengths[:, None]
     return ScoreBatch(codes=codes, lengths=lengths, mask=mask, log_p=log_p, background_log_p=background_log_p)
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,3 +98,11 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def sha256_ahead(paths: Iterable[str | os.PathLike[str]]) -> dict[Path, Future[str]]:
+    """Start `sha256_of` for each of the paths, in a thread; the results by path."""
+    pool = ThreadPoolExecutor(1)
+    hashes = {Path(path): pool.submit(sha256_of, path) for path in paths}
+    pool.shutdown(wait=False)
+    return hashes

@@ -6,9 +6,11 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +20,7 @@ from genood.bundle import Bundle
 from genood.detectors import DEFAULT_DETECTOR
 from genood.engine import EngineConfig, Scorer
 from genood.files import check_distinct
-from genood.readers import check_readable, read_files
+from genood.readers import check_readable, read_blocks
 from genood.writers import STDOUT, PositionTableWriter, ScoreTableWriter, Summary, open_output
 
 logger = logging.getLogger(__name__)
@@ -64,6 +66,7 @@ def score_files(
     *,
     device: torch.device,
     progress: Callable[[int, int], None] | None = None,
+    hashes: Mapping[Path, Future[str]] | None = None,
 ) -> dict[str, Any]:
     """Score files and write what was asked for; on failure no output appears.
 
@@ -75,6 +78,8 @@ def score_files(
         Where.
     progress
         Told the number of reads and of bases after each window.
+    hashes
+        See `Bundle.load`.
 
     Returns
     -------
@@ -89,7 +94,7 @@ def score_files(
     started = time.perf_counter()
     logger.debug("device %s, %d threads", device, torch.get_num_threads())
     check_readable(job.inputs)
-    bundle = Bundle.load(job.bundle, device)
+    bundle = Bundle.load(job.bundle, device, hashes)
     scorer = Scorer(
         bundle,
         detectors=job.detectors,
@@ -109,7 +114,7 @@ def score_files(
         positions = None
         if job.per_position is not None:
             positions = PositionTableWriter(stack.enter_context(open_output(job.per_position)))
-        for scored in scorer.score(read_files(job.inputs)):
+        for scored in scorer.score_blocks(read_blocks(job.inputs)):
             table.write(scored)
             if positions is not None:
                 positions.write(scored)

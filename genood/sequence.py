@@ -22,17 +22,21 @@ UNKNOWN = 4
 _LETTERS = np.frombuffer(b"ACGTN", dtype=np.uint8)
 _COMPLEMENT = np.array([3, 2, 1, 0, UNKNOWN], dtype=np.uint8)
 _NUCLEOTIDE_LETTERS = b"ACGTUNRYSWKMBDHVXacgtunryswkmbdhvx-.*"
+_FOREIGN = 255
 
 
-def _make_encoding() -> Codes:
-    table = np.full(256, UNKNOWN, dtype=np.uint8)
-    for code, base in enumerate(BASES):
-        table[ord(base)] = table[ord(base.lower())] = code
-    table[ord("U")] = table[ord("u")] = BASES.index("T")
-    return table
+def _make_encoding(foreign: int) -> bytes:
+    """The code of each byte, that of foreign letters as given."""
+    table = bytearray([foreign]) * 256
+    for letter in _NUCLEOTIDE_LETTERS:
+        table[letter] = UNKNOWN
+    for letter, code in zip(b"ACGTUacgtu", [0, 1, 2, 3, 3] * 2, strict=True):
+        table[letter] = code
+    return bytes(table)
 
 
-_ENCODING = _make_encoding()
+_ENCODING = _make_encoding(UNKNOWN)
+_CHECKED_ENCODING = _make_encoding(_FOREIGN)
 
 
 def encode(sequence: str | bytes) -> Codes:
@@ -50,7 +54,13 @@ def encode(sequence: str | bytes) -> Codes:
         uint8, shape (L,), writable.
     """
     letters = sequence.encode("ascii", "replace") if isinstance(sequence, str) else sequence
-    return _ENCODING[np.frombuffer(letters, dtype=np.uint8)]
+    return np.frombuffer(bytearray(letters).translate(_ENCODING), dtype=np.uint8)
+
+
+def encode_nucleotides(sequence: bytes) -> Codes | None:
+    """As `encode`, or None if the sequence holds a letter that `first_foreign_letter` would find."""
+    codes = bytearray(sequence).translate(_CHECKED_ENCODING)
+    return None if _FOREIGN in codes else np.frombuffer(codes, dtype=np.uint8)
 
 
 def decode(codes: Codes) -> str:

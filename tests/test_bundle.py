@@ -14,7 +14,7 @@ from toys import context_model, uniform_codes
 
 from genood.bundle import Bundle, write_tensors
 from genood.errors import BundleError
-from genood.files import sha256_of, write_json
+from genood.files import sha256_ahead, sha256_of, write_json
 from genood.models.lstm import LSTM, LSTMConfig
 
 
@@ -216,3 +216,11 @@ def test_weights_that_do_not_fit_the_disk(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert caught.value.filename == str(tmp_path / "weights")
+
+
+def test_hashes_begun_before_are_checked_too(copy: Path) -> None:
+    Bundle.load(copy, hashes=sha256_ahead(copy.glob("*ground.safetensors")))
+    weights = copy / "foreground.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    with pytest.raises(BundleError, match=r"foreground\.safetensors: differs from the sha256"):
+        Bundle.load(copy, hashes=sha256_ahead(copy.glob("*ground.safetensors")))

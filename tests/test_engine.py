@@ -12,7 +12,7 @@ from toys import uniform_codes
 from genood.bundle import Bundle
 from genood.engine import EngineConfig, ScoredReads, Scorer
 from genood.errors import BundleError, ConfigError
-from genood.readers import Read
+from genood.readers import Read, ReadBlock
 from genood.sequence import encode
 
 
@@ -50,6 +50,21 @@ def test_grouping_changes_nothing(bundle: Bundle, config: dict[str, int]) -> Non
     for name in ("llr", "log_likelihood", "p_values", "gc"):
         grouped = np.concatenate([getattr(part, name) for part in parts])
         np.testing.assert_allclose(grouped, getattr(whole, name), atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [1, 4, 9, 60])
+def test_blocks_change_nothing(bundle: Bundle, size: int) -> None:
+    reads = mixed_reads()
+    config = EngineConfig(window_reads=7, window_bases=900)
+    blocks = [ReadBlock.of(reads[i : i + size]) for i in range(0, len(reads), size)]
+    windows = list(Scorer(bundle, config=config).score_blocks(blocks))
+    expected = list(Scorer(bundle, config=config).score(reads))
+    assert [window.names for window in windows] == [window.names for window in expected]
+    for window, other in zip(windows, expected, strict=True):
+        assert window.lengths.tolist() == other.lengths.tolist()
+        assert window.llr.tolist() == other.llr.tolist()
+        assert len(window.names) <= 7
+        assert window.lengths.sum() <= 900
 
 
 def test_window_is_bounded_in_bases(bundle: Bundle) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from genood.errors import ConfigError, InputError
-from genood.files import atomic_path, check_distinct, sha256_of, write_json, write_text
+from genood.files import atomic_path, check_distinct, sha256_ahead, sha256_of, write_json, write_text
 
 
 def test_file_appears_at_the_end(tmp_path: Path) -> None:
@@ -203,3 +203,12 @@ def test_distinct_names(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match=message):
             check_distinct(inputs, outputs)
+
+
+def test_sha256_ahead(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    hashes = sha256_ahead([tmp_path / "abc", tmp_path / "none"])
+    assert hashes[tmp_path / "abc"].result() == sha256_of(tmp_path / "abc")
+    with pytest.raises(FileNotFoundError):
+        hashes[tmp_path / "none"].result()
+    assert sha256_ahead([]) == {}

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,7 +24,7 @@ from Bio import SeqIO
 from toys import uniform_codes
 
 from genood.errors import InputError
-from genood.readers import Read, check_readable, read_file, read_files
+from genood.readers import Read, ReadBlock, blocks_of, check_readable, read_blocks, read_file, read_files
 from genood.sequence import decode
 
 DATA = Path(__file__).parent / "data"
@@ -323,6 +323,49 @@ def test_reads_before_the_broken_one_are_handed_out(tmp_path: Path) -> None:
     assert listed([next(reads), next(reads)]) == [("a", [0]), ("b", [1])]
     with pytest.raises(InputError, match="record 3: 'c' has no sequence"):
         next(reads)
+
+
+@pytest.mark.parametrize("limits", [(1, 1_024), (10, 1_024), (131_072, 2), (131_072, 1_024)])
+def test_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int]) -> None:
+    monkeypatch.setattr("genood.readers._BLOCK_BASES", limits[0])
+    monkeypatch.setattr("genood.readers._BLOCK_READS", limits[1])
+    blocks = list(read_blocks([written(tmp_path / "reads", FASTQ)]))
+    assert listed([read for block in blocks for read in block.reads()]) == CONTENT
+    assert all(len(block.names) == len(block.mates) == len(block.lengths) for block in blocks)
+    assert [len(block.names) for block in blocks] == {1: [1, 1, 1], 10: [2, 1]}.get(
+        limits[0], [2, 1] if limits[1] == 2 else [3]
+    )
+    whole = ReadBlock.joined(blocks)
+    assert listed(list(whole.reads())) == CONTENT
+    assert listed(list(whole.part(1, 3).reads())) == CONTENT[1:]
+    again = ReadBlock.joined(list(blocks_of(whole.reads())))
+    assert (again.names, again.lengths.tolist()) == (whole.names, whole.lengths.tolist())
+    assert again.codes.tolist() == whole.codes.tolist()
+
+
+def test_blocks_hold_the_reads_before_a_failure(tmp_path: Path) -> None:
+    for broken, problem in [(b"@c\nA:\n+\nII\n", "record 3"), (b"@c\nAC\n+\nI\n", "record 3, line 12")]:
+        blocks = read_blocks([written(tmp_path / "reads", b"@a\nA\n+\nI\n@b\nC\n+\nI\n" + broken)])
+        assert next(blocks).names == ["a", "b"]
+        with pytest.raises(InputError, match=f"{problem}: "):
+            next(blocks)
+
+
+def test_the_first_of_two_problems_is_told(tmp_path: Path) -> None:
+    content = b"@a\nA\n+\nI\n@b\nC:\n+\nII\n@c\nA\n+\nII\n"
+    assert ", record 2: 'b' holds ':'" in failure(written(tmp_path / "reads", content))
+
+
+def test_blocks_of_reads_that_fail() -> None:
+    def broken() -> Iterator[Read]:
+        yield Read("a", uniform_codes(5, 1), 2)
+        raise RuntimeError("reader")
+
+    blocks = blocks_of(broken())
+    block = next(blocks)
+    assert (block.names, block.mates, block.lengths.tolist()) == (["a"], [2], [5])
+    with pytest.raises(RuntimeError, match="reader"):
+        next(blocks)
 
 
 SAM = b"@HD\tVN:1.6\n@SQ\tSN:c\tLN:10\nr\t0\tc\t1\t60\t2M\t*\t0\t0\tAC\tII\n"

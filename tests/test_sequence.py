@@ -17,6 +17,7 @@ from genood.sequence import (
     Codes,
     decode,
     encode,
+    encode_nucleotides,
     first_foreign_letter,
     known_runs,
     mutate,
@@ -51,6 +52,16 @@ def test_encode_is_writable() -> None:
     codes[0] = 3
     assert codes.dtype == np.uint8
     assert decode(codes) == "TCGT"
+
+
+@pytest.mark.parametrize("letter", range(256))
+def test_checked_encoding_is_the_same_but_for_foreign_letters(letter: int) -> None:
+    letters = b"AC" + bytes([letter]) + b"GT"
+    codes = encode_nucleotides(letters)
+    assert (codes is None) == (first_foreign_letter(letters) is not None)
+    if codes is not None:
+        assert codes.tolist() == encode(letters).tolist()
+        assert codes.flags.writeable
 
 
 @given(any_codes)

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import gc
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from genood.cli.options import compute_options, logging_options, one_of, show_progress
 from genood.detectors import DEFAULT_DETECTOR, DETECTORS
+from genood.files import sha256_ahead
 
 if TYPE_CHECKING:
     import torch
+
+
+def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
+    """Hash the bundle's weights while torch is imported; and spare what is imported the garbage collector."""
+
+    @wraps(function)
+    def wrapper(*, bundle: str, **kwargs: Any) -> None:
+        gc.disable()  # until the imports are done: they make many objects and no garbage
+        hashes = sha256_ahead(Path(bundle).glob("*ground.safetensors"))
+        try:
+            function(bundle=bundle, hashes=hashes, **kwargs)
+        finally:
+            gc.enable()
+            gc.freeze()  # the program's end would look through all objects, several times
+
+    return wrapper
 
 
 @click.command("score", no_args_is_help=True)
@@ -42,6 +64,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Call a read ood if its p-value is at most this.",
 )
+@_start_fast
 @compute_options
 @logging_options
 def command(
@@ -54,6 +77,7 @@ def command(
     alpha: float,
     seed: int,
     device: torch.device,
+    hashes: Mapping[Path, Future[str]],
 ) -> None:
     """Score reads from FASTQ or FASTA files, plain or compressed; - is standard input.
 
@@ -66,6 +90,8 @@ def command(
     from genood.cli.progress import reads_progress
     from genood.scoring import ScoreJob, score_files
 
+    gc.freeze()
+    gc.enable()
     job = ScoreJob(
         bundle=bundle,
         inputs=reads,
@@ -77,4 +103,4 @@ def command(
         seed=seed,
     )
     with reads_progress(show=show_progress()) as progress:
-        score_files(job, device=device, progress=progress)
+        score_files(job, device=device, progress=progress, hashes=hashes)

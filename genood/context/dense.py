@@ -1,7 +1,13 @@
 """Dense tables of the low orders: next-base probabilities interpolated from order 0 up.
 
-A probability p is stored as the byte round(−32 ln p). The table of orders 0 to K holds them one after
-another; order k starts at `start_of(k)` and has four bytes a context, for each sequence of classes.
+A table of orders 0 to K holds them one after another; order k starts at `start_of(k)`.
+
+Over all classes, a context has four bytes, one a base: of a probability p, round(−32 ln p).
+
+By class, a context has the bytes of all classes for the first base, then those for the second, and so
+on; there are `stride_of` of them for a base. Such a byte is a float of eight bits, which a processor
+widens for many classes at a time: n stands for the float32 whose bits, as an integer, are those of 1
+less n · 2^19. Its 16 steps for each halving are no larger than 1/16 of the probability.
 """
 
 from __future__ import annotations
@@ -22,7 +28,14 @@ CLASS_PRIOR_COUNT = 16.0
 """The same for one class, where counts are fewer."""
 
 PROBABILITIES = np.exp(-NATS_PER_STEP * np.arange(256)).astype(np.float32)
-"""float32, shape (256,): the probability that a byte stands for."""
+"""float32, shape (256,): the probability that a byte stands for in the table over all classes."""
+ONE = 0x3F800000
+SHIFT = 19
+CLASS_PROBABILITIES = (ONE - (np.arange(256, dtype=np.uint32) << np.uint32(SHIFT))).view(np.float32)
+"""The same in the table by class: from 1 down to 2^-16."""
+NEVER = 255
+"""The byte of classes that are there to fill up a vector."""
+_LANES = 8
 
 Counts = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -32,6 +45,11 @@ Ints = npt.NDArray[np.int64]
 def start_of(order: int) -> int:
     """Where the table of an order starts, for one class."""
     return 4 * (4**order - 1) // 3
+
+
+def stride_of(num_classes: int) -> int:
+    """Bytes for a base of a context by class: one a class, filled up to whole vectors."""
+    return -(-num_classes // _LANES) * _LANES
 
 
 @compiled
@@ -75,9 +93,15 @@ def interpolate(by_order: Sequence[Counts], prior_count: float) -> list[Counts]:
 
 
 def to_bytes(probabilities: Counts) -> Bytes:
-    """Probabilities as bytes, of the same shape."""
+    """Probabilities as bytes of the table over all classes, of the same shape."""
     steps = np.rint(np.log(probabilities) / -NATS_PER_STEP)
     return np.clip(steps, 0, 255).astype(np.uint8)
+
+
+def to_class_bytes(probabilities: Counts) -> Bytes:
+    """Probabilities as bytes of the table by class, of the same shape."""
+    between = (CLASS_PROBABILITIES[1:] + CLASS_PROBABILITIES[:-1])[::-1] / 2
+    return (NEVER - np.searchsorted(between, probabilities)).astype(np.uint8)
 
 
 @compiled

@@ -30,6 +30,9 @@ NUC_CONTEXT = 16
 AA_CONTEXT = 10
 """Amino acids of a translated context."""
 
+BLOCK_BITS = 12
+"""Of positions: where a segment is looked up, to find others from there."""
+
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 Buckets = npt.NDArray[np.uint16]
@@ -80,10 +83,19 @@ def check_of(hashed: np.uint64) -> np.uint16:
     return np.uint16(max(np.uint64(1), (hashed >> np.uint64(8)) & np.uint64(0xFFFF)))
 
 
+def blocks_of(offsets: Ints, num_positions: int) -> Ints:
+    """The segment at each `BLOCK_BITS`-th power of 2 of positions, or the next one; int64."""
+    starts = np.arange(0, num_positions, 1 << BLOCK_BITS)
+    return np.maximum(np.searchsorted(offsets, starts, side="right") - 1, 0)
+
+
 @compiled
-def class_at(position: int, offsets: Ints, labels: Ints) -> int:
-    """Class of a reference position: that of the last segment that starts at or before it."""
-    return labels[np.searchsorted(offsets, position, side="right") - 1]
+def segment_at(offsets: Ints, blocks: Ints, position: int) -> int:
+    """The last segment that starts at or before a position of the reference."""
+    segment = blocks[position >> BLOCK_BITS]
+    while segment + 1 < len(offsets) and offsets[segment + 1] <= position:
+        segment += 1
+    return signed(segment)
 
 
 @compiled
@@ -94,7 +106,9 @@ def position_at(table: Buckets, bucket: int, slot: int) -> int:
 
 
 @compiled
-def insert(table: Buckets, hashed: np.uint64, entry: int, label: int, offsets: Ints, labels: Ints) -> bool:
+def insert(
+    table: Buckets, hashed: np.uint64, entry: int, label: int, offsets: Ints, blocks: Ints, labels: Ints
+) -> bool:
     """Add an entry unless its context has places enough; False if there was no room."""
     buckets = len(table) // BUCKET_WORDS
     check = check_of(hashed)
@@ -111,7 +125,7 @@ def insert(table: Buckets, hashed: np.uint64, entry: int, label: int, offsets: I
                 return True
             if there == check:
                 same += 1
-                if class_at(position_at(table, bucket, slot) >> 1, offsets, labels) == label:
+                if labels[segment_at(offsets, blocks, position_at(table, bucket, slot) >> 1)] == label:
                     of_class += 1
                 if same >= PER_CONTEXT or of_class >= PER_CLASS:
                     return True
@@ -121,7 +135,7 @@ def insert(table: Buckets, hashed: np.uint64, entry: int, label: int, offsets: I
 
 @compiled
 def index_nucleotides(
-    reference: Bytes, offsets: Ints, lengths: Ints, labels: Ints, sampling: int, table: Buckets
+    reference: Bytes, offsets: Ints, blocks: Ints, lengths: Ints, labels: Ints, sampling: int, table: Buckets
 ) -> int:
     """Enter the contexts of `NUC_CONTEXT` bases of both strands; how many found no room.
 
@@ -145,14 +159,21 @@ def index_nucleotides(
                 continue
             end = offsets[s] + i
             entry = 2 * end if forward <= backward else 2 * (end - NUC_CONTEXT + 1) + 1
-            if len(table) == 0 or not insert(table, hashed, entry, labels[s], offsets, labels):
+            if len(table) == 0 or not insert(table, hashed, entry, labels[s], offsets, blocks, labels):
                 count += 1
     return count
 
 
 @compiled
 def index_translated(
-    reference: Bytes, offsets: Ints, lengths: Ints, labels: Ints, groups: Bytes, sampling: int, table: Buckets
+    reference: Bytes,
+    offsets: Ints,
+    blocks: Ints,
+    lengths: Ints,
+    labels: Ints,
+    groups: Bytes,
+    sampling: int,
+    table: Buckets,
 ) -> int:
     """Enter the contexts of `AA_CONTEXT` amino acid groups of open reading frames; how many found no room.
 
@@ -193,6 +214,6 @@ def index_translated(
             if not is_sampled(hashed, sampling):
                 continue
             entry = 2 * end if place == 3 else 2 * (end - 3 * AA_CONTEXT + 1) + 1
-            if len(table) == 0 or not insert(table, hashed, entry, labels[s], offsets, labels):
+            if len(table) == 0 or not insert(table, hashed, entry, labels[s], offsets, blocks, labels):
                 count += 1
     return count

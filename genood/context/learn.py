@@ -49,7 +49,7 @@ def learn(genomes: Genomes, *, memory: int, num_threads: int = 1) -> tuple[Table
     reference, offsets = annotate(genomes.codes, genomes.starts, genomes.lengths)
     labels, files = genomes.labels, genomes.files_at(genomes.starts)
     nothing = np.empty(0, dtype=np.uint16)
-    segments = (offsets, genomes.lengths, labels)
+    segments = (offsets, hashing.blocks_of(offsets, len(reference)), genomes.lengths, labels)
     num_translated = hashing.index_translated(reference, *segments, GROUPS, 0, nothing)
     plan = make_plan(len(reference), len(genomes.classes), num_translated, memory)
     logger.info(
@@ -112,7 +112,8 @@ def _count(
     size = 4 ** (dense.MAX_ORDER + 1)
     pooled = np.zeros(size, dtype=np.float32)
     counts = np.empty(size, dtype=np.float32)
-    by_class = np.empty(num_classes * dense.start_of(class_order + 1), dtype=np.uint8)
+    stride = dense.stride_of(num_classes)
+    by_class = np.full(stride * dense.start_of(class_order + 1), dense.NEVER, dtype=np.uint8)
     mean_bases = lengths.sum() / num_classes
     for label in range(num_classes):
         mine = labels == label
@@ -120,17 +121,15 @@ def _count(
         dense.count(reference, offsets[mine], lengths[mine], dense.MAX_ORDER, counts)
         # Classes weigh equally, as if each had the mean number of bases.
         dense.add_scaled(pooled, counts, mean_bases / max(int(lengths[mine].sum()), 1))
-        _put_class(by_class, counts, label, num_classes, class_order)
+        _put_class(by_class, counts, label, stride, class_order)
     return _pooled_table(pooled), by_class
 
 
-def _put_class(
-    out: npt.NDArray[np.uint8], counts: dense.Counts, label: int, num_classes: int, order: int
-) -> None:
+def _put_class(out: npt.NDArray[np.uint8], counts: dense.Counts, label: int, stride: int, order: int) -> None:
     by_order = dense.lower_orders(counts, dense.MAX_ORDER)[: order + 1]
     for k, probabilities in enumerate(dense.interpolate(by_order, dense.CLASS_PRIOR_COUNT)):
-        start, stop = num_classes * dense.start_of(k), num_classes * dense.start_of(k + 1)
-        out[start:stop].reshape(-1, num_classes, 4)[:, label] = dense.to_bytes(probabilities)
+        start, stop = stride * dense.start_of(k), stride * dense.start_of(k + 1)
+        out[start:stop].reshape(-1, 4, stride)[:, :, label] = dense.to_class_bytes(probabilities)
 
 
 def _pooled_table(counts: dense.Counts) -> npt.NDArray[np.uint8]:

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-from genood.context.kernel import NO_EXPERT
+from genood.context.follow import NO_EXPERT
 from genood.context.record import (
     NUM_CATEGORIES,
     NUM_FEATURES,

@@ -18,7 +18,7 @@ _COUNTS = 4 * 4 ** (dense.MAX_ORDER + 1)
 """Bytes of one array of counts."""
 _NUM_COUNTS = 4
 CLASS_ORDERS = (9, 8, 7, 6)
-_CLASS_BYTES = 40_000_000
+_CLASS_BYTES = 45_000_000
 """The order of the tables by class is the highest that keeps them, all together, this small."""
 MAX_SAMPLING = 6
 LEAST_SAMPLING = {"nuc": 2, "aa": 1}
@@ -48,7 +48,9 @@ class Plan:
 
 def class_order(num_classes: int) -> int:
     """Order of the dense tables by class."""
-    fitting = (k for k in CLASS_ORDERS if num_classes * dense.start_of(k + 1) <= _CLASS_BYTES)
+    fitting = (
+        k for k in CLASS_ORDERS if dense.stride_of(num_classes) * dense.start_of(k + 1) <= _CLASS_BYTES
+    )
     return next(fitting, CLASS_ORDERS[-1])
 
 
@@ -70,7 +72,7 @@ def make_plan(num_bases: int, num_classes: int, num_translated: int, memory: int
         Even the fewest contexts take more; says how much.
     """
     order = class_order(num_classes)
-    tables = num_classes * dense.start_of(order + 1) + dense.start_of(dense.MAX_ORDER + 1)
+    tables = dense.stride_of(num_classes) * dense.start_of(order + 1) + dense.start_of(dense.MAX_ORDER + 1)
     fixed = _PROCESS + _BYTES_PER_BASE * num_bases + 2 * tables + _NUM_COUNTS * _COUNTS
 
     def peak(nuc: int, aa: int) -> int:

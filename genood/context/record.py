@@ -16,8 +16,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.compiled import compiled, signed
-from genood.context.genes import GENETIC_CODE
+from genood.context.compiled import compiled, ones, reversed_bits, same_bases, signed, trailing_zeros
+from genood.context.genes import GENETIC_CODE, GROUPS, PLACE_SHIFT
 
 NUM_PLACES = 7
 NUM_FEATURES = 4
@@ -29,6 +29,8 @@ NUM_CATEGORIES = 5
 """A base against an expert's: 0 the same; 1 transition, 2 transversion that keep the amino acid; 3 and
 4 the same that change it, or are not in a gene."""
 
+ALL_CODONS = 0xFF
+"""A record in which all codons agree."""
 _WINDOW = 24
 
 Bytes = npt.NDArray[np.uint8]
@@ -84,23 +86,36 @@ def _make_categories() -> npt.NDArray[np.uint16]:
     return table.ravel()
 
 
+def _turned_bytes() -> Bytes:
+    """Bytes of the annotated reference as they are on the other strand."""
+    places = np.array([0, 4, 5, 6, 1, 2, 3, 0])
+    byte = np.arange(256)
+    return np.where(byte < 4 * 8, places[byte >> 2 & 7] << 2 | (3 - (byte & 3)), byte).astype(np.uint8)
+
+
 RUN_LEVELS = _run_levels()
 THIRD_BASES = _third_base_masks()
 CATEGORIES = _make_categories()
+TURNED = _turned_bytes()
 
 
 @compiled
-def ones(value: int) -> int:
-    """Bits set in a non-negative integer of at most 32 bits."""
-    value = value - ((value >> 1) & 0x55555555)
-    value = (value & 0x33333333) + ((value >> 2) & 0x33333333)
-    return (((value + (value >> 4)) & 0x0F0F0F0F) * 0x01010101 >> 24) & 0xFF
+def other_strand(codon: int) -> int:
+    """The reverse complement of a codon: its bases turned around, each taken from 3."""
+    return 63 - ((codon & 3) << 4 | (codon & 12) | codon >> 4)
 
 
 @compiled
 def trailing_ones(value: int) -> int:
     """Bits set before the first that is not, of 32."""
-    return 32 if value == 0xFFFFFFFF else ones((~value & (value + 1)) - 1)
+    return trailing_zeros(~value)
+
+
+@compiled
+def byte_at(reference: Bytes, position: int, step: int) -> int:
+    """Byte of the reference at a place: base, codon place and end, in the direction of `step`, 1 or -1."""
+    byte = reference[position]
+    return signed(byte if step > 0 else TURNED[byte])
 
 
 @compiled
@@ -111,108 +126,113 @@ def base_at(reference: Bytes, position: int, step: int) -> int:
 
 
 @compiled
-def place_at(reference: Bytes, position: int, step: int) -> int:
-    """Codon place at a place of the reference, in the direction of `step`."""
-    place = signed(reference[position]) >> 2
-    if step > 0 or place == 0:
-        return place
-    return place + 3 if place <= 3 else place - 3
-
-
-@compiled
 def strength(bases: int, codons: int) -> int:
     """By which experts are ranked: agreements, the recent and those of codons counting double."""
     return ones(bases) + ones(bases & 0xFFF) + 2 * ones(codons)
 
 
 @compiled
-def base_agreements(reference: Bytes, position: int, step: int, read: Bytes, t: int) -> int:
+def base_agreements(reference: Bytes, position: int, step: int, read: Bytes, turned: Bytes, t: int) -> int:
     """Which of the last 32 bases of the read up to t agree with a place, the last base in bit 0.
 
-    Before the read's start every other base counts as agreed. The padding of the reference makes all
-    places readable; what lies beyond a segment agrees by chance.
+    `turned` is the read's reverse complement. Before the read's start every other base counts as
+    agreed. The padding of the reference makes all places readable; what lies beyond a segment agrees by
+    chance.
     """
+    if t >= 31:
+        if step > 0:
+            return reversed_bits(same_bases(reference, position - 31, read, t - 31))
+        return same_bases(reference, position, turned, len(read) - 1 - t)
     bases = 0
-    number = min(32, t + 1)
-    if step > 0:
-        for age in range(number):
-            bases |= signed((reference[position - age] & 3) == read[t - age]) << age
-    else:
-        for age in range(number):
-            bases |= signed(3 - (reference[position + age] & 3) == read[t - age]) << age
-    return bases | ((0x55555555 << number) & 0xFFFFFFFF)
+    for age in range(min(32, t + 1)):
+        bases |= signed(base_at(reference, position - age * step, step) == read[t - age]) << age
+    return bases | ((0x55555555 << min(32, t + 1)) & 0xFFFFFFFF)
 
 
 @compiled
-def codon_agrees(
-    reference: Bytes, position: int, step: int, read: Bytes, t: int, place: int, groups: Bytes
-) -> int:
-    """Whether the codons of read and reference that end at t are of one amino acid group, 0 or 1."""
-    if t < 2:
-        return 0
-    a, b, c = signed(read[t - 2] & 3), signed(read[t - 1] & 3), signed(read[t] & 3)
-    x = base_at(reference, position - 2 * step, step)
-    y = base_at(reference, position - step, step)
-    z = base_at(reference, position, step)
-    if place == 3:
-        return signed(groups[16 * a + 4 * b + c] == groups[16 * x + 4 * y + z])
-    return signed(groups[63 - (16 * c + 4 * b + a)] == groups[63 - (16 * z + 4 * y + x)])
+def codons_agree(codon: int, other: int, place: int) -> int:
+    """Whether two codons are of one amino acid group, 0 or 1.
+
+    Both in the direction of the read, at whose last base the codon place is 3 or 4: in the latter case
+    their gene runs the other way.
+    """
+    if place == 4:
+        codon, other = other_strand(codon), other_strand(other)
+    return signed(GROUPS[codon] == GROUPS[other])
 
 
 @compiled
-def codon_agreements(reference: Bytes, position: int, step: int, read: Bytes, t: int, groups: Bytes) -> int:
+def codon_at(reference: Bytes, position: int, step: int) -> int:
+    """The three bases of the reference up to a place, as a codon."""
+    a = base_at(reference, position - 2 * step, step)
+    b = base_at(reference, position - step, step)
+    return 16 * a + 4 * b + base_at(reference, position, step)
+
+
+@compiled
+def codon_before(read: Bytes, t: int) -> int:
+    """The three bases of the read before t, as a codon; A before the first base and where unknown."""
+    codon = 0
+    for age in range(min(3, t)):
+        codon |= signed(read[t - 1 - age] & 3) << (2 * age)
+    return codon
+
+
+@compiled
+def codon_agreements(reference: Bytes, position: int, step: int, read: Bytes, t: int) -> int:
     """Which of the last 8 codons up to t agree, the last in bit 0; half of those before the read do."""
     codons = 0
     num_codons = 0
-    for age in range(min(26, t - 1)):
-        place = place_at(reference, position - age * step, step)
+    age = 0
+    while age < min(26, t - 1):
+        place = byte_at(reference, position - age * step, step) >> PLACE_SHIFT
         if place == 3 or place == 4:
-            codons |= (
-                codon_agrees(reference, position - age * step, step, read, t - age, place, groups)
-                << num_codons
-            )
+            mine = 16 * signed(read[t - age - 2] & 3) + 4 * signed(read[t - age - 1] & 3)
+            mine += signed(read[t - age] & 3)
+            theirs = codon_at(reference, position - age * step, step)
+            codons |= codons_agree(mine, theirs, place) << num_codons
             num_codons += 1
             if num_codons == 8:
                 return codons
+            age += 3
+        else:
+            age += 1
     return codons | ((0x55 << num_codons) & 0xFF)
 
 
 @compiled
-def describe(
-    reference: Bytes,
-    position: int,
-    step: int,
-    bases: int,
-    codons: int,
-    read: Bytes,
-    t: int,
-    third_bases: Ints,
-    run_levels: Bytes,
-    categories: npt.NDArray[np.uint16],
-    state: Ints,
-) -> int:
-    """Fill the state of an expert about to predict position t; gives the categories of the four bases."""
-    place = place_at(reference, position, step)
-    third = third_bases[place]
-    state[0] = place
-    state[1] = ones(bases & (0xFFFFFF ^ third))
-    state[2] = ones(bases & third)
-    state[3] = ones(codons)
-    state[4] = run_levels[trailing_ones(bases)]
-    before = 0
-    if t >= 2:
-        before = 4 * signed(read[t - 2] & 3) + signed(read[t - 1] & 3)
-    elif t == 1:
-        before = signed(read[0] & 3)
+def levels(place: int, bases: int, codons: int) -> tuple[int, int, int, int]:
+    """The state of an expert, but for the codon place of the base to come, which is given."""
+    third = THIRD_BASES[place]
+    return (
+        ones(bases & (0xFFFFFF ^ third)),
+        ones(bases & third),
+        ones(codons),
+        signed(RUN_LEVELS[trailing_ones(bases)]),
+    )
+
+
+@compiled
+def categories_of(place: int, before: int, around: int, t: int) -> int:
+    """Categories of the four bases that may come at t, 3 bits each.
+
+    Parameters
+    ----------
+    place
+        Codon place of the base to come.
+    before
+        The last two bases of the read, 4 bits.
+    around
+        Five bases of the expert, 10 bits: two before, the one to come, two after.
+    t
+        If the read does not hold the codon's earlier bases, what the codon codes for is not asked.
+    """
     codon = 0
     seen = place - 1 if place <= 3 else 6 - place
     if place == 0 or t < seen:
         place = 0
     else:
-        first = position - seen * step
-        a = base_at(reference, first, step)
-        b = base_at(reference, first + step, step)
-        c = base_at(reference, first + 2 * step, step)
-        codon = 16 * a + 4 * b + c if place <= 3 else 63 - (16 * c + 4 * b + a)
-    expected = base_at(reference, position, step)
-    return signed(categories[((place * 16 + before) * 64 + codon) * 4 + expected])
+        codon = (around >> (2 * seen)) & 63
+        if place > 3:
+            codon = other_strand(codon)
+    return signed(CATEGORIES[((place * 16 + before) * 64 + codon) * 4 + ((around >> 4) & 3)])

@@ -10,8 +10,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from genood.context import dense, kernel, record
-from genood.context.genes import GROUPS
+from genood.context import dense, kernel
+from genood.context.arrays import STRIDE, Arrays
+from genood.context.hashing import blocks_of
+from genood.context.record import NUM_CATEGORIES
 
 Background = Literal["none", "low-order", "other-classes"]
 _BACKGROUNDS: dict[Background, int] = {
@@ -23,6 +25,8 @@ BACKGROUND_ORDER = 2
 """Bases of context of the low-order background."""
 _MIN_ROWS = 8
 """Reads that are worth a thread."""
+_PARTS = 4
+"""For each thread: no thread waits long for one that was held up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,30 +67,27 @@ class Tables:
     gates: npt.NDArray[np.float32]
     no_expert_gates: npt.NDArray[np.float32]
 
-    def arrays(self) -> kernel.Arrays:
+    def arrays(self) -> Arrays:
         """The same for the compiled loops."""
-        return kernel.Arrays(
+        return Arrays(
             reference=self.reference,
             offsets=self.offsets,
+            blocks=blocks_of(self.offsets, len(self.reference)),
             labels=self.labels,
             files=self.files,
-            groups=GROUPS,
             nuc=self.nuc.view(np.uint64),
             nuc_sampling=self.nuc_sampling,
             aa=self.aa.view(np.uint64),
             aa_sampling=self.aa_sampling,
             low=self.low.view(np.uint32),
             low_order=dense.MAX_ORDER,
-            by_class=self.by_class.view(np.uint32),
+            by_class=self.by_class,
             class_order=self.class_order,
             num_classes=self.num_classes,
-            probabilities=dense.PROBABILITIES,
-            weights=self.weights.reshape(-1),
+            stride=dense.stride_of(self.num_classes),
+            weights=np.pad(self.weights, [(0, 0)] * 4 + [(0, STRIDE - NUM_CATEGORIES)]).reshape(-1),
             gates=self.gates,
             no_expert_gates=self.no_expert_gates,
-            third_bases=record.THIRD_BASES,
-            run_levels=record.RUN_LEVELS,
-            categories=record.CATEGORIES,
         )
 
     def score(
@@ -172,12 +173,12 @@ def _without(files: npt.NDArray[np.int64] | None, num_reads: int) -> npt.NDArray
 
 
 def _share(work: Callable[[slice], None], num_rows: int, num_threads: int) -> None:
-    """Do rows in as many equal parts as there are threads."""
-    num_parts = max(1, min(num_threads, num_rows // _MIN_ROWS))
-    if num_parts == 1:
+    """Do rows in equal parts, a few for each thread."""
+    num_parts = max(1, min(_PARTS * num_threads, num_rows // _MIN_ROWS))
+    if num_parts == 1 or num_threads == 1:
         work(slice(0, num_rows))
         return
     bounds = np.linspace(0, num_rows, num_parts + 1).astype(int).tolist()
-    with ThreadPoolExecutor(num_parts) as pool:
+    with ThreadPoolExecutor(num_threads) as pool:
         for _ in pool.map(work, map(slice, bounds[:-1], bounds[1:])):
             pass

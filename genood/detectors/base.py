@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
@@ -38,22 +39,22 @@ class ScoreBatch:
     log_p: npt.NDArray[np.float32]
     background_log_p: npt.NDArray[np.float32]
 
-    @property
+    @cached_property
     def num_scored(self) -> npt.NDArray[np.int64]:
         """Scored positions of each read, shape (B,)."""
         return self.mask.sum(axis=1)
 
-    @property
+    @cached_property
     def log_likelihood(self) -> npt.NDArray[np.float64]:
         """Foreground log-likelihood of each read, shape (B,), nats."""
         return self.log_p.sum(axis=1, dtype=np.float64)
 
-    @property
+    @cached_property
     def background_log_likelihood(self) -> npt.NDArray[np.float64]:
         """Background log-likelihood of each read, shape (B,), nats."""
         return self.background_log_p.sum(axis=1, dtype=np.float64)
 
-    @property
+    @cached_property
     def llr(self) -> npt.NDArray[np.float64]:
         """Log-likelihood ratio of each read, shape (B,), nats."""
         return self.log_likelihood - self.background_log_likelihood

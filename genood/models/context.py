@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from genood.context import dense
 from genood.context.chain import read_chain
 from genood.context.hashing import BUCKET_BYTES, BUCKET_WORDS
 from genood.context.mixer import SHAPES
+from genood.context.pages import in_large_pages
 from genood.context.plan import CLASS_ORDERS, MAX_SAMPLING
 from genood.context.tables import Background, Tables
 from genood.errors import ConfigError
@@ -108,7 +110,7 @@ class ContextModel(DensityModel):
             "nuc": (config.nuc_buckets * (BUCKET_BYTES // 8),),
             "aa": (config.aa_buckets * (BUCKET_BYTES // 8),),
             "low": (dense.start_of(dense.MAX_ORDER + 1) // 4,),
-            "by_class": (config.num_classes * dense.start_of(config.class_order + 1) // 4,),
+            "by_class": (dense.stride_of(config.num_classes) * dense.start_of(config.class_order + 1) // 4,),
             **SHAPES,
         }
         for name, dtype in self.BUFFERS.items():
@@ -144,15 +146,24 @@ class ContextModel(DensityModel):
             if weights[name].dtype != expected[name].dtype:
                 raise RuntimeError(f"{name} is {weights[name].dtype}, not {expected[name].dtype}")
         model.load_state_dict(weights, assign=True)
+        labels, num_classes = model.get_buffer("labels"), model._config.num_classes
+        if len(labels) and not (labels.min() >= 0 and labels.max() + 1 == num_classes):
+            raise RuntimeError(f"labels are not of {num_classes} classes")
         return model
 
     def tables(self) -> Tables:
         """The buffers as arrays that share their memory."""
+        return self._tables_of({name: getattr(self, name).numpy() for name in self.BUFFERS})
+
+    @cached_property
+    def _tables(self) -> Tables:
+        """For scoring: the tables that are read for every base are not left in the file."""
         arrays = {name: getattr(self, name).numpy() for name in self.BUFFERS}
-        for name, dtype in _KEPT_AS.items():
-            arrays[name] = arrays[name].view(dtype)
+        return self._tables_of(arrays | {name: in_large_pages(arrays[name]) for name in ("low", "by_class")})
+
+    def _tables_of(self, arrays: dict[str, npt.NDArray[Any]]) -> Tables:
         return Tables(
-            **arrays,
+            **{name: array.view(_KEPT_AS.get(name, array.dtype)) for name, array in arrays.items()},
             nuc_sampling=self._config.nuc_sampling,
             aa_sampling=self._config.aa_sampling,
             class_order=self._config.class_order,
@@ -184,7 +195,7 @@ class ContextModel(DensityModel):
         background: Background,
         without_files: npt.NDArray[np.int64] | None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        return self.tables().score(
+        return self._tables.score(
             np.ascontiguousarray(codes),
             lengths,
             background=background,

@@ -15,6 +15,7 @@ from genood.context.hashing import (
     BUCKET_WORDS,
     MAX_LOAD,
     Buckets,
+    blocks_of,
     bucket_of,
     check_of,
     empty_table,
@@ -24,7 +25,7 @@ from genood.context.hashing import (
     load,
     num_buckets,
 )
-from genood.context.propose import propose
+from genood.context.propose import ask, propose
 from genood.sequence import Codes, reverse_complement
 
 NO_TABLE = np.empty(0, dtype=np.uint16)
@@ -42,7 +43,14 @@ class Reference:
         self.lengths = np.array([len(segment) for segment in self.segments], dtype=np.int64)
         starts = np.cumsum(self.lengths) - self.lengths
         self.reference, self.offsets = annotate(np.concatenate(self.segments), starts, self.lengths)
-        self.arguments = (self.reference, self.offsets, self.lengths, np.array(self.labels, dtype=np.int64))
+        blocks = blocks_of(self.offsets, len(self.reference))
+        self.arguments = (
+            self.reference,
+            self.offsets,
+            blocks,
+            self.lengths,
+            np.array(self.labels, dtype=np.int64),
+        )
 
     def nucleotides(self, sampling: int = 0, buckets: int | None = None) -> tuple[Buckets, int]:
         """The table, and how many contexts found no room in it."""
@@ -58,13 +66,15 @@ def random_reference(num_bases: int, seed: int) -> Reference:
 
 def find(read: Codes, table: Buckets, sampling: int = 0) -> list[Place]:
     """Places of the nucleotide contexts of a read: last base, place in the reference, direction."""
-    hashes = np.empty((3, 3 * len(read)), dtype=np.uint64)
+    hashes = np.empty((2, 2 * len(read) + 1), dtype=np.uint64)
+    ends = np.empty((2, 2 * len(read) + 1), dtype=np.int64)
     places = np.empty((8 * len(read), 3), dtype=np.int64)
     # A translated context is sampled out: 2^-60 of them would be kept.
     # Of the reference it needs to be there only.
     reference = np.zeros(60_000, dtype=np.uint8)
-    arguments = (reference, table.view(np.uint64), sampling, empty_table(0).view(np.uint64), 60, GROUPS)
-    number = propose(read, *arguments, hashes, places)
+    nuc, aa = table.view(np.uint64), empty_table(0).view(np.uint64)
+    numbers = ask(read, nuc, sampling, aa, 60, hashes, ends)
+    number = propose(*numbers, hashes, ends, reference, nuc, aa, places)
     return [(t, place, direction) for t, place, direction in places[:number].tolist()]
 
 

@@ -181,7 +181,9 @@ def test_without_a_file_its_experts_are_not_followed(
     every = tables.score(codes, lengths, background=background)[0]
     for file in range(4):
         rest = tables.files != file
-        segments = (tables.reference, tables.offsets[rest], genomes.lengths[rest], tables.labels[rest])
+        blocks = hashing.blocks_of(tables.offsets[rest], len(tables.reference))
+        places = (tables.reference, tables.offsets[rest], blocks)
+        segments = (*places, genomes.lengths[rest], tables.labels[rest])
         nuc, aa = np.zeros_like(tables.nuc), np.zeros_like(tables.aa)
         hashing.index_nucleotides(*segments, tables.nuc_sampling, nuc)
         hashing.index_translated(*segments, GROUPS, tables.aa_sampling, aa)

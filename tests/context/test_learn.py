@@ -58,17 +58,18 @@ def test_index_is_filled_to_at_most_its_load(tables: Tables) -> None:
 
 
 def test_sizes(tables: Tables) -> None:
-    """4 + 16 + ... bytes, up to order 11 over all classes, up to order 9 by class."""
+    """4 + 16 + ... bytes, up to order 11 over all classes, up to order 9 by class, of which there are 8."""
     assert tables.low.shape == ((4**13 - 4) // 3,)
-    assert tables.by_class.shape == (3 * (4**11 - 4) // 3,)
+    assert tables.by_class.shape == (8 * (4**11 - 4) // 3,)
 
 
 def test_each_context_has_probabilities_that_sum_to_one(tables: Tables) -> None:
     for order in range(dense.MAX_ORDER + 1):
         rows = tables.low[dense.start_of(order) : dense.start_of(order + 1)].reshape(-1, 4)[:5000]
         np.testing.assert_allclose(dense.PROBABILITIES[rows].sum(axis=1), 1.0, atol=1 / 60)
-    rows = tables.by_class.reshape(-1, 4)[:10_000]
-    np.testing.assert_allclose(dense.PROBABILITIES[rows].sum(axis=1), 1.0, atol=1 / 60)
+    rows = tables.by_class.reshape(-1, 4, 8)[:10_000]
+    np.testing.assert_allclose(dense.CLASS_PROBABILITIES[rows].sum(axis=1)[:, :3], 1.0, atol=1 / 30)
+    assert (rows[:, :, 3:] == dense.NEVER).all()
 
 
 def test_classes_weigh_equally(skewed: Tables) -> None:
@@ -77,11 +78,11 @@ def test_classes_weigh_equally(skewed: Tables) -> None:
 
 
 def test_tables_by_class_hold_their_class_alone(skewed: Tables) -> None:
-    """Of order 0, then 1: by context, class, base. After 4,000 bases a foreign one has 4 in 4,016."""
-    order_0 = dense.PROBABILITIES[skewed.by_class[:8].reshape(2, 4)]
+    """Of order 0, then 1: by context, base, class. After 4,000 bases a foreign one has 4 in 4,016."""
+    order_0 = dense.CLASS_PROBABILITIES[skewed.by_class[:32].reshape(4, 8)].T
     np.testing.assert_allclose(order_0[0], [0.5, 0.0, 0.0, 0.5], atol=0.02)
     np.testing.assert_allclose(order_0[1], [0.0, 0.5, 0.5, 0.0], atol=0.02)
-    order_1 = dense.PROBABILITIES[skewed.by_class[8:40].reshape(4, 2, 4)]
+    order_1 = dense.CLASS_PROBABILITIES[skewed.by_class[32:160].reshape(4, 4, 8)].transpose(0, 2, 1)
     for context, label in ((0, 0), (3, 0), (1, 1), (2, 1)):
         np.testing.assert_allclose(order_1[context, label], order_0[label], atol=0.03)
     # A context that a class has not: as without the context.
@@ -97,9 +98,9 @@ def test_by_class_by_hand(genomes: Genomes, tables: Tables) -> None:
         dense.count(tables.reference, tables.offsets[mine], genomes.lengths[mine], 3, counts)
         wanted = dense.interpolate(dense.lower_orders(counts, 3), dense.CLASS_PRIOR_COUNT)
         for order, expected in enumerate(wanted):
-            first, last = (3 * dense.start_of(k) for k in (order, order + 1))
-            found = tables.by_class[first:last].reshape(-1, 3, 4)[:, label]
-            np.testing.assert_allclose(dense.PROBABILITIES[found], expected, atol=0.015)
+            first, last = (8 * dense.start_of(k) for k in (order, order + 1))
+            found = tables.by_class[first:last].reshape(-1, 4, 8)[:, :, label]
+            np.testing.assert_allclose(dense.CLASS_PROBABILITIES[found], expected, atol=0.02)
 
 
 def test_too_many_bases_for_the_memory(genomes: Genomes) -> None:

@@ -12,10 +12,10 @@ from genood.errors import ConfigError
 
 @pytest.mark.parametrize(
     ("num_classes", "order"),
-    [(1, 9), (28, 9), (29, 8), (114, 8), (115, 7), (457, 7), (458, 6), (10_000, 6)],
+    [(1, 9), (32, 9), (33, 8), (128, 8), (129, 7), (512, 7), (513, 6), (10_000, 6)],
 )
 def test_class_order(num_classes: int, order: int) -> None:
-    """Orders 0 to 9 take 4 + 16 + ... + 4^10 = 1,398,100 bytes a class; 40 MB hold 28 of these."""
+    """Orders 0 to 9 take 4 + 16 + ... + 4^10 = 1,398,100 bytes a class; 45 MB hold 32 of these."""
     assert class_order(num_classes) == order
 
 

@@ -9,8 +9,8 @@ import pytest
 from toys import uniform_codes
 
 from genood.context.genes import GROUPS, annotate
-from genood.context.hashing import empty_table, index_nucleotides, index_translated
-from genood.context.propose import propose
+from genood.context.hashing import blocks_of, empty_table, index_nucleotides, index_translated
+from genood.context.propose import ask, propose
 from genood.sequence import Codes, decode, encode, mutate, reverse_complement
 
 Place = tuple[int, int, int]
@@ -24,16 +24,19 @@ class Index:
         lengths = np.array([len(segment) for segment in segments])
         starts = np.cumsum(lengths) - lengths
         self.reference, self.offsets = annotate(np.concatenate(segments), starts, lengths)
-        segment_arguments = (self.reference, self.offsets, lengths, np.arange(len(segments)))
+        blocks = blocks_of(self.offsets, len(self.reference))
+        segment_arguments = (self.reference, self.offsets, blocks, lengths, np.arange(len(segments)))
         self.nuc, self.aa = empty_table(int(lengths.sum())), empty_table(int(lengths.sum()))
         assert index_nucleotides(*segment_arguments, 0, self.nuc) == 0
         assert index_translated(*segment_arguments, GROUPS, 0, self.aa) == 0
 
     def propose(self, read: Codes, room: int = 10_000) -> list[Place]:
-        hashes = np.empty((3, 3 * len(read)), dtype=np.uint64)
+        hashes = np.empty((2, 2 * len(read) + 1), dtype=np.uint64)
+        ends = np.empty((2, 2 * len(read) + 1), dtype=np.int64)
         places = np.empty((room, 3), dtype=np.int64)
-        tables = (self.reference, self.nuc.view(np.uint64), 0, self.aa.view(np.uint64), 0, GROUPS)
-        number = propose(read, *tables, hashes, places)
+        nuc, aa = self.nuc.view(np.uint64), self.aa.view(np.uint64)
+        numbers = ask(read, nuc, 0, aa, 0, hashes, ends)
+        number = propose(*numbers, hashes, ends, self.reference, nuc, aa, places)
         return [(t, place, direction) for t, place, direction in places[:number].tolist()]
 
     def search(self, read: Codes) -> list[Place]:

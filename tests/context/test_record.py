@@ -12,21 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import uniform_codes
 
-from genood.context.genes import GROUPS, annotate
+from genood.context.genes import END, annotate
 from genood.context.record import (
     CATEGORIES,
     RUN_LEVELS,
     THIRD_BASES,
     base_agreements,
     base_at,
+    byte_at,
+    categories_of,
     codon_agreements,
-    describe,
-    ones,
-    place_at,
+    codon_at,
+    codon_before,
+    levels,
     strength,
     trailing_ones,
 )
-from genood.sequence import Codes, encode
+from genood.sequence import Codes, encode, reverse_complement
 
 TABLE = CodonTable.unambiguous_dna_by_id[11]
 ACIDS = {"".join(c): TABLE.forward_table.get("".join(c), "*") for c in product("ACGT", repeat=3)}
@@ -48,8 +50,7 @@ def with_places(letters: str, places: str) -> Codes:
 
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
-def test_ones(value: int) -> None:
-    assert ones(value) == value.bit_count()
+def test_trailing_ones(value: int) -> None:
     assert trailing_ones(value) == len(bin(value)) - len(bin(value).rstrip("1"))
 
 
@@ -132,59 +133,85 @@ def test_base_and_place_on_both_strands() -> None:
     reference = with_places("ACGTACG", "1234560")
     assert [base_at(reference, 32 + i, 1) for i in range(4)] == [0, 1, 2, 3]
     assert [base_at(reference, 32 + i, -1) for i in range(4)] == [3, 2, 1, 0]
-    assert [place_at(reference, 32 + i, 1) for i in range(7)] == [1, 2, 3, 4, 5, 6, 0]
-    assert [place_at(reference, 32 + i, -1) for i in range(7)] == [4, 5, 6, 1, 2, 3, 0]
+    forward, backward = ([byte_at(reference, 32 + i, step) for i in range(8)] for step in (1, -1))
+    assert [byte >> 2 for byte in forward[:7]] == [1, 2, 3, 4, 5, 6, 0]
+    assert [byte >> 2 for byte in backward[:7]] == [4, 5, 6, 1, 2, 3, 0]
+    assert [byte & 3 for byte in backward[:7]] == [3 - (byte & 3) for byte in forward[:7]]
+    assert forward[7] == backward[7] == END
+
+
+def agreements(reference: Codes, position: int, step: int, read: Codes, t: int) -> int:
+    return base_agreements(reference, position, step, read, reverse_complement(read), t)
 
 
 def test_base_agreements_by_hand() -> None:
     """Before the read's start every other base agrees, the first of them not or so by the count."""
     reference = reference_of("ACGTTGCA")
-    assert base_agreements(reference, 35, 1, encode("ACGT"), 3) == 0x55555550 | 0b1111
-    assert base_agreements(reference, 35, 1, encode("ACCT"), 3) == 0x55555550 | 0b1101
-    assert base_agreements(reference, 35, 1, encode("ANGT"), 3) == 0x55555550 | 0b1011
-    assert base_agreements(reference, 34, 1, encode("ACGT"), 2) == 0xAAAAAAA8 | 0b111
+    assert agreements(reference, 35, 1, encode("ACGT"), 3) == 0x55555550 | 0b1111
+    assert agreements(reference, 35, 1, encode("ACCT"), 3) == 0x55555550 | 0b1101
+    assert agreements(reference, 35, 1, encode("ANGT"), 3) == 0x55555550 | 0b1011
+    assert agreements(reference, 34, 1, encode("ACGT"), 2) == 0xAAAAAAA8 | 0b111
     # ACGTTGCA read backwards is TGCAACGT.
-    assert base_agreements(reference, 36, -1, encode("TGCA"), 3) == 0x55555550 | 0b1111
-    assert base_agreements(reference, 36, -1, encode("TGGA"), 3) == 0x55555550 | 0b1101
+    assert agreements(reference, 36, -1, encode("TGCA"), 3) == 0x55555550 | 0b1111
+    assert agreements(reference, 36, -1, encode("TGGA"), 3) == 0x55555550 | 0b1101
 
 
 def test_base_agreements_of_32_bases() -> None:
     codes = uniform_codes(100, 1)
     reference = annotate(codes, np.array([0]), np.array([100]))[0]
     read = codes[20:80].copy()
-    assert base_agreements(reference, 32 + 79, 1, read, 59) == 0xFFFFFFFF
+    assert agreements(reference, 32 + 79, 1, read, 59) == 0xFFFFFFFF
     read[59 - 31] ^= 1
     read[59 - 32] ^= 1
-    assert base_agreements(reference, 32 + 79, 1, read, 59) == 0x7FFFFFFF
+    assert agreements(reference, 32 + 79, 1, read, 59) == 0x7FFFFFFF
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_base_agreements_against_one_base_after_another(step: int) -> None:
+    generator = np.random.default_rng(1)
+    codes = generator.integers(0, 2, 500).astype(np.uint8)
+    reference = annotate(codes, np.array([0]), np.array([500]))[0]
+    read = generator.choice(np.array([0, 1, 4], dtype=np.uint8), 90)
+    for t in range(31, 90):
+        position = int(generator.integers(32 + 31, 500))
+        agreeing = [base_at(reference, position - age * step, step) == read[t - age] for age in range(32)]
+        assert agreements(reference, position, step, read, t) == sum(1 << i for i in range(32) if agreeing[i])
 
 
 def test_codon_agreements_by_hand() -> None:
     """GCT AAT CAT: Ala Asn His, against Ala Asp Leu, where Asn and Asp are of one group."""
     reference = with_places("GCTAATCAT", "123123123")
-    assert codon_agreements(reference, 40, 1, encode("GCAGATCTT"), 8, GROUPS) == 0x55 << 3 & 0xFF | 0b110
-    assert codon_agreements(reference, 39, 1, encode("GCAGATCT"), 7, GROUPS) == 0x55 << 2 & 0xFF | 0b11
+    assert codon_agreements(reference, 40, 1, encode("GCAGATCTT"), 8) == 0x55 << 3 & 0xFF | 0b110
+    assert codon_agreements(reference, 39, 1, encode("GCAGATCT"), 7) == 0x55 << 2 & 0xFF | 0b11
     # The read begins within the first codon.
-    assert codon_agreements(reference, 40, 1, encode("CAGATCTT"), 7, GROUPS) == 0x55 << 2 & 0xFF | 0b10
+    assert codon_agreements(reference, 40, 1, encode("CAGATCTT"), 7) == 0x55 << 2 & 0xFF | 0b10
     # Backwards: AAG ATC TGC stands for the same codons on the other strand.
-    assert codon_agreements(reference, 32, -1, encode("AAGATCTGC"), 8, GROUPS) == 0x55 << 3 & 0xFF | 0b011
+    assert codon_agreements(reference, 32, -1, encode("AAGATCTGC"), 8) == 0x55 << 3 & 0xFF | 0b011
 
 
 def test_codon_agreements_outside_of_genes() -> None:
-    assert codon_agreements(reference_of("GCTAATCAT"), 40, 1, encode("GCTAATCAT"), 8, GROUPS) == 0x55
+    assert codon_agreements(reference_of("GCTAATCAT"), 40, 1, encode("GCTAATCAT"), 8) == 0x55
 
 
 def test_eight_codons_are_remembered() -> None:
     reference = with_places("GCT" * 10, "123" * 10)
-    assert codon_agreements(reference, 61, 1, encode("GCT" * 10), 29, GROUPS) == 0xFF
-    assert codon_agreements(reference, 61, 1, encode("GCT" * 2 + "CCT" + "GCT" * 7), 29, GROUPS) == 0x7F
+    assert codon_agreements(reference, 61, 1, encode("GCT" * 10), 29) == 0xFF
+    assert codon_agreements(reference, 61, 1, encode("GCT" * 2 + "CCT" + "GCT" * 7), 29) == 0x7F
+
+
+def test_codons_by_hand() -> None:
+    reference = reference_of("ACGTTGCA")
+    assert codon_at(reference, 34, 1) == 0b00_01_10
+    assert codon_at(reference, 34, -1) == 0b00_00_01
+    assert [codon_before(encode("TGNC"), t) for t in range(5)] == [0, 0b11, 0b1110, 0b11_10_00, 0b10_00_01]
 
 
 def described(reference: Codes, position: int, step: int, bases: int, codons: int, read: str) -> list[int]:
     """State of an expert, then the categories of the four bases."""
-    state = np.zeros(5, dtype=np.int64)
-    tables = (THIRD_BASES, RUN_LEVELS, CATEGORIES, state)
-    packed = int(describe(reference, position, step, bases, codons, encode(read), len(read), *tables))
-    return [*state.tolist(), *(packed >> (3 * b) & 7 for b in range(4))]
+    place = byte_at(reference, position, step) >> 2
+    around = sum(base_at(reference, position + i * step, step) << (4 - 2 * i) for i in range(-2, 3))
+    packed = categories_of(place, codon_before(encode(read), len(read)) & 15, around, len(read))
+    return [place, *levels(place, bases, codons), *(packed >> (3 * b) & 7 for b in range(4))]
 
 
 def test_state_by_hand() -> None:

@@ -1,0 +1,152 @@
+"""What the compiled loops read from, and what they write to while they are at one read."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from genood.context.compiled import compiled, compiled_to_vectors
+from genood.context.mixture import BLOCK, Block, make_block
+
+NUM_EXPERTS = 6
+"""Followed at a time."""
+STRIDE = 8
+"""Floats between two rows of the weights: one a category, filled up to a whole vector."""
+
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+Words = npt.NDArray[np.uint32]
+
+
+class Arrays(NamedTuple):
+    """What the loops read; see `genood.context.tables.Tables`."""
+
+    reference: Bytes
+    offsets: Ints
+    blocks: Ints
+    labels: Ints
+    files: Ints
+    nuc: npt.NDArray[np.uint64]
+    nuc_sampling: int
+    aa: npt.NDArray[np.uint64]
+    aa_sampling: int
+    low: Words
+    low_order: int
+    by_class: Bytes
+    class_order: int
+    num_classes: int
+    stride: int
+    weights: Floats
+    gates: Floats
+    no_expert_gates: Floats
+
+
+class Experts(NamedTuple):
+    """The copy experts that are followed, in no order; int64, shape (NUM_EXPERTS,) each.
+
+    Attributes
+    ----------
+    position, step
+        Place in the reference of the base to come, and the direction: 1 or -1.
+    bases, codons
+        The record, see `record`.
+    label
+        Class.
+    coming
+        Byte of the reference to come, in the direction of the step.
+    trio
+        The last three bases, as a codon.
+    rank_by
+        Strength.
+    """
+
+    position: Ints
+    step: Ints
+    bases: Ints
+    codons: Ints
+    label: Ints
+    coming: Ints
+    trio: Ints
+    rank_by: Ints
+
+
+class Room(NamedTuple):
+    """What the loops write to while they are at one read.
+
+    Attributes
+    ----------
+    hashes, ends, places
+        See `propose`.
+    turned
+        uint8: ends with the reverse complement of the read.
+    gains
+        float64, by class: nats that its experts gained.
+    posterior, least
+        float32, by class: its weight in the mixture, and the least that it may get.
+    block, logs
+        See `mixture`.
+    by_category
+        float32, shape (STRIDE,): sums of weights.
+    leaders
+        int64, shape (BLOCK,): the class of the strongest expert at a base, or -1.
+    experts
+        The experts at the base to come.
+    """
+
+    hashes: npt.NDArray[np.uint64]
+    ends: Ints
+    places: Ints
+    turned: Bytes
+    gains: npt.NDArray[np.float64]
+    posterior: Floats
+    least: Floats
+    block: Block
+    logs: Floats
+    by_category: Floats
+    leaders: Ints
+    experts: Experts
+
+
+@compiled
+def _make_numbers() -> Ints:
+    return np.zeros(NUM_EXPERTS, dtype=np.int64)
+
+
+@compiled
+def make_room(longest: int, num_classes: int, stride: int) -> Room:
+    """Room for reads of at most `longest` bases."""
+    return Room(
+        np.empty((2, 2 * longest + 1), dtype=np.uint64),
+        np.empty((2, 2 * longest + 1), dtype=np.int64),
+        np.empty((4 * longest + 64, 3), dtype=np.int64),
+        np.empty(longest, dtype=np.uint8),
+        np.zeros(num_classes, dtype=np.float64),
+        np.zeros(stride, dtype=np.float32),
+        np.zeros(stride, dtype=np.float32),
+        make_block(),
+        np.empty((4, BLOCK), dtype=np.float32),
+        np.empty(STRIDE, dtype=np.float32),
+        np.empty(BLOCK, dtype=np.int64),
+        Experts(
+            _make_numbers(),
+            _make_numbers(),
+            _make_numbers(),
+            _make_numbers(),
+            _make_numbers(),
+            _make_numbers(),
+            _make_numbers(),
+            _make_numbers(),
+        ),
+    )
+
+
+@compiled_to_vectors
+def turn(read: Bytes, turned: Bytes) -> None:
+    """Put the reverse complement of a read at the end of `turned`; 4 stays 4."""
+    last = np.uint64(len(turned) - 1)
+    for i in range(len(read)):
+        at = np.uint64(i)
+        turned[last - at] = np.uint8(3) ^ read[at] if read[at] < 4 else np.uint8(4)
