@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint types check workflow-lint packages bench-real clean
+.PHONY: demo test lint types check workflow-lint packages bench-real bench-quality bench-speed clean
 
 demo: $(VENV)/demo.stamp
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh demo-out
@@ -30,11 +30,17 @@ packages: $(VENV)/test.stamp
 	$(BIN)/python -m build --outdir dist > build.log || { cat build.log; exit 1; }
 	$(PIP) install --quiet --no-deps --target dist/installed dist/*.whl
 	cd dist/installed && ../../$(BIN)/python -m genood --version
-	cd dist/installed && ../../$(BIN)/python -c 'import data_prep.cli, genood.models.lstm, genood.scoring'
+	cd dist/installed && ../../$(BIN)/python -c 'import data_prep.cli, genood.models.context, genood.models.lstm, genood.scoring'
 
-# Trains and measures on real genomes that are not part of the repository.
+# Train and measure on real genomes that are not part of the repository.
 bench-real: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/real.py --out bench-out
+
+bench-quality: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/quality.py --out bench-out/quality
+
+bench-speed: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/speed.py --out bench-out/speed
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -12,28 +12,34 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import torch
 from machine import describe
-from real import COLUMNS, READ_LENGTH, command, cut_reads, genomes_by_split, published_reads
+from peers import (
+    Floats,
+    Reads,
+    Scores,
+    containment_scores,
+    kraken_scores,
+    kraken_version,
+    make_kraken_database,
+)
+from real import COLUMNS, command, cut_reads, genomes_by_split, published_reads
 
 from genood.bundle import Bundle
 from genood.evaluation import read_scores
 from genood.files import write_json
-from genood.genomes import class_of, load_genomes
+from genood.genomes import class_of
 from genood.metrics import separation, separation_intervals
 from genood.readers import read_file
-from genood.sequence import UNKNOWN, Codes, decode, known_runs, pad
+from genood.sequence import UNKNOWN, pad
 
 SIDES = ("val_in", "val_ood", "published_in", "published_ood")
 OWN_BACKGROUNDS = ("other-classes", "low-order", "read-chain")
@@ -43,37 +49,13 @@ GENOOD = "genood llr other-classes"
 KMERS = "21-mer containment"
 COMPARED = (GENOOD, KMERS)
 """The methods of the detailed tables."""
+MISSED_BY = "16-mer containment"
+PASSED = 0.05
 NUM_HARDEST = 12
 METRICS = ("auroc", "fpr80")
 _BATCH_READS = 256
-_KRAKEN_TAXON = 2
-_KRAKEN_NODES = "1\t|\t1\t|\tno rank\t|\t-\t|\n2\t|\t1\t|\tspecies\t|\t-\t|\n"
-_KRAKEN_NAMES = "1\t|\troot\t|\t-\t|\tscientific name\t|\n2\t|\treference\t|\t-\t|\tscientific name\t|\n"
 
-Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-Keys = npt.NDArray[np.uint64]
-Scores = dict[str, dict[str, Floats]]
-"""By method, then by side."""
-
-
-class Reads(NamedTuple):
-    """Reads of one side: names, codes uint8 (N, L) and lengths int64 (N,)."""
-
-    names: list[str]
-    codes: Codes
-    lengths: npt.NDArray[np.int64]
-
-    @property
-    def genomes(self) -> npt.NDArray[np.str_]:
-        """The genome of each read that `cut_reads` named."""
-        return np.array([name.rpartition("_")[0] for name in self.names])
-
-    @property
-    def gc(self) -> Floats:
-        """Share of G and C among the known bases of each read."""
-        strong = (self.codes == 1) | (self.codes == 2)
-        return strong.sum(axis=1) / (self.codes < UNKNOWN).sum(axis=1)
 
 
 class Table(NamedTuple):
@@ -110,6 +92,7 @@ def main() -> None:
         "by_representation": by_representation(scores, new, reads["val_in"], results),
         "auroc_by_val_in_genome": by_in_genome(scores, reads["val_in"], new),
         "auroc_by_ood_genome": by_ood_genome(scores, reads["val_ood"]),
+        "missed": missed(scores),
         "correlation_with_gc": correlation_with_gc(scores, reads),
     }
     write_json(out / "quality.json", report)
@@ -171,12 +154,15 @@ def score_all(
     else:
         by_detector = command_scores(arguments.lstm, out, "lstm", threads)
         scores |= {f"genood lstm {detector}": sides for detector, sides in by_detector.items()}
-    scores |= containment_scores(reference, reads)
+    scores |= containment_scores(reference, reads, KMER_SIZES)
     if kraken_version() is None:
         skipped["kraken2"] = "kraken2 and kraken2-build are not both on PATH"
     else:
         make_kraken_database(reference, out / "kraken", threads)
-        scores["kraken2 k-mers found"] = {side: kraken_scores(out, side, threads) for side in SIDES}
+        scores["kraken2 k-mers found"] = {
+            side: kraken_scores(out / "kraken", out / f"{side}.fasta", out / f"kraken-{side}.tsv", threads)
+            for side in SIDES
+        }
     return scores, skipped
 
 
@@ -218,113 +204,6 @@ def command_scores(bundle: Path, out: Path, label: str, threads: int) -> Scores:
         for detector, column in COLUMNS.items():
             scores[detector][side] = -read_scores(str(table), column)
     return scores
-
-
-_compiled = numba.njit(nogil=True)
-
-
-@_compiled
-def _canonical_keys(codes: Codes, k: int) -> Keys:
-    """The lesser of each k-mer and its reverse complement as a number; k is at most 31."""
-    keys = np.empty(len(codes) - k + 1, np.uint64)
-    mask = (np.uint64(1) << np.uint64(2 * k)) - np.uint64(1)
-    top = np.uint64(2 * (k - 1))
-    forward, reverse = np.uint64(0), np.uint64(0)
-    for i in range(len(codes)):
-        code = np.uint64(codes[i])
-        forward = ((forward << np.uint64(2)) | code) & mask
-        reverse = (reverse >> np.uint64(2)) | ((np.uint64(3) - code) << top)
-        if i >= k - 1:
-            keys[i - k + 1] = min(forward, reverse)
-    return keys
-
-
-def kmers_of(codes: Codes, k: int) -> Keys:
-    """Canonical k-mers of a sequence, those with an unknown base left out."""
-    runs = [_canonical_keys(codes[start:stop], k) for start, stop in known_runs(codes, k)]
-    return np.concatenate(runs) if runs else np.empty(0, dtype=np.uint64)
-
-
-def containment_scores(reference: Sequence[Path], reads: Mapping[str, Reads]) -> Scores:
-    """Share of each read's k-mers that occur in the reference, exactly, on either strand."""
-    genomes = load_genomes(reference, min_length=READ_LENGTH)
-    segments = [
-        genomes.codes[start : start + length]
-        for start, length in zip(genomes.starts, genomes.lengths, strict=True)
-    ]
-    scores: Scores = {}
-    for k in KMER_SIZES:
-        known = np.concatenate([_canonical_keys(segment, k) for segment in segments])
-        known.sort()
-        scores[f"{k}-mer containment"] = {
-            side: containment(known, of_side, k) for side, of_side in reads.items()
-        }
-    return scores
-
-
-def containment(known: Keys, reads: Reads, k: int) -> Floats:
-    """Share of each read's k-mers among sorted ones; NaN for a read without a k-mer."""
-    kmers = [kmers_of(codes[:length], k) for codes, length in zip(reads.codes, reads.lengths, strict=True)]
-    numbers = np.array([len(keys) for keys in kmers])
-    keys = np.concatenate(kmers)
-    places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-    owners = np.repeat(np.arange(len(kmers)), numbers)
-    found = np.bincount(owners, weights=known[places] == keys, minlength=len(kmers))
-    return np.divide(found, numbers, out=np.full(len(kmers), np.nan), where=numbers > 0)
-
-
-def kraken_version() -> str | None:
-    """Version of Kraken 2, or None where it is not installed."""
-    if shutil.which("kraken2") is None or shutil.which("kraken2-build") is None:
-        return None
-    version = subprocess.run(["kraken2", "--version"], check=True, capture_output=True, text=True).stdout
-    return version.splitlines()[0].split()[-1]
-
-
-def make_kraken_database(reference: Sequence[Path], database: Path, threads: int) -> None:
-    """Build a Kraken 2 database of the reference as one taxon, unless it is there.
-
-    The sizes are Kraken 2's defaults; nothing is masked, as genood and the k-mers mask nothing either.
-    """
-    if (database / "hash.k2d").is_file():
-        return
-    shutil.rmtree(database, ignore_errors=True)
-    (database / "taxonomy").mkdir(parents=True)
-    (database / "taxonomy" / "nodes.dmp").write_text(_KRAKEN_NODES)
-    (database / "taxonomy" / "names.dmp").write_text(_KRAKEN_NAMES)
-    fasta = database / "reference.fasta"
-    write_kraken_reference(reference, fasta)
-    build = ["kraken2-build", "--db", str(database)]
-    subprocess.run([*build, "--no-masking", "--add-to-library", str(fasta)], check=True)
-    fasta.unlink()
-    subprocess.run([*build, "--build", "--threads", str(threads)], check=True)
-
-
-def write_kraken_reference(reference: Sequence[Path], fasta: Path) -> None:
-    """Write all records under headers that name the taxon."""
-    records = (record for path in reference for record in read_file(str(path)))
-    with fasta.open("w") as stream:
-        for number, record in enumerate(records):
-            stream.write(f">seq{number}|kraken:taxid|{_KRAKEN_TAXON}\n{decode(record.codes)}\n")
-
-
-def kraken_scores(out: Path, side: str, threads: int) -> Floats:
-    """Share of each read's k-mers that Kraken 2 finds; NaN for a read without a k-mer."""
-    output = out / f"kraken-{side}.tsv"
-    program = ["kraken2", "--db", str(out / "kraken"), "--threads", str(threads), "--output", str(output)]
-    subprocess.run([*program, str(out / f"{side}.fasta")], check=True)
-    lines = output.read_text().splitlines()
-    return np.array([kraken_share(line.split("\t")[4]) for line in lines])
-
-
-def kraken_share(hits: str) -> float:
-    """Share of k-mers with a taxon in the fifth column of Kraken 2's output; A stands for unknown bases."""
-    numbers = {"0": 0, str(_KRAKEN_TAXON): 0, "A": 0}
-    for hit in hits.split():
-        taxon, _, number = hit.partition(":")
-        numbers[taxon] += int(number)
-    found, missing = numbers[str(_KRAKEN_TAXON)], numbers["0"]
-    return found / (found + missing) if found + missing else math.nan
 
 
 def of_new_species(val_in: Reads, reference: Sequence[Path]) -> Bools:
@@ -398,6 +277,28 @@ def by_ood_genome(scores: Scores, val_ood: Reads) -> dict[str, dict[str, float]]
     return dict(sorted(rows.items(), key=lambda item: item[1][GENOOD]))
 
 
+def missed(scores: Scores) -> dict[str, dict[str, int]]:
+    """Validation reads on the wrong side where `PASSED` of the OOD reads pass, by what the reference holds.
+
+    The groups are by the share of a read's `MISSED_BY` that occurs in the reference.
+    """
+    ins, oods = scores[GENOOD]["val_in"], scores[GENOOD]["val_ood"]
+    threshold = np.quantile(oods, 1 - PASSED)
+    in_share, ood_share = scores[MISSED_BY]["val_in"], scores[MISSED_BY]["val_ood"]
+    bounds = (0.0, 0.0, 0.1, 0.5, 1.0)
+    groups = ("none", "up to a tenth", "up to a half", "more than half")
+    rows = {}
+    for group, low, high in zip(groups, bounds[:-1], bounds[1:], strict=True):
+        ours, theirs = ((s <= high) & ((s > low) | (group == "none")) for s in (in_share, ood_share))
+        rows[group] = {
+            "in": int(ours.sum()),
+            "in, missed": int((ours & (ins <= threshold)).sum()),
+            "ood": int(theirs.sum()),
+            "ood, passed": int((theirs & (oods > threshold)).sum()),
+        }
+    return rows
+
+
 def auroc(sides: Mapping[str, Floats], of: Bools | None = None, against: Bools | None = None) -> float:
     """AUROC on the validation reads, or on a part of those of a side."""
     val_in, val_ood = sides["val_in"], sides["val_ood"]
@@ -433,6 +334,13 @@ def tables_of(report: Mapping[str, Any]) -> Iterable[Table]:
         f"val_ood by genome, the {NUM_HARDEST} hardest for {GENOOD}: AUROC of all val_in reads against it",
         ["genome", *COMPARED],
         [[genome, *aurocs(row)] for genome, row in list(report["auroc_by_ood_genome"].items())[:NUM_HARDEST]],
+    )
+    rows = report["missed"]
+    yield Table(
+        f"validation reads by share of their {MISSED_BY.partition('-')[0]}-mers in the reference; "
+        f"missed and passed where {PASSED:.0%} of the OOD reads pass",
+        ["found", *next(iter(rows.values()))],
+        [[group, *map(str, row.values())] for group, row in rows.items()],
     )
     yield Table(
         "Pearson correlation of the score per base with GC, val_in and val_ood reads",

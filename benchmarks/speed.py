@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from machine import describe
-from quality import kraken_version, make_kraken_database
+from peers import kraken_version, make_kraken_database
 from real import READ_LENGTH, genomes_by_split
 
 from genood.files import write_json
