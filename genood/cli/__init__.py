@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -39,24 +40,45 @@ class Group(click.Group):
             raise click.Abort from error
 
 
-class _LazyGroup(Group):
-    """A group that imports a subcommand's module when the subcommand is used."""
+class LazyGroup(Group):
+    """A group that imports a subcommand's module when the subcommand is used.
+
+    Parameters
+    ----------
+    package
+        Holds a module for each subcommand, with the command in `command`.
+    summaries
+        The subcommands' names, each with its line in the group's help.
+    """
+
+    def __init__(self, *args: Any, package: str, summaries: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._package = package
+        self._summaries = summaries
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        """The subcommands in the order of their summaries."""
+        return list(self._summaries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        """The subcommand, imported."""
+        if cmd_name not in self._summaries:
             return None
-        command: click.Command = import_module(f"genood.cli.{cmd_name}").command
+        command: click.Command = import_module(f"{self._package}.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the summaries without an import."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl(list(self._summaries.items()))
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    package="genood.cli",
+    summaries=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="genood", message="%(prog)s %(version)s")
 def cli() -> None:
     """Find the reads of a sequencing run that come from outside a reference set.

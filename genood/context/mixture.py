@@ -192,7 +192,7 @@ def fast_log(x: np.float32) -> np.float32:
 
 @compiled_to_vectors
 def fast_exp(x: np.float32) -> np.float32:
-    """Exponential of x of at most 0, to about 2e-7 of itself; e^-80 is the least."""
+    """Exponential of x of at most 0, to about 4e-7 of itself; e^-80 is the least."""
     x = max(x, _LEAST_EXPONENT)
     # Rounded to the nearest integer, as what is converted is below 0.
     power = np.int32(x * _PER_LN2 - np.float32(0.5))

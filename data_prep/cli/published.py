@@ -1,24 +1,14 @@
-"""The `genood-prep` command."""
+"""Import the benchmark that Ren et al. released."""
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 import click
 
-from genood import __version__
-from genood.cli import Group, run
 from genood.cli.options import logging_options
 from genood.errors import GenoodError
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="genood-prep", message="%(prog)s %(version)s")
-def cli() -> None:
-    """Build datasets of reads for genood."""
-
-
-@cli.command("published", no_args_is_help=True)
+@click.command("published", no_args_is_help=True)
 @click.argument("shards", metavar="TFRECORD...", nargs=-1, required=True)
 @click.option("--labels", required=True, metavar="JSON", help="The benchmark's label_dict.json.")
 @click.option("-o", "--output", required=True, metavar="FASTA", help="Where to write the reads.")
@@ -30,7 +20,7 @@ def cli() -> None:
     help="Leave a class out, say one without a genome in the reference. May be repeated.",
 )
 @logging_options
-def published(shards: tuple[str, ...], labels: str, output: str, excluded: tuple[str, ...]) -> None:
+def command(shards: tuple[str, ...], labels: str, output: str, excluded: tuple[str, ...]) -> None:
     """Turn TFRecord shards of the benchmark of Ren et al. 2019 into FASTA.
 
     Prints the number of reads by class.
@@ -50,8 +40,3 @@ def published(shards: tuple[str, ...], labels: str, output: str, excluded: tuple
     click.echo("class\treads")
     for name, number in sorted(counts.items()):
         click.echo(f"{name}\t{number}")
-
-
-def main() -> NoReturn:
-    """Run the `genood-prep` command and exit."""
-    run(cli, "genood-prep")
