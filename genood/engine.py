@@ -13,7 +13,7 @@ from genood.calibration import Calibration
 from genood.detectors import DEFAULT_DETECTOR, DETECTORS
 from genood.detectors.base import Detector, ScoreBatch
 from genood.errors import BundleError, ConfigError
-from genood.overlap import ahead
+from genood.overlap import ahead, apply_ahead
 from genood.readers import Read, ReadBlock, blocks_of
 from genood.sequence import UNKNOWN, Codes, pad
 
@@ -36,14 +36,15 @@ class EngineConfig:
     alpha
         A read whose p-value is at most this is called ``ood``.
     overlap
-        Read and score ahead of the caller, in two threads.
+        Windows that are scored at the same time, while another is read and one is the caller's, all in
+        threads; with 0 each is read and scored when the caller asks for it.
     """
 
     window_bases: int = 2_000_000
     window_reads: int = 8_192
     batch_bases: int = 65_536
     alpha: float = 0.05
-    overlap: bool = False
+    overlap: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha < 1:
@@ -154,7 +155,7 @@ class Scorer:
         windows = self._windows(blocks)
         if not self.config.overlap:
             return map(self._score_window, windows)
-        return ahead(map(self._score_window, ahead(windows)))
+        return apply_ahead(self._score_window, ahead(windows), self.config.overlap)
 
     def _windows(self, blocks: Iterable[ReadBlock]) -> Iterator[ReadBlock]:
         parts: list[ReadBlock] = []

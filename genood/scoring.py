@@ -101,7 +101,7 @@ def score_files(
         config=EngineConfig(
             alpha=job.alpha,
             batch_bases=bundle.foreground.batch_bases,
-            overlap=torch.get_num_threads() > 1,
+            overlap=bundle.foreground.overlap if torch.get_num_threads() > 1 else 0,
         ),
         keep_positions=job.per_position is not None,
     )

@@ -10,8 +10,10 @@ import numpy.typing as npt
 from genood.context.compiled import compiled, compiled_to_vectors
 from genood.context.mixture import BLOCK, Block, make_block
 
-NUM_EXPERTS = 6
+NUM_EXPERTS = 8
 """Followed at a time."""
+MOST_EXPERTS = 64
+"""Followed in a block."""
 STRIDE = 8
 """Floats between two rows of the weights: one a category, filled up to a whole vector."""
 
@@ -45,32 +47,37 @@ class Arrays(NamedTuple):
 
 
 class Experts(NamedTuple):
-    """The copy experts that are followed, in no order; int64, shape (NUM_EXPERTS,) each.
+    """The copy experts of a block, in the order in which they set in; a row each.
 
     Attributes
     ----------
-    position, step
-        Place in the reference of the base to come, and the direction: 1 or -1.
-    bases, codons
-        The record, see `record`.
+    step
+        The direction in which the reference is followed: 1 or -1.
+    diagonal
+        Place in the reference of the read's first base, where it goes on like this.
     label
         Class.
-    coming
-        Byte of the reference to come, in the direction of the step.
-    trio
-        The last three bases, as a codon.
-    rank_by
-        Strength.
+    bases, codons
+        The record at the end, see `record`.
+    first, end
+        The first base of the read that is expected, and the one after the last; more than the block's
+        end where the expert goes on.
+    states
+        uint64, shape (MOST_EXPERTS, BLOCK): strength and record at each base, see `follow`.
+    expected
+        uint8, shape (MOST_EXPERTS, BLOCK + 4): bytes of the reference in the direction of the step,
+        from two before the block's first base on.
     """
 
-    position: Ints
     step: Ints
+    diagonal: Ints
+    label: Ints
     bases: Ints
     codons: Ints
-    label: Ints
-    coming: Ints
-    trio: Ints
-    rank_by: Ints
+    first: Ints
+    end: Ints
+    states: npt.NDArray[np.uint64]
+    expected: Bytes
 
 
 class Room(NamedTuple):
@@ -82,6 +89,8 @@ class Room(NamedTuple):
         See `propose`.
     turned
         uint8: ends with the reverse complement of the read.
+    groups
+        See `follow.translate`.
     gains
         float64, by class: nats that its experts gained.
     posterior, least
@@ -93,13 +102,18 @@ class Room(NamedTuple):
     leaders
         int64, shape (BLOCK,): the class of the strongest expert at a base, or -1.
     experts
-        The experts at the base to come.
+        The experts of the block.
+    by_base
+        uint64, shape (4 BLOCK,): the strongest expert that expects each base.
+    strongest
+        See `votes.rank`: of the model, and of its background.
     """
 
     hashes: npt.NDArray[np.uint64]
     ends: Ints
     places: Ints
     turned: Bytes
+    groups: Bytes
     gains: npt.NDArray[np.float64]
     posterior: Floats
     least: Floats
@@ -108,11 +122,13 @@ class Room(NamedTuple):
     by_category: Floats
     leaders: Ints
     experts: Experts
+    by_base: npt.NDArray[np.uint64]
+    strongest: npt.NDArray[np.uint64]
 
 
 @compiled
 def _make_numbers() -> Ints:
-    return np.zeros(NUM_EXPERTS, dtype=np.int64)
+    return np.zeros(MOST_EXPERTS, dtype=np.int64)
 
 
 @compiled
@@ -123,11 +139,12 @@ def make_room(longest: int, num_classes: int, stride: int) -> Room:
         np.empty((2, 2 * longest + 1), dtype=np.int64),
         np.empty((4 * longest + 64, 3), dtype=np.int64),
         np.empty(longest, dtype=np.uint8),
+        np.empty((2, longest), dtype=np.uint8),
         np.zeros(num_classes, dtype=np.float64),
         np.zeros(stride, dtype=np.float32),
         np.zeros(stride, dtype=np.float32),
         make_block(),
-        np.empty((4, BLOCK), dtype=np.float32),
+        np.empty((5, BLOCK), dtype=np.float32),
         np.empty(STRIDE, dtype=np.float32),
         np.empty(BLOCK, dtype=np.int64),
         Experts(
@@ -138,8 +155,11 @@ def make_room(longest: int, num_classes: int, stride: int) -> Room:
             _make_numbers(),
             _make_numbers(),
             _make_numbers(),
-            _make_numbers(),
+            np.empty((MOST_EXPERTS, BLOCK), dtype=np.uint64),
+            np.empty((MOST_EXPERTS, BLOCK + 4), dtype=np.uint8),
         ),
+        np.zeros(4 * BLOCK, dtype=np.uint64),
+        np.zeros((2, 2, BLOCK), dtype=np.uint64),
     )
 
 

@@ -148,9 +148,13 @@ _PREFETCH = ir.FunctionType(ir.VoidType(), [_BYTES, *[_INT32] * 3])
 _VECTOR = ir.VectorType(ir.IntType(8), 32)
 
 
+def element(context: Any, builder: Any, array: Any, value: Any, index: Any) -> Any:
+    """Pointer to an element of a one-dimensional array without gaps, for intrinsics."""
+    return builder.gep(context.make_array(array)(context, builder, value).data, [index])
+
+
 def _pointer(context: Any, builder: Any, array: Any, value: Any, index: Any) -> Any:
-    values = context.make_array(array)(context, builder, value)
-    return builder.bitcast(builder.gep(values.data, [index]), _BYTES)
+    return builder.bitcast(element(context, builder, array, value, index), _BYTES)
 
 
 def _load_32(context: Any, builder: Any, array: Any, value: Any, index: Any) -> Any:

@@ -35,7 +35,8 @@ CLASS_PROBABILITIES = (ONE - (np.arange(256, dtype=np.uint32) << np.uint32(SHIFT
 """The same in the table by class: from 1 down to 2^-16."""
 NEVER = 255
 """The byte of classes that are there to fill up a vector."""
-_LANES = 8
+LANES = 8
+"""Classes that are computed at a time."""
 
 Counts = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -49,7 +50,7 @@ def start_of(order: int) -> int:
 
 def stride_of(num_classes: int) -> int:
     """Bytes for a base of a context by class: one a class, filled up to whole vectors."""
-    return -(-num_classes // _LANES) * _LANES
+    return -(-num_classes // LANES) * LANES
 
 
 @compiled

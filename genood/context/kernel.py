@@ -6,18 +6,19 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.context.arrays import Arrays, Room, make_room, turn
+from genood.context.classes import mix_classes
 from genood.context.compiled import compiled, signed
-from genood.context.follow import Progress, follow
+from genood.context.follow import Progress, follow, translate
 from genood.context.mixture import (
     BLOCK,
     fast_log,
     low_log,
-    mix_classes,
     read_tables,
     softmax,
     start_of,
 )
 from genood.context.propose import ask, propose
+from genood.context.votes import NO_EXPERT, rank, vote
 
 NO_BACKGROUND, LOW_ORDER, OTHER_CLASSES = 0, 1, 2
 
@@ -58,27 +59,14 @@ def score(
         NO_BACKGROUND, LOW_ORDER with its order, or OTHER_CLASSES.
     """
     room = make_room(codes.shape[1], m.num_classes, m.stride)
-    states = np.zeros((1, 1, 1), dtype=np.uint8)
+    seen = np.zeros((1, 1, 1), dtype=np.uint8)
     packed = np.zeros((1, 1), dtype=np.uint16)
     logs = np.zeros((1, 1), dtype=np.float32)
-    # By name, not within the tuples: to hand over a tuple copies it.
-    hashes, ends, all_places = room.hashes, room.ends, room.places
-    reference, nuc, aa = m.reference, m.nuc, m.aa
     for r in range(len(codes)):
         read = codes[r, : lengths[r]]
-        num_nucleotides, num_translated = ask(
-            read,
-            nuc,
-            m.nuc_sampling,
-            aa,
-            m.aa_sampling,
-            hashes,
-            ends,
-        )
-        places = all_places[: 4 * len(read) + 64]
-        num_places = propose(num_nucleotides, num_translated, hashes, ends, reference, nuc, aa, places)
-        num_left = _score_read(
-            read, num_places, m, room, True, -1, without_files[r], out[r], False, states, packed, logs
+        num_places = _look_up(read, m, room)
+        num_experts = _score_read(
+            read, num_places, m, room, -1, -1, without_files[r], out[r], False, seen, packed, logs
         )
         if background == OTHER_CLASSES:
             best = signed(np.argmax(room.gains))
@@ -86,15 +74,15 @@ def score(
                 best = signed(np.argmax(room.posterior))
             _score_read(
                 read,
-                num_left,
+                num_places,
                 m,
                 room,
-                False,
+                num_experts,
                 best,
                 without_files[r],
                 background_out[r],
                 False,
-                states,
+                seen,
                 packed,
                 logs,
             )
@@ -107,7 +95,7 @@ def observe(
     codes: Bytes,
     m: Arrays,
     without_files: Ints,
-    states: npt.NDArray[np.uint8],
+    seen: npt.NDArray[np.uint8],
     packed: npt.NDArray[np.uint16],
     logs: Floats,
 ) -> None:
@@ -120,34 +108,35 @@ def observe(
     length = codes.shape[1]
     room = make_room(length, m.num_classes, m.stride)
     out = np.zeros(length, dtype=np.float32)
+    seen[:, :, :, 0] = NO_EXPERT
     for r in range(len(codes)):
-        num_nucleotides, num_translated = ask(
-            codes[r], m.nuc, m.nuc_sampling, m.aa, m.aa_sampling, room.hashes, room.ends
-        )
-        num_places = propose(
-            num_nucleotides,
-            num_translated,
-            room.hashes,
-            room.ends,
-            m.reference,
-            m.nuc,
-            m.aa,
-            room.places,
-        )
+        num_places = _look_up(codes[r], m, room)
         _score_read(
             codes[r],
             num_places,
             m,
             room,
-            True,
+            -1,
             -1,
             without_files[r],
             out,
             True,
-            states[r],
+            seen[r],
             packed[r],
             logs[r],
         )
+
+
+@compiled
+def _look_up(read: Bytes, m: Arrays, room: Room) -> int:
+    """Fill what `room` holds of a read, and the places that are proposed for it; how many."""
+    # By name, not within the tuples: to hand over a tuple copies it.
+    hashes, ends, nuc, aa = room.hashes, room.ends, m.nuc, m.aa
+    num_nucleotides, num_translated = ask(read, nuc, m.nuc_sampling, aa, m.aa_sampling, hashes, ends)
+    turn(read, room.turned)
+    translate(read, room.groups)
+    places = room.places[: 4 * len(read) + 64]
+    return propose(num_nucleotides, num_translated, hashes, ends, m.reference, nuc, aa, places)
 
 
 @compiled
@@ -171,40 +160,41 @@ def _score_read(
     num_places: int,
     m: Arrays,
     room: Room,
-    fresh: bool,
+    followed: int,
     without_class: int,
     without_file: int,
     out: Floats,
     observing: bool,
-    states: npt.NDArray[np.uint8],
+    seen: npt.NDArray[np.uint8],
     packed: npt.NDArray[np.uint16],
     seen_logs: Floats,
 ) -> int:
     """Log-probabilities of one read without the experts of a class and of a file, -1 for none.
 
-    Leaves in `room` the places that were not followed already and agreed with the read, and gives
-    their number. Unless `fresh`, the read is that of the last call, and so is what was read ahead.
+    `followed` is what the last call returned, if that was of the same read, else -1. Returns the number
+    of experts that it leaves followed in `room`.
 
     If observing, fills the last three arguments of `observe` for the read instead.
     """
     gains, leaders = room.gains, room.leaders
     low, rows, mixed, votes, gates = room.block
+    strongest = room.strongest[0 if without_class < 0 else 1]
     power = np.float32(1.0) if without_class < 0 else _OTHERS_POWER
     gains[:] = 0.0
-    turn(read, room.turned)
-    progress = Progress(0, 0, 0)
     history = 0
+    anew = followed < 0 or len(read) > BLOCK
+    progress = Progress(0 if anew else followed, 0)
     for start in range(0, len(read), BLOCK):
-        if fresh or len(read) > BLOCK:
+        if anew:
             history = read_tables(
                 read, start, history, m.low, m.low_order, m.by_class, m.class_order, m.stride, low, rows
             )
+            progress = follow(read, start, num_places, m, room, without_file, progress)
         mix_classes(
             read, start, m.by_class, m.num_classes, without_class, room.posterior, room.least, rows, mixed
         )
-        progress = follow(
-            read, start, num_places, m, room, without_class, without_file, progress, observing, states, packed
-        )
+        rank(read, start, progress.num_experts, without_class, room, strongest)
+        vote(read, start, m, room, anew, strongest, room.strongest[0], observing, seen, packed)
         if observing:
             for i in range(min(BLOCK, len(read) - start)):
                 for b in range(4):
@@ -216,4 +206,4 @@ def _score_read(
             base = signed(read[start + i])
             if leaders[i] >= 0 and base < 4:
                 gains[leaders[i]] += out[start + i] - low_log(low[i], base)
-    return progress.num_left
+    return progress.num_experts

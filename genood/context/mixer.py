@@ -17,7 +17,6 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-from genood.context.follow import NO_EXPERT
 from genood.context.record import (
     NUM_CATEGORIES,
     NUM_FEATURES,
@@ -25,6 +24,7 @@ from genood.context.record import (
     NUM_PLACES,
     NUM_RUNS,
 )
+from genood.context.votes import NO_EXPERT
 
 SHAPES = {
     "weights": (2, NUM_FEATURES, NUM_PLACES, NUM_LEVELS, NUM_CATEGORIES),

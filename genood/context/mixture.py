@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.context.compiled import as_bits, as_float, compiled, compiled_to_vectors, prefetch, signed
-from genood.context.dense import NATS_PER_STEP, ONE, SHIFT
+from genood.context.dense import NATS_PER_STEP
 
 BLOCK = 512
 """Bases at a time: of so many the dense tables are read at once, which the memory answers as fast as
@@ -23,11 +23,6 @@ VECTOR = 16
 last bit may differ."""
 
 _STEP = np.float32(-NATS_PER_STEP)
-_ONE = np.uint32(ONE)
-_SHIFT = np.uint32(SHIFT)
-_LEAST_WEIGHT = np.float32(1e-16)
-_RESCALE_EVERY = 4
-"""Bases between two scalings of the weights of classes: of four times 2^-16, 1e-16 stays a float."""
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -108,57 +103,6 @@ def read_tables(
     return history
 
 
-@compiled_to_vectors
-def mix_classes(
-    read: Bytes,
-    start: int,
-    by_class: Bytes,
-    num_classes: int,
-    without_class: int,
-    posterior: Floats,
-    least: Floats,
-    rows: Ints,
-    mixed: Floats,
-) -> None:
-    """Fill `mixed` of a block that starts at a base; the read's first block starts the weights anew.
-
-    The classes but one, -1 for none, weigh equally at first, then by how they predicted the read.
-    """
-    if start == 0:
-        for label in range(len(posterior)):
-            takes_part = label < num_classes and label != without_class
-            posterior[label] = np.float32(1.0) if takes_part else np.float32(0.0)
-            least[label] = _LEAST_WEIGHT if takes_part else np.float32(0.0)
-    stride = np.uint64(len(posterior))
-    for i in range(min(BLOCK, len(read) - start)):
-        if i % _RESCALE_EVERY == 0:
-            largest = np.float32(0.0)
-            for label in range(len(posterior)):
-                largest = max(largest, posterior[np.uint64(label)])
-            scale = np.float32(1.0) / largest
-            for label in range(len(posterior)):
-                at = np.uint64(label)
-                posterior[at] = max(posterior[at] * scale, least[at])
-        first = np.uint64(rows[i])
-        second = first + stride
-        third = second + stride
-        fourth = third + stride
-        a = b = c = d = np.float32(0.0)
-        for label in range(len(posterior)):
-            at = np.uint64(label)
-            weight = posterior[at]
-            a += weight * as_float(_ONE - (np.uint32(by_class[first + at]) << _SHIFT))
-            b += weight * as_float(_ONE - (np.uint32(by_class[second + at]) << _SHIFT))
-            c += weight * as_float(_ONE - (np.uint32(by_class[third + at]) << _SHIFT))
-            d += weight * as_float(_ONE - (np.uint32(by_class[fourth + at]) << _SHIFT))
-        mixed[0, i], mixed[1, i], mixed[2, i], mixed[3, i] = a, b, c, d
-        if read[start + i] < 4:
-            came = first + np.uint64(read[start + i]) * stride
-            for label in range(len(posterior)):
-                at = np.uint64(label)
-                posterior[at] *= as_float(_ONE - (np.uint32(by_class[came + at]) << _SHIFT))
-
-
 @compiled
 def low_log(word: np.uint32, base: int) -> np.float32:
     """Log-probability of a base in a row of the table over all classes."""
@@ -216,7 +160,7 @@ def softmax(
 ) -> None:
     """Log-probabilities of the bases of a block that starts at a base, into `out` at the same places.
 
-    The distributions are raised to a power and normalised again. `logs` is room, float32 (4, BLOCK).
+    The distributions are raised to a power and normalised again. `logs` is room, float32 (5, BLOCK).
     """
     number = min(BLOCK, len(read) - start)
     whole = (number + VECTOR - 1) // VECTOR * VECTOR
@@ -232,8 +176,8 @@ def softmax(
         a, b, c, d = logs[0, at], logs[1, at], logs[2, at], logs[3, at]
         top = max(max(a, b), max(c, d))
         total = (fast_exp(a - top) + fast_exp(b - top)) + (fast_exp(c - top) + fast_exp(d - top))
-        votes[0, at] = top + fast_log(total)
+        logs[4, at] = top + fast_log(total)
     for i in range(number):
         base = read[start + i]
         if base < 4:
-            out[start + i] = logs[base, i] - votes[0, i]
+            out[start + i] = logs[base, i] - logs[4, i]

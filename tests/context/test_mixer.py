@@ -9,9 +9,9 @@ import pytest
 import torch
 from toys import uniform_codes
 
-from genood.context.follow import NO_EXPERT
 from genood.context.mixer import SHAPES, Observations, default_mixer, fit, plain_mixer
 from genood.context.tables import Tables
+from genood.context.votes import NO_EXPERT
 from genood.sequence import Codes, mutate
 
 

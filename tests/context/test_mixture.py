@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pytest
 from toys import uniform_codes
 
+from genood.context.classes import mix_classes
 from genood.context.compiled import compiled_to_vectors
 from genood.context.dense import CLASS_PROBABILITIES, NEVER, stride_of
-from genood.context.mixture import BLOCK, fast_exp, fast_log, mix_classes, read_tables, softmax
+from genood.context.mixture import BLOCK, fast_exp, fast_log, read_tables, softmax
 from genood.sequence import UNKNOWN, Codes, encode
 
 Bytes = npt.NDArray[np.uint8]
@@ -175,7 +176,7 @@ def block_of(seed: int) -> tuple[npt.NDArray[np.uint32], Floats, Floats, Floats]
 
 def log_p(read: Codes, start: int, power: float) -> Floats:
     """What `softmax` says of a block; 7 where it says nothing. Beyond the read is another block."""
-    out, room = np.full(len(read), 7.0, dtype=np.float32), np.empty((4, BLOCK), dtype=np.float32)
+    out, room = np.full(len(read), 7.0, dtype=np.float32), np.empty((5, BLOCK), dtype=np.float32)
     low, mixed, votes, gates = (
         np.where(np.arange(BLOCK) < len(read) - start, mine, beyond)
         for mine, beyond in zip(block_of(1), block_of(len(read)), strict=True)

@@ -1,0 +1,100 @@
+"""Stages that work at the same time: order, errors, bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Barrier, Event
+
+import pytest
+
+from genood.overlap import ahead, apply_ahead
+
+
+def counted(taken: list[int], number: int) -> Iterator[int]:
+    """Numbers from 0, noted as they are taken."""
+    for i in range(number):
+        taken.append(i)
+        yield i
+
+
+def square(x: int) -> int:
+    if x == 5:
+        raise ValueError("five")
+    return x * x
+
+
+def test_ahead_keeps_order_and_takes_one_more() -> None:
+    taken: list[int] = []
+    items = ahead(counted(taken, 4))
+    assert next(items) == 0
+    assert list(items) == [1, 2, 3]
+    assert taken == [0, 1, 2, 3]
+    assert list(ahead([])) == []
+
+
+def test_ahead_raises_in_its_turn() -> None:
+    items = ahead(map(square, range(9)))
+    assert [next(items) for _ in range(5)] == [0, 1, 4, 9, 16]
+    with pytest.raises(ValueError, match="five"):
+        next(items)
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 4])
+def test_results_keep_the_order_of_items(num_threads: int) -> None:
+    first_may_end = Event()
+
+    def work(x: int) -> int:
+        if x == 0:
+            assert num_threads == 1 or first_may_end.wait(10)
+        elif x == 1:
+            first_may_end.set()
+        return -x
+
+    taken: list[int] = []
+    assert list(apply_ahead(work, counted(taken, 9), num_threads)) == [-x for x in range(9)]
+    assert taken == list(range(9))
+    assert list(apply_ahead(work, [], num_threads)) == []
+
+
+def test_threads_work_at_the_same_time() -> None:
+    meeting = Barrier(3)
+    assert sorted(apply_ahead(lambda _: meeting.wait(10), range(3), 3)) == [0, 1, 2]
+
+
+def test_no_more_items_are_taken_than_threads_and_one() -> None:
+    taken: list[int] = []
+    results = apply_ahead(square, counted(taken, 100), 2)
+    assert next(results) == 0
+    assert taken == [0, 1, 2]
+    results.close()
+    assert taken == [0, 1, 2]
+
+
+def test_an_error_comes_in_its_turn() -> None:
+    results = apply_ahead(square, range(9), 3)
+    assert [next(results) for _ in range(5)] == [0, 1, 4, 9, 16]
+    with pytest.raises(ValueError, match="five"):
+        next(results)
+
+
+def test_an_error_of_the_items_is_raised() -> None:
+    results = apply_ahead(lambda x: x, map(square, range(9)), 1)
+    with pytest.raises(ValueError, match="five"):
+        list(results)
+
+
+def test_closing_waits_for_what_is_at_work_and_drops_the_rest() -> None:
+    started, finished = Event(), []
+
+    def work(x: int) -> int:
+        if x == 1:
+            started.set()
+        finished.append(x)
+        return x
+
+    results = apply_ahead(work, range(9), 1)
+    assert next(results) == 0
+    assert started.wait(10)
+    results.close()
+    assert finished[:2] == [0, 1]
+    assert len(finished) <= 3
