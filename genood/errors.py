@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from functools import partial
+from typing import Any
 
 
 class GenoodError(Exception):
@@ -45,6 +47,10 @@ class InputError(GenoodError):
         if line is not None:
             where.append(f"line {line}")
         super().__init__(f"{', '.join(where)}: {problem}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as what it is made from: by itself, an error is made again from its text alone."""
+        return partial(InputError, record=self.record, line=self.line), (self.path, self.problem)
 
 
 class BundleError(GenoodError):
