@@ -36,7 +36,7 @@ from real import COLUMNS, command, cut_reads, genomes_by_split, published_reads
 from genood.bundle import Bundle
 from genood.evaluation import read_scores
 from genood.files import write_json
-from genood.genomes import class_of
+from genood.labels import class_of
 from genood.metrics import separation, separation_intervals
 from genood.readers import read_file
 from genood.sequence import UNKNOWN, pad

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -18,9 +17,10 @@ from genood.bundle import CHECKPOINT_FILE, METADATA_FILE, Bundle
 from genood.bundling import calibrate, check_output, model_card, null_lengths
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
-from genood.errors import BundleError, ConfigError
-from genood.genomes import Genomes, ReadSampler, load_genomes, read_classes, split_held_out
+from genood.errors import BundleError
+from genood.genomes import Genomes, ReadSampler, split_held_out
 from genood.recipes import MUTATED, Stream, TrainConfig
+from genood.reference import Validation, load_reference, load_validation, provenance
 from genood.training import Progress, Trainer
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class TrainJob:
     Attributes
     ----------
     inputs
-        FASTA files of the reference, in order.
+        FASTA files of the reference, in order, or datasets, whose `train_in` is meant.
     output
         Directory of the bundle.
     model
@@ -43,8 +43,8 @@ class TrainJob:
     classes
         Table of classes by file; None takes them from the file names.
     validation
-        In-distribution FASTA files to validate and calibrate on; none holds out stretches of the
-        inputs.
+        In-distribution FASTA files to validate and calibrate on, or datasets, whose `val_in` is meant;
+        none takes the `val_in` of the inputs, or holds out stretches of them where they are FASTA files.
     resume
         Go on from the checkpoint in `output`; if there is a bundle, it is unfinished until more
         steps are done.
@@ -112,18 +112,18 @@ def train_bundle(
         len(training.classes),
         len(training.files),
         f"{training.lengths.sum():,}",
-        f"{validation.lengths.sum():,}",
-        f"{len(validation.files)} files" if job.validation else "held-out stretches",
+        f"{validation.genomes.lengths.sum():,}",
+        validation.source,
     )
     logger.debug("device %s, %d threads", device, torch.get_num_threads())
-    lengths = null_lengths(validation, config.read_length, _validation_source(job))
+    lengths = null_lengths(validation.genomes, config.read_length, validation.source)
     trainer = Trainer(
         kind=job.model,
         model_config=job.model_config,
         config=config,
         training=ReadSampler(training, config.read_length, (config.seed, Stream.READS)),
-        validation=ReadSampler(validation, config.read_length, (config.seed, Stream.VALIDATION)),
-        fingerprint=f"{training.fingerprint}/{validation.fingerprint}",
+        validation=ReadSampler(validation.genomes, config.read_length, (config.seed, Stream.VALIDATION)),
+        fingerprint=f"{training.fingerprint}/{validation.genomes.fingerprint}",
         device=device,
     )
     checkpoint = output / CHECKPOINT_FILE
@@ -140,32 +140,31 @@ def train_bundle(
     return bundle.save(output, replace=job.resume)
 
 
-def _load(job: TrainJob) -> tuple[Genomes, Genomes]:
-    """Where to draw training reads and where validation reads."""
-    if set(map(os.path.realpath, job.validation)) & set(map(os.path.realpath, job.inputs)):
-        raise ConfigError("a file is both trained and validated on; --val takes other genomes")
+def _load(job: TrainJob) -> tuple[Genomes, Validation]:
+    """Where to draw training reads, and where validation reads."""
     config = job.config
-    classes = None if job.classes is None else read_classes(job.classes)
-    genomes = load_genomes(job.inputs, min_length=config.read_length, classes=classes)
-    if job.validation:
-        return genomes, load_genomes(job.validation, min_length=config.read_length, classes=classes)
-    return split_held_out(
+    genomes = load_reference(
+        job.inputs, min_length=config.read_length, classes=job.classes, validation=job.validation
+    )
+    validation = load_validation(
+        job.validation, job.inputs, min_length=config.read_length, classes=job.classes
+    )
+    if validation is not None:
+        return genomes, validation
+    training, held_out = split_held_out(
         genomes,
         fraction=config.held_out_fraction,
         read_length=config.read_length,
         seed=config.seed,
     )
-
-
-def _validation_source(job: TrainJob) -> str:
-    return "validation sequences" if job.validation else "held-out stretches of the reference"
+    return training, Validation(held_out, "held-out stretches of the reference", apart=False)
 
 
 def _finish(
     job: TrainJob,
     trainer: Trainer,
     training: Genomes,
-    validation: Genomes,
+    validation: Validation,
     lengths: Mapping[int, float],
 ) -> Bundle:
     config = job.config
@@ -176,17 +175,16 @@ def _finish(
         calibration={},
         training_table=trainer.table(),
     )
-    source = _validation_source(job)
 
     def score_null(length: int, num_reads: int) -> list[ScoreBatch]:
-        sampler = ReadSampler(validation, length, (config.seed, Stream.CALIBRATION, length))
+        sampler = ReadSampler(validation.genomes, length, (config.seed, Stream.CALIBRATION, length))
         codes = sampler.sample(0, num_reads).codes
         return [
             forward(bundle, batch, np.full(len(batch), length, dtype=np.int64))
             for batch in np.array_split(codes, math.ceil(num_reads / config.batch_size))
         ]
 
-    calibration = calibrate(score_null, lengths, config.num_calibration_reads, source)
+    calibration = calibrate(score_null, lengths, config.num_calibration_reads, validation.source)
     bundle.calibration = calibration.to_json()
     bundle.metadata = {
         "background": MUTATED,
@@ -194,21 +192,22 @@ def _finish(
         "seed": config.seed,
         "command": job.command,
         "training": asdict(config),
-        "data": {
-            "fingerprint": training.fingerprint,
-            "files": [asdict(file) for file in training.files],
-            "validation": source,
-            "validation_files": [asdict(file) for file in validation.files] if job.validation else [],
-        },
+        "data": provenance(training, validation),
         "metrics": trainer.metrics(),
     }
+    about_nulls = "" if validation.apart else _ABOUT_HELD_OUT
     bundle.card = model_card(
         bundle,
         calibration,
         f"The background model was trained with {config.mutation_rate:g} substitutions per base\n"
         f"and L2 coefficient {config.l2:g}; its loss is that of such reads. `training.tsv` has\nall losses.",
-        "Held-out\nstretches share their genome with the training reads; reads of another strain or species "
-        "of a class\nscore as more OOD than they do.\n\n"
-        f"`{CHECKPOINT_FILE}` lets `genood train --resume --steps N` go on; scoring does not need it.",
+        f"{about_nulls}`{CHECKPOINT_FILE}` lets `genood train --resume --steps N` go on; "
+        "scoring does not need it.",
     )
     return bundle
+
+
+_ABOUT_HELD_OUT = """Held-out stretches share their genome with the training reads; reads of another strain or
+species of a class score as more OOD than they do.
+
+"""

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from genood.dataset import is_codes_file
 from genood.errors import InputError, TrainingError
-from genood.readers import STDIN, check_readable, read_file
+from genood.labels import class_in
+from genood.readers import check_readable, read_file
 from genood.recipes import Stream
 from genood.sequence import Codes, known_runs, reverse_complement
 
-_COMPRESSION_SUFFIXES = {".gz", ".bgz", ".bz2", ".xz", ".zst"}
 _MAX_STRETCH = 20_000
 """Longest held-out stretch, in bases: long enough for nulls of long reads, short enough for many."""
 
@@ -46,6 +45,15 @@ class GenomeFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DatasetPart:
+    """A split of a dataset that reads came from: the dataset's name, and the sha256 of its files."""
+
+    name: str
+    split: str
+    sha256: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Genomes:
     """Segments of sequence without an unknown base, each of one class.
 
@@ -63,7 +71,9 @@ class Genomes:
     file_ends
         int64, shape (F,): where in `codes` the segments of each of `files` end.
     files
-        What was read.
+        What was read; of a dataset, each class is one.
+    datasets
+        Datasets that some of the files are from.
     """
 
     codes: Codes
@@ -73,6 +83,7 @@ class Genomes:
     classes: tuple[str, ...]
     file_ends: Ints
     files: tuple[GenomeFile, ...]
+    datasets: tuple[DatasetPart, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -109,6 +120,7 @@ class Genomes:
             classes=self.classes,
             file_ends=self.file_ends,
             files=self.files,
+            datasets=self.datasets,
         )
 
 
@@ -118,51 +130,6 @@ class SampledReads(NamedTuple):
     codes: Codes
     labels: Ints
     files: Ints
-
-
-def class_of(path: str | os.PathLike[str]) -> str:
-    """The class that a file name states: up to the first ``__``, else the stem."""
-    name = Path(path).name
-    before, separator, _ = name.partition("__")
-    if separator and before:
-        return before
-    stem = Path(name)
-    if stem.suffix in _COMPRESSION_SUFFIXES:
-        stem = stem.with_suffix("")
-    return stem.stem
-
-
-def read_classes(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Read a classes table: TSV with the columns file and class.
-
-    Raises
-    ------
-    InputError
-        The table is missing, lacks a column, has an empty cell or names a file twice.
-    """
-    if os.fspath(path) == STDIN:
-        raise InputError(path, "is not taken as the table of classes; name a file")
-    check_readable([os.fspath(path)])
-    try:
-        # Spreadsheets may put a byte order mark in front.
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            return _parse_classes(path, csv.DictReader(stream, delimiter="\t"))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(path, f"is not a table of tab-separated text: {error}") from error
-
-
-def _parse_classes(path: str | os.PathLike[str], table: csv.DictReader[str]) -> dict[str, str]:
-    if table.fieldnames is None or not {"file", "class"} <= set(table.fieldnames):
-        raise InputError(path, "needs a header line with the columns 'file' and 'class'", line=1)
-    classes: dict[str, str] = {}
-    for row in table:
-        file, class_name = row["file"], row["class"]
-        if not file or not class_name:
-            raise InputError(path, "a row needs both a file and a class", line=table.line_num)
-        if file in classes:
-            raise InputError(path, f"names {file!r} twice", line=table.line_num)
-        classes[file] = class_name
-    return classes
 
 
 def load_genomes(
@@ -181,7 +148,7 @@ def load_genomes(
         Runs of known bases shorter than this are left out, as no read fits.
     classes
         Class by file, looked up by the path as given, then by its name. Without it the file name
-        states the class (see `class_of`).
+        states the class (see `genood.labels.class_of`).
 
     Raises
     ------
@@ -195,13 +162,16 @@ def load_genomes(
     for path, number in Counter(map(os.path.realpath, names)).items():
         if number > 1:
             raise InputError(path, "is named twice")
+    for path in names:
+        if is_codes_file(path):
+            raise InputError(path, "is part of a dataset; name its directory")
     chunks: list[Codes] = []
     segments: list[tuple[int, int, str]] = []
     files: list[GenomeFile] = []
     file_ends: list[int] = []
     total = 0
     for path in names:
-        class_name = _class_name(path, classes)
+        class_name = class_in(path, classes)
         num_records = num_bases = usable = 0
         digest = hashlib.sha256()
         for record in read_file(path):
@@ -225,13 +195,7 @@ def load_genomes(
                 sha256=digest.hexdigest(),
             )
         )
-    class_names = tuple(sorted({file.class_name for file in files}))
-    for name in class_names:
-        if not any(file.usable_bases for file in files if file.class_name == name):
-            raise TrainingError(
-                f"class {name!r} has no stretch of {min_length} known bases; "
-                "give longer sequences or a shorter --read-length"
-            )
+    class_names = classes_of(files, min_length)
     return Genomes(
         codes=np.concatenate(chunks) if chunks else np.empty(0, dtype=np.uint8),
         starts=np.array([start for start, _, _ in segments], dtype=np.int64),
@@ -241,6 +205,24 @@ def load_genomes(
         file_ends=np.array(file_ends, dtype=np.int64),
         files=tuple(files),
     )
+
+
+def classes_of(files: Sequence[GenomeFile], min_length: int) -> tuple[str, ...]:
+    """The classes of files, sorted.
+
+    Raises
+    ------
+    TrainingError
+        A class has no run of `min_length` known bases.
+    """
+    names = tuple(sorted({file.class_name for file in files}))
+    for name in names:
+        if not any(file.usable_bases for file in files if file.class_name == name):
+            raise TrainingError(
+                f"class {name!r} has no stretch of {min_length} known bases; "
+                "give longer sequences or a shorter --read-length"
+            )
+    return names
 
 
 def merge(first: Genomes, second: Genomes) -> Genomes:
@@ -270,18 +252,8 @@ def merge(first: Genomes, second: Genomes) -> Genomes:
         classes=classes,
         file_ends=np.concatenate([first.file_ends, second.file_ends + codes_before]),
         files=(*first.files, *second.files),
+        datasets=(*first.datasets, *second.datasets),
     )
-
-
-def _class_name(path: str, classes: Mapping[str, str] | None) -> str:
-    if classes is None:
-        if path == STDIN:
-            raise InputError(path, "has no file name to take the class from; give --classes")
-        return class_of(path)
-    for key in (path, os.path.basename(path)):
-        if key in classes:
-            return classes[key]
-    raise InputError(path, "is not named in the table of classes")
 
 
 def split_held_out(

@@ -1,4 +1,4 @@
-"""Read sequences from FASTA and FASTQ, plain or compressed, from files or standard input.
+"""Read sequences from FASTA and FASTQ, plain or compressed, from files or standard input; or a dataset's.
 
 Compression and format are recognised by content, not by name. Decompression is xopen's, parsing
 dnaio's; what is added here is that every failure names the file and the record.
@@ -23,8 +23,9 @@ import numpy as np
 import numpy.typing as npt
 from xopen import xopen
 
+from genood.dataset import check_codes, is_codes_file, is_dataset, open_codes
 from genood.errors import InputError
-from genood.sequence import Codes, encode_nucleotides, first_foreign_letter
+from genood.sequence import UNKNOWN, Codes, encode_nucleotides, first_foreign_letter
 
 if sys.version_info >= (3, 14):
     from compression.zstd import ZstdError
@@ -178,6 +179,8 @@ def check_readable(paths: Iterable[str]) -> None:
             num_stdin += 1
             if num_stdin > 1:
                 raise InputError(path, "can be named only once")
+        elif is_dataset(path):
+            raise InputError(path, "is a dataset; name one of its splits, such as test_in.npy in it")
         elif os.path.isdir(path):
             raise InputError(path, "is a directory; name the files in it")
         elif not os.path.exists(path):
@@ -187,17 +190,18 @@ def check_readable(paths: Iterable[str]) -> None:
 
 
 def read_file(path: str | os.PathLike[str]) -> Iterator[Read]:
-    """The reads of one FASTA or FASTQ file, in order.
+    """The reads of one file, FASTA, FASTQ or a split of a dataset, in order.
 
     Parameters
     ----------
     path
-        A file, plain or compressed with gzip, BGZF, bzip2, xz or zstd; ``-`` is standard input.
+        A file, plain or compressed with gzip, BGZF, bzip2, xz or zstd; ``-`` is standard input. Or
+        ``<split>.npy`` of a dataset: its reads are named ``<split>:<row>``, rows counted from 0.
 
     Raises
     ------
     InputError
-        The file cannot be opened, is neither FASTA nor FASTQ, is truncated or corrupt, or a record
+        The file cannot be opened, is of none of these formats, is truncated or corrupt, or a record
         is malformed, has no name, no sequence, or letters that are not nucleotides. The reads before
         come first.
     """
@@ -206,6 +210,9 @@ def read_file(path: str | os.PathLike[str]) -> Iterator[Read]:
 
 def _read_blocks(path: str) -> Iterator[ReadBlock]:
     check_readable([path])
+    if path != STDIN and is_codes_file(path):
+        yield from _read_codes(path)
+        return
     num_read = 0
     with ExitStack() as stack:
         try:
@@ -223,7 +230,32 @@ def _read_blocks(path: str) -> Iterator[ReadBlock]:
                 raise _compression_error(path, num_read, error) from error
             raise InputError(path, error.strerror or str(error)) from error
     if num_read == 0:
-        logger.warning("%s holds no sequences", path)
+        _warn_of_none(path)
+
+
+def _read_codes(path: str) -> Iterator[ReadBlock]:
+    """The reads of a split of a dataset, from its memory map."""
+    rows = open_codes(path)
+    num_reads, length = rows.shape
+    split = os.path.basename(path).removesuffix(".npy")
+    step = min(_BLOCK_READS, max(1, _BLOCK_BASES // length))
+    for start in range(0, num_reads, step):
+        codes = np.array(rows[start : start + step])
+        good = int((codes.max(axis=1) <= UNKNOWN).cumprod().sum())
+        if good:
+            yield ReadBlock(
+                names=[f"{split}:{row}" for row in range(start, start + good)],
+                mates=[0] * good,
+                lengths=np.full(good, length, dtype=np.int64),
+                codes=codes[:good].reshape(-1),
+            )
+        check_codes(path, codes[good:], start + good)
+    if not num_reads:
+        _warn_of_none(path)
+
+
+def _warn_of_none(path: str) -> None:
+    logger.warning("%s holds no sequences", path)
 
 
 @contextmanager

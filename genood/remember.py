@@ -22,9 +22,10 @@ from genood.context.tables import Tables
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
 from genood.errors import BundleError, ConfigError
-from genood.genomes import GenomeFile, Genomes, ReadSampler, load_genomes, merge, read_classes
+from genood.genomes import DatasetPart, GenomeFile, Genomes, ReadSampler, merge
 from genood.models.context import ContextModel
 from genood.recipes import CONTEXT_BACKGROUNDS, MUTATED, Stream
+from genood.reference import Validation, load_reference, load_validation, provenance
 from genood.sequence import mutate
 
 logger = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class RememberJob:
     Attributes
     ----------
     inputs
-        FASTA files of the reference, in order.
+        FASTA files of the reference, in order, or datasets, whose `train_in` is meant.
     output
         Directory of the bundle.
     config
@@ -92,7 +93,8 @@ class RememberJob:
     classes
         Table of classes by file; None takes them from the file names.
     validation
-        In-distribution FASTA files to calibrate on; None takes held-out files of the reference.
+        In-distribution FASTA files to calibrate on, or datasets, whose `val_in` is meant; none takes the
+        `val_in` of the inputs, or held-out files of the reference where they are FASTA files.
     command
         What the user typed, for the record.
     """
@@ -158,16 +160,12 @@ def remember_bundle(job: RememberJob) -> Bundle:
         "seed": config.seed,
         "command": job.command,
         "training": {**asdict(config), "background": background, "plan": asdict(plan)},
-        "data": {
-            "fingerprint": genomes.fingerprint,
-            "files": [asdict(file) for file in genomes.files],
-            "validation": null.source,
-            "validation_files": [asdict(file) for file in null.genomes.files] if job.validation else [],
-        },
+        "data": provenance(genomes, Validation(null.genomes, null.source, apart=not null.mutate)),
         "metrics": losses,
     }
     bundle.training_table = _table(losses)
-    bundle.card = model_card(bundle, calibration, _ABOUT_BACKGROUND[background], _ABOUT_NULLS)
+    about_nulls = _ABOUT_NULLS if null.mutate else _ABOUT_VALIDATION
+    bundle.card = model_card(bundle, calibration, _ABOUT_BACKGROUND[background], about_nulls)
     return bundle.save(output)
 
 
@@ -187,7 +185,9 @@ def genomes_of(bundle: Bundle) -> Genomes:
     tables = model.tables()
     codes, starts, lengths = reference_codes(tables.reference, tables.offsets)
     try:
-        files = tuple(GenomeFile(**file) for file in bundle.metadata["data"]["files"])
+        data = bundle.metadata["data"]
+        files = tuple(GenomeFile(**file) for file in data["files"])
+        datasets = tuple(DatasetPart(**part) for part in data.get("datasets", ()))
         usable = sum(file.usable_bases for file in files)
     except (KeyError, TypeError) as error:
         raise BundleError(f"the metadata do not list the files of the reference ({error})") from error
@@ -201,13 +201,13 @@ def genomes_of(bundle: Bundle) -> Genomes:
         classes=tuple(bundle.metadata["classes"]),
         file_ends=np.cumsum([file.usable_bases for file in files]),
         files=files,
+        datasets=datasets,
     )
 
 
 def _load(job: RememberJob) -> Genomes:
     length = job.config.read_length
-    classes = None if job.classes is None else read_classes(job.classes)
-    new = load_genomes(job.inputs, min_length=length, classes=classes)
+    new = load_reference(job.inputs, min_length=length, classes=job.classes, validation=job.validation)
     if job.add is None:
         return new
     bundle = Bundle.load(job.add)
@@ -215,7 +215,10 @@ def _load(job: RememberJob) -> Genomes:
     there = bundle.metadata.get("training", {}).get("read_length")
     if there != length:
         raise ConfigError(f"{job.add} was made with --read-length {there}; give the same")
-    return merge(first, new)
+    genomes = merge(first, new)
+    if genomes.datasets and not job.validation:
+        raise ConfigError("--add of or to a dataset needs sequences to calibrate on; give --val")
+    return genomes
 
 
 def _learn(genomes: Genomes, config: RememberConfig) -> tuple[Tables, Plan]:
@@ -265,10 +268,13 @@ class _Null:
 
 
 def _null(job: RememberJob, genomes: Genomes) -> _Null:
-    if job.validation:
-        classes = None if job.classes is None else read_classes(job.classes)
-        validation = load_genomes(job.validation, min_length=job.config.read_length, classes=classes)
-        return _Null(genomes=validation, source="validation sequences", leave_out=frozenset(), mutate=False)
+    validation = load_validation(
+        job.validation, job.inputs, min_length=job.config.read_length, classes=job.classes
+    )
+    if validation is not None:
+        return _Null(
+            genomes=validation.genomes, source=validation.source, leave_out=frozenset(), mutate=False
+        )
     numbers = Counter(file.class_name for file in genomes.files if file.usable_bases)
     several = frozenset(i for i, file in enumerate(genomes.files) if numbers[file.class_name] > 1)
     parts = []
@@ -314,3 +320,5 @@ chosen by the Bayesian information criterion.""",
 _ABOUT_NULLS = """These reads are as far from the reference as its genomes are from each other: where reads to
 be scored are of closer genomes, p-values are too large; where of more distant species, too small.
 `genood train --val` calibrates on genomes of your own choice."""
+_ABOUT_VALIDATION = """Where reads to be scored are closer to the reference than these, p-values are
+too large; where they are further from it, too small."""

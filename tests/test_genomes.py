@@ -14,12 +14,11 @@ from genood.errors import InputError, TrainingError
 from genood.genomes import (
     Genomes,
     ReadSampler,
-    class_of,
     load_genomes,
     merge,
-    read_classes,
     split_held_out,
 )
+from genood.labels import class_of, read_classes
 from genood.sequence import Codes, decode, reverse_complement
 
 

@@ -12,8 +12,11 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"errors", "registry", "overlap", ""},
     {"sequence", "recipes", "files"},
-    {"device", "readers"},
+    {"device", "dataset"},
+    {"readers"},
+    {"labels"},
     {"genomes"},
+    {"reference"},
     {"context"},
     {"models"},
     {"bundle"},
@@ -27,7 +30,7 @@ LAYERS = [
 ]
 """Modules and packages of genood, lowest first; "" is ``genood/__init__.py``."""
 
-PREP_MAY_IMPORT = {"", "errors", "sequence", "readers", "files", "cli"}
+PREP_MAY_IMPORT = {"", "errors", "sequence", "readers", "files", "dataset", "labels", "genomes", "cli"}
 """`cli` for the one place where errors become exit codes."""
 
 FREE_OF_TORCH = {
@@ -37,8 +40,11 @@ FREE_OF_TORCH = {
     "sequence",
     "recipes",
     "files",
+    "dataset",
     "readers",
+    "labels",
     "genomes",
+    "reference",
     "metrics",
     "evaluation",
 }

@@ -81,11 +81,15 @@ def command(
 ) -> None:
     """Score reads from FASTQ or FASTA files, plain or compressed; - is standard input.
 
+    A split of a dataset, such as dataset/test_in.npy, is taken too; its reads are named test_in:0,
+    test_in:1 and so on, by row.
+
     Writes a table with one row a read, in input order.
 
     \b
-    Example:
+    Examples:
       genood score -m bundle reads.fastq.gz -o scores.tsv --summary summary.json
+      genood score -m bundle dataset/test_in.npy -o in.tsv
     """
     from genood.cli.progress import reads_progress
     from genood.scoring import ScoreJob, score_files

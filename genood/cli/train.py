@@ -24,7 +24,7 @@ logger = logging.getLogger("genood")
 
 
 @click.command("train", no_args_is_help=True)
-@click.argument("fasta", nargs=-1, required=True)
+@click.argument("inputs", metavar="FASTA|DATASET...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="BUNDLE", help="Directory to write the bundle to.")
 @click.option(
     "--model",
@@ -60,19 +60,19 @@ logger = logging.getLogger("genood")
 @click.option(
     "--classes",
     metavar="TSV",
-    help="Class of each file (columns: file, class); else the file name up to the first '__'.",
+    help="Class of each FASTA file (columns: file, class); else the file name up to the first '__'.",
 )
 @click.option(
     "--held-out-fraction",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Part of each class to hold out for lstm; unused with --val.",
+    help="Part of each class to hold out for lstm; unused with --val or a dataset.",
 )
 @click.option(
     "--val",
     multiple=True,
-    metavar="FASTA",
-    help="In-distribution sequences to validate and calibrate on, one file each time.  "
-    "[default: held out of the input]",
+    metavar="FASTA|DATASET",
+    help="In-distribution sequences to validate and calibrate on, one file each time; of a dataset, its "
+    "val_in.  [default: held out of the FASTA files; the dataset's val_in]",
 )
 @click.option(
     "--mutation-rate",
@@ -112,7 +112,7 @@ logger = logging.getLogger("genood")
 @compute_options
 @logging_options
 def command(
-    fasta: tuple[str, ...],
+    inputs: tuple[str, ...],
     output: str,
     model: str | None,
     background: str | None,
@@ -129,9 +129,10 @@ def command(
     device: torch.device,
     **training: Any,
 ) -> None:
-    """Train a foreground and a background model on FASTA files and write a bundle.
+    """Train a foreground and a background model on sequences and write a bundle.
 
-    The files are the in-distribution reference, plain or compressed.
+    FASTA files, plain or compressed, are the in-distribution reference; or a dataset of genood-prep is,
+    by its train_in.
 
     The context model remembers the genomes; it takes seconds on any computer. The lstm is the model of
     Ren et al. 2019 and needs a GPU: reads are drawn on the fly, uniformly over classes, then over
@@ -143,11 +144,12 @@ def command(
       genood train genomes/*.fna.gz -o bundle
       genood train more/*.fna.gz --add bundle -o larger
       genood train genomes/*.fna.gz -o bundle --model lstm --preset small
+      genood train dataset -o bundle
     """
     if model is None:
         model = "context" if device.type == "cpu" or add is not None else "lstm"
     common = {
-        "inputs": fasta,
+        "inputs": inputs,
         "output": output,
         "classes": classes,
         "validation": val,

@@ -1,0 +1,78 @@
+"""The class of a file of sequences: what its name states, or what a table says."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from genood.errors import InputError
+from genood.readers import STDIN, check_readable
+
+_COMPRESSION_SUFFIXES = {".gz", ".bgz", ".bz2", ".xz", ".zst"}
+
+
+def class_of(path: str | os.PathLike[str]) -> str:
+    """The class that a file name states: up to the first ``__``, else the stem."""
+    name = Path(path).name
+    before, separator, _ = name.partition("__")
+    if separator and before:
+        return before
+    stem = Path(name)
+    if stem.suffix in _COMPRESSION_SUFFIXES:
+        stem = stem.with_suffix("")
+    return stem.stem
+
+
+def read_classes(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Read a classes table: TSV with the columns file and class.
+
+    Raises
+    ------
+    InputError
+        The table is missing, lacks a column, has an empty cell or names a file twice.
+    """
+    if os.fspath(path) == STDIN:
+        raise InputError(path, "is not taken as the table of classes; name a file")
+    check_readable([os.fspath(path)])
+    try:
+        # Spreadsheets may put a byte order mark in front.
+        with open(path, newline="", encoding="utf-8-sig") as stream:
+            return _parse_classes(path, csv.DictReader(stream, delimiter="\t"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(path, f"is not a table of tab-separated text: {error}") from error
+
+
+def _parse_classes(path: str | os.PathLike[str], table: csv.DictReader[str]) -> dict[str, str]:
+    if table.fieldnames is None or not {"file", "class"} <= set(table.fieldnames):
+        raise InputError(path, "needs a header line with the columns 'file' and 'class'", line=1)
+    classes: dict[str, str] = {}
+    for row in table:
+        file, class_name = row["file"], row["class"]
+        if not file or not class_name:
+            raise InputError(path, "a row needs both a file and a class", line=table.line_num)
+        if file in classes:
+            raise InputError(path, f"names {file!r} twice", line=table.line_num)
+        classes[file] = class_name
+    return classes
+
+
+def class_in(path: str, classes: Mapping[str, str] | None) -> str:
+    """The class of a file by a table, looked up by the path as given, then by its name.
+
+    Without a table, what the file name states.
+
+    Raises
+    ------
+    InputError
+        The table does not name the file, or standard input has no name.
+    """
+    if classes is None:
+        if path == STDIN:
+            raise InputError(path, "has no file name to take the class from; give --classes")
+        return class_of(path)
+    for key in (path, os.path.basename(path)):
+        if key in classes:
+            return classes[key]
+    raise InputError(path, "is not named in the table of classes")

@@ -1,0 +1,241 @@
+"""What training is given, as genomes: FASTA files, or splits of datasets; and what it validates on.
+
+A read of a dataset is a segment: training reads are windows of one, from either strand. Reads of a
+dataset overlap each other, so that none of its `train_in` are apart from the rest, and a memory-based
+model would meet a read's own copy. Validation and calibration are therefore on the dataset's `val_in`,
+other genomes of the classes, or on what the user names; never on a part of `train_in`. Of `val_in`,
+each read counts, though some overlap: they are drawn as reads to be scored are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import reduce
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from genood.dataset import DATASET_FILE, Dataset, Split, is_dataset
+from genood.errors import ConfigError, InputError
+from genood.files import sha256_of
+from genood.genomes import DatasetPart, GenomeFile, Genomes, Ints, classes_of, load_genomes, merge
+from genood.labels import read_classes
+from genood.sequence import UNKNOWN, Codes, known_runs
+
+TRAINING_SPLIT = "train_in"
+VALIDATION_SPLIT = "val_in"
+
+
+class Validation(NamedTuple):
+    """In-distribution sequences to validate or calibrate on.
+
+    Attributes
+    ----------
+    genomes
+        The sequences.
+    source
+        What they are, for people.
+    apart
+        Whether they are none of the reference's own.
+    """
+
+    genomes: Genomes
+    source: str
+    apart: bool = True
+
+
+def load_reference(
+    inputs: Sequence[str], *, min_length: int, classes: str | None, validation: Sequence[str] = ()
+) -> Genomes:
+    """The reference: FASTA files in their order, then the `train_in` of datasets in theirs.
+
+    Parameters
+    ----------
+    inputs
+        FASTA files and dataset directories.
+    min_length
+        Runs of known bases shorter than this are left out.
+    classes
+        Table of classes by FASTA file; None takes them from the file names. A dataset has its own.
+    validation
+        What will be validated on, which the table may be for.
+
+    Raises
+    ------
+    InputError, TrainingError
+        See `load_genomes` and `Dataset.load`; or a dataset has no such reads.
+    ConfigError
+        A dataset's reads are shorter than `min_length`; or the table has no file to be for.
+    """
+    if classes is not None and all(map(is_dataset, [*inputs, *validation])):
+        raise ConfigError("--classes is for FASTA files; a dataset has its classes")
+    return _load(inputs, TRAINING_SPLIT, min_length, classes)
+
+
+def load_validation(
+    validation: Sequence[str], inputs: Sequence[str], *, min_length: int, classes: str | None
+) -> Validation | None:
+    """Sequences to validate on: those given, else the `val_in` of the datasets among the inputs.
+
+    None where there are no datasets, so that some of the reference has to be held out.
+
+    Parameters
+    ----------
+    validation
+        FASTA files, and datasets whose `val_in` is meant.
+    inputs, min_length, classes
+        See `load_reference`.
+
+    Raises
+    ------
+    InputError, TrainingError
+        As `load_reference`.
+    ConfigError
+        A FASTA file is validated on that is trained on; or only some of the inputs have reads to
+        validate on.
+    """
+    if validation:
+        trained = {os.path.realpath(path) for path in inputs if not is_dataset(path)}
+        if trained & set(map(os.path.realpath, validation)):
+            raise ConfigError("a file is both trained and validated on; --val takes other genomes")
+        return Validation(_load(validation, VALIDATION_SPLIT, min_length, classes), "validation sequences")
+    datasets = [path for path in inputs if is_dataset(path)]
+    if not datasets:
+        return None
+    if len(datasets) < len(inputs):
+        raise ConfigError("FASTA files and datasets together need sequences to validate on; give --val")
+    for path in datasets:
+        if VALIDATION_SPLIT not in Dataset.load(path).splits:
+            raise ConfigError(
+                f"{path}: has no {VALIDATION_SPLIT} reads, and those of {TRAINING_SPLIT} overlap, so that "
+                "none can be held out; give sequences to validate on with --val"
+            )
+    return Validation(
+        _load(datasets, VALIDATION_SPLIT, min_length, classes), f"{VALIDATION_SPLIT} of the dataset"
+    )
+
+
+def provenance(reference: Genomes, validation: Validation) -> dict[str, Any]:
+    """What a bundle says about its data, JSON types."""
+    apart = validation.genomes if validation.apart else None
+    return {
+        "fingerprint": reference.fingerprint,
+        "files": [asdict(file) for file in reference.files],
+        "datasets": [asdict(part) for part in reference.datasets],
+        "validation": validation.source,
+        "validation_files": [] if apart is None else [asdict(file) for file in apart.files],
+        "validation_datasets": [] if apart is None else [asdict(part) for part in apart.datasets],
+    }
+
+
+def genomes_of_split(directory: str, name: str, *, min_length: int) -> Genomes:
+    """The reads of a split of a dataset in memory, each a segment; its files are checked first.
+
+    Each class becomes a file.
+
+    Parameters
+    ----------
+    directory
+        The dataset.
+    name
+        The split.
+    min_length
+        Runs of known bases shorter than this are left out.
+
+    Raises
+    ------
+    InputError
+        The dataset is damaged, or has no such split.
+    ConfigError
+        Its reads are shorter than `min_length`.
+    TrainingError
+        A class has no run of `min_length` known bases.
+    """
+    dataset = Dataset.load(directory)
+    length = dataset.read_length
+    if name not in dataset.splits:
+        raise InputError(directory, f"has no {name} reads")
+    if min_length > length:
+        raise ConfigError(
+            f"{directory}: its reads have {length} bases, so that none of {min_length} can be drawn; "
+            f"give --read-length {length} or less"
+        )
+    split = dataset.splits[name]
+    split.verify()
+    classes = split.origins()["class"].astype("category").cat
+    labels = np.asarray(classes.codes, dtype=np.int64)
+    codes = np.asarray(split.codes)
+    if (np.diff(labels) < 0).any():
+        codes = codes[np.argsort(labels, kind="stable")]
+        labels = np.sort(labels)
+    segments = _segments_of(codes, min_length)
+    usable = np.bincount(labels[segments.rows], segments.lengths, len(classes.categories)).astype(np.int64)
+    shown = dataset.directory.resolve().name
+    files = []
+    for label, class_name in enumerate(classes.categories):
+        first, last = np.searchsorted(labels, [label, label + 1])
+        files.append(
+            GenomeFile(
+                name=f"{shown}/{name}.npy",
+                class_name=class_name,
+                num_records=int(last - first),
+                num_bases=int(last - first) * length,
+                usable_bases=int(usable[label]),
+                sha256=hashlib.sha256(b"%d\0" % length + codes[first:last].data).hexdigest(),
+            )
+        )
+    return Genomes(
+        codes=segments.codes,
+        starts=np.cumsum(segments.lengths) - segments.lengths,
+        lengths=segments.lengths,
+        labels=labels[segments.rows],
+        classes=classes_of(files, min_length),
+        file_ends=np.cumsum(usable),
+        files=tuple(files),
+        datasets=(DatasetPart(name=shown, split=name, sha256=_sha256_of(split)),),
+    )
+
+
+def _load(paths: Sequence[str], split: str, min_length: int, classes: str | None) -> Genomes:
+    fasta = [path for path in paths if not is_dataset(path)]
+    parts = []
+    if fasta or not paths:
+        table = None if classes is None else read_classes(classes)
+        parts.append(load_genomes(fasta, min_length=min_length, classes=table))
+    parts.extend(genomes_of_split(path, split, min_length=min_length) for path in paths if is_dataset(path))
+    return reduce(merge, parts)
+
+
+def _sha256_of(split: Split) -> dict[str, str]:
+    return {DATASET_FILE: sha256_of(split.directory / DATASET_FILE), **split.sha256}
+
+
+class _Segments(NamedTuple):
+    """Runs of known bases: codes uint8 (N,), one after another; length and read of each, int64 (S,)."""
+
+    codes: Codes
+    lengths: Ints
+    rows: Ints
+
+
+def _segments_of(codes: Codes, min_length: int) -> _Segments:
+    """The runs of at least `min_length` known bases of reads, uint8 of shape (N, L)."""
+    num_reads, length = codes.shape
+    known = codes.max(axis=1) < UNKNOWN
+    rows = np.flatnonzero(known)
+    lengths = np.full(len(rows), length, dtype=np.int64)
+    if len(rows) == num_reads:
+        return _Segments(codes.reshape(-1), lengths, rows)
+    keep = np.repeat(known[:, None], length, axis=1)
+    pieces = []
+    for row in np.flatnonzero(~known).tolist():
+        for start, stop in known_runs(codes[row], min_length):
+            keep[row, start:stop] = True
+            pieces.append((row, stop - start))
+    more_rows, more_lengths = np.array(pieces, dtype=np.int64).reshape(-1, 2).T
+    rows = np.concatenate([rows, more_rows])
+    order = np.argsort(rows, kind="stable")
+    return _Segments(codes[keep], np.concatenate([lengths, more_lengths])[order], rows[order])

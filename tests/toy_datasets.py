@@ -1,0 +1,51 @@
+"""Toy datasets that several tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from toys import strain_of, uniform_codes
+
+from genood.dataset import Origins, create_dataset
+from genood.sequence import Codes, reverse_complement
+
+CLASSES = {"Beta": 1, "Gamma": 2}
+"""In-distribution classes of `write_strain_dataset`, with the seeds of their genomes."""
+
+
+def write_dataset(
+    directory: Path, genomes: Mapping[str, Mapping[str, Codes]], *, num_reads: int, read_length: int
+) -> Path:
+    """A dataset of reads drawn from one genome for each split and class, classes in no order."""
+    with create_dataset(directory, read_length=read_length, seed=0, sources=[]) as writer:
+        for number, (split, classes) in enumerate(genomes.items()):
+            generator = np.random.default_rng(number)
+            names = generator.permutation(np.repeat(list(classes), num_reads)).tolist()
+            starts = np.array([generator.integers(len(classes[n]) - read_length + 1) for n in names])
+            strands = generator.choice(["+", "-"], len(names)).tolist()
+            codes = np.stack(
+                [
+                    read if strand == "+" else reverse_complement(read)
+                    for name, start, strand in zip(names, starts, strands, strict=True)
+                    for read in [classes[name][start : start + read_length]]
+                ]
+            )
+            writer.add(split, codes, Origins(names, [f"{n}.1" for n in names], starts, strands))
+    return directory
+
+
+def write_strain_dataset(directory: Path, *, num_reads: int = 400, read_length: int = 100) -> Path:
+    """Reads of random genomes: strains of two classes in the in-distribution splits, others in OOD ones."""
+
+    def strains(number: int) -> dict[str, Codes]:
+        return {name: strain_of(uniform_codes(8_000, seed), number) for name, seed in CLASSES.items()}
+
+    genomes = {
+        "train_in": strains(1),
+        "val_in": strains(2),
+        "test_in": strains(3),
+        "test_ood": {"Zeta": uniform_codes(8_000, 8), "Eta": uniform_codes(8_000, 9)},
+    }
+    return write_dataset(directory, genomes, num_reads=num_reads, read_length=read_length)
