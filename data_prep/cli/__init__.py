@@ -10,7 +10,14 @@ from genood import __version__
 from genood.cli import LazyGroup, run
 
 _COMMANDS = {
+    "catalogue": "List the genomes of NCBI with genus and release date.",
+    "plan": "Choose classes and genomes for a dataset split by time.",
+    "download": "Fetch the genomes of a plan from NCBI.",
+    "reads": "Draw reads from genomes into a dataset.",
+    "gc": "Measure GC content, and likelihood against it.",
+    "distance": "Measure genetic distances between genomes.",
     "published": "Import the benchmark that Ren et al. released.",
+    "build": "Build a dataset, from the list of genomes to reads.",
 }
 
 

@@ -1,0 +1,104 @@
+"""Tables of tab-separated text, plain or compressed: lines in, each with its number; rows out, atomically."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+
+from xopen import xopen
+
+from genood.errors import InputError
+from genood.files import atomic_path
+from genood.readers import STDIN, check_readable
+
+
+def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
+    """Number, from 1, and text of each line of a file; compression is recognised by content.
+
+    Line ends and a byte order mark are taken off. Bytes that are not UTF-8 become U+FFFD, so that one in a
+    column that nobody here reads does no harm.
+
+    Raises
+    ------
+    InputError
+        The file cannot be opened, or is compressed and damaged: the lines before come first.
+    """
+    if os.fspath(path) == STDIN:
+        raise InputError(path, "is not taken as a table; name a file")
+    check_readable([os.fspath(path)])
+    with ExitStack() as stack:
+        # Opened by descriptor, the file has no name, so that xopen must look at its content.
+        source = stack.enter_context(open(os.open(path, os.O_RDONLY), "rb"))
+        number = 0
+        while True:
+            try:
+                if number == 0:
+                    stream = stack.enter_context(xopen(source, "rb", threads=0))
+                line = stream.readline()
+            except Exception as error:  # each compression has errors of its own
+                raise InputError(
+                    path, f"cannot be read on after line {number} ({error}); fetch it again"
+                ) from error
+            if not line:
+                return
+            number += 1
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8", errors="replace")
+            yield number, text.rstrip("\r\n")
+
+
+def read_table(
+    path: str | os.PathLike[str], required: Sequence[str], optional: Sequence[str] = ()
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells by column of each row of a table with a header; empty lines are left out.
+
+    Parameters
+    ----------
+    path
+        The first line that does not start with ``#`` is the header.
+    required, optional
+        Names of columns to read, in any order in the file; others are left alone. An optional one that the
+        file lacks is empty.
+
+    Raises
+    ------
+    InputError
+        As `read_lines`; or the header lacks a column, or a row has more cells than it.
+    """
+    header: list[str] | None = None
+    for number, text in read_lines(path):
+        if not text.strip() or text.startswith("#"):
+            continue
+        cells = [cell.strip() for cell in text.split("\t")]
+        if header is None:
+            header = cells
+            missing = [name for name in required if name not in header]
+            if missing:
+                raise InputError(
+                    path,
+                    f"has no column {', '.join(missing)}; its header must be tab-separated and name "
+                    f"{', '.join(required)}",
+                    line=number,
+                )
+            continue
+        if len(cells) > len(header):
+            raise InputError(path, f"has {len(cells)} cells, but the header {len(header)}", line=number)
+        row = dict(zip(header, cells, strict=False))  # editors take empty cells off the end of a line
+        yield number, {name: row.get(name, "") for name in (*required, *optional)}
+    if header is None:
+        raise InputError(path, f"is empty; a header must name the columns {', '.join(required)}")
+
+
+def write_table(
+    target: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Write a table with a header; ``-`` is standard output. None is an empty cell."""
+    lines = (
+        "\t".join("" if cell is None else str(cell) for cell in cells) + "\n" for cells in (header, *rows)
+    )
+    if os.fspath(target) == "-":
+        sys.stdout.writelines(lines)
+        return
+    with atomic_path(target) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
+        stream.writelines(lines)
