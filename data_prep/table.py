@@ -1,0 +1,135 @@
+"""Tables that say which class and split each genome belongs to: a plan, or a user's own.
+
+Of their columns ``file``, ``class`` and ``split`` are read; see `data_prep.tsv` for the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from data_prep.tsv import read_table
+from genood.dataset import SPLITS, side_of
+from genood.errors import InputError
+from genood.readers import check_readable
+
+logger = logging.getLogger("genood.prep.table")
+
+_COLUMNS = ("file", "class", "split")
+_NUM_NAMED = 3
+"""How many of many things a message names."""
+
+
+class GenomeRow(NamedTuple):
+    """One genome of a table.
+
+    Attributes
+    ----------
+    file
+        As the table has it.
+    path
+        Where that is.
+    class_name, split
+        What it belongs to.
+    line
+        Of the table, from 1.
+    """
+
+    file: str
+    path: Path
+    class_name: str
+    split: str
+    line: int
+
+
+def read_genome_table(
+    table: str | os.PathLike[str], *, genomes: str | os.PathLike[str] | None = None
+) -> list[GenomeRow]:
+    """The genomes of a table whose split is one of a dataset's; the rest is left out, with a warning.
+
+    Parameters
+    ----------
+    table
+        See the module.
+    genomes
+        Directory in which relative files lie; without it, the table's own.
+
+    Returns
+    -------
+    rows
+        In the table's order, at least one.
+
+    Raises
+    ------
+    InputError
+        The table cannot be read, lacks a column or a value, has no row of a split, names a file twice, or has
+        a class both in distribution and out of it; or files are missing: then one error names them.
+    """
+    directory = Path(table).parent if genomes is None else Path(genomes)
+    if genomes is not None and not directory.is_dir():
+        raise InputError(genomes, "is no directory; --genomes names the one in which the table's files lie")
+    rows = []
+    for line, cells in read_table(table, _COLUMNS):
+        for name, cell in cells.items():
+            if not cell:
+                raise InputError(table, f"the row has no {name}", line=line)
+        rows.append(GenomeRow(cells["file"], directory / cells["file"], cells["class"], cells["split"], line))
+    left_out = Counter(row.split for row in rows if row.split not in SPLITS)
+    rows = [row for row in rows if row.split in SPLITS]
+    if not rows:
+        raise InputError(table, f"has no row whose split is one of {', '.join(SPLITS)}")
+    if left_out:
+        splits = ", ".join(f"{number} of {split!r}" for split, number in sorted(left_out.items()))
+        logger.warning("%s: rows of other splits are left out: %s", os.fspath(table), splits)
+    _check_files_differ(table, rows)
+    _check_sides(table, rows)
+    _check_present(table, rows)
+    return rows
+
+
+def listed(things: Collection[object]) -> str:
+    """The first few of many things, and how many there are more."""
+    shown = ", ".join(str(thing) for thing in list(things)[:_NUM_NAMED])
+    more = len(things) - _NUM_NAMED
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _check_files_differ(table: str | os.PathLike[str], rows: Sequence[GenomeRow]) -> None:
+    first: dict[str, GenomeRow] = {}
+    for row in rows:
+        before = first.setdefault(os.path.realpath(row.path), row)
+        if before is not row:
+            raise InputError(
+                table,
+                f"names {row.file!r} again, after line {before.line}; a genome is of one class and one split",
+                line=row.line,
+            )
+
+
+def _check_sides(table: str | os.PathLike[str], rows: Sequence[GenomeRow]) -> None:
+    """A class whose reads are to be told from themselves is a mistake."""
+    inside = {row.class_name: row for row in rows if side_of(row.split) == "in"}
+    for row in rows:
+        if side_of(row.split) == "ood" and row.class_name in inside:
+            other = inside[row.class_name]
+            raise InputError(
+                table,
+                f"class {row.class_name!r} is in {row.split}, but on line {other.line} in {other.split}; "
+                "a class is either in distribution or out of it",
+                line=row.line,
+            )
+
+
+def _check_present(table: str | os.PathLike[str], rows: Sequence[GenomeRow]) -> None:
+    missing = [row for row in rows if not row.path.is_file()]
+    if missing:
+        raise InputError(
+            table,
+            f"{len(missing)} of {len(rows)} files are missing: {listed([row.path for row in missing])}; "
+            "download them, or say with --genomes where they are",
+        )
+    check_readable(str(row.path) for row in rows)

@@ -1,0 +1,125 @@
+"""Tables of genomes with their classes and splits."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+from pathlib import Path
+
+import pytest
+
+from data_prep.table import listed, read_genome_table
+from genood.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in "abc":
+        (tmp_path / f"{name}.fna").write_text(">r\nACGT\n")
+    return tmp_path
+
+
+def table(folder: Path, *rows: str, header: str = "file\tclass\tsplit") -> Path:
+    path = folder / "t.tsv"
+    path.write_text("".join(f"{line}\n" for line in (header, *rows)))
+    return path
+
+
+def test_rows(folder: Path) -> None:
+    path = table(folder, "a.fna\tAlpha\ttrain_in", "b.fna\tBeta\tval_ood")
+    first, second = read_genome_table(path)
+    assert first == ("a.fna", folder / "a.fna", "Alpha", "train_in", 2)
+    assert second == ("b.fna", folder / "b.fna", "Beta", "val_ood", 3)
+
+
+def test_columns_in_any_order_beside_others(folder: Path) -> None:
+    path = table(folder, 'val_in\t"x\ta.fna\tNA', header="split\torganism\tfile\tclass")
+    (row,) = read_genome_table(path)
+    assert (row.file, row.class_name, row.split) == ("a.fna", "NA", "val_in")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"file\tclass\tsplit\r\na.fna\tAlpha\ttrain_in\r\n",
+        b"\xef\xbb\xbffile\tclass\tsplit\na.fna\tAlpha\ttrain_in",
+        b"file\tclass\tsplit\n\na.fna\t Alpha\ttrain_in \n\n",
+        gzip.compress(b"file\tclass\tsplit\na.fna\tAlpha\ttrain_in\n"),
+    ],
+    ids=["CRLF", "byte order mark, no final newline", "blank lines and spaces", "gzip"],
+)
+def test_forms(folder: Path, content: bytes) -> None:
+    (folder / "t.tsv").write_bytes(content)
+    (row,) = read_genome_table(folder / "t.tsv")
+    assert (row.file, row.class_name, row.split) == ("a.fna", "Alpha", "train_in")
+
+
+def test_genomes_elsewhere(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    path = table(elsewhere, "a.fna\tAlpha\ttrain_in", f"{folder / 'b.fna'}\tAlpha\ttrain_in")
+    rows = read_genome_table(path, genomes=folder)
+    assert [row.path for row in rows] == [folder / "a.fna", folder / "b.fna"]
+    with pytest.raises(InputError, match="none: is no directory"):
+        read_genome_table(path, genomes=folder / "none")
+
+
+def test_missing_files_are_named_together(folder: Path) -> None:
+    rows = [f"missing{number}.fna\tAlpha\ttrain_in" for number in range(5)]
+    with pytest.raises(InputError) as caught:
+        read_genome_table(table(folder, *rows, "a.fna\tAlpha\ttrain_in"))
+    names = ", ".join(str(folder / f"missing{number}.fna") for number in range(3))
+    assert f"5 of 6 files are missing: {names} and 2 more; " in str(caught.value)
+
+
+def test_other_splits_are_left_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = ["gone.fna\tGamma\thost", "a.fna\tAlpha\ttrain_in", "c.fna\tGamma\treads", "d.fna\tGamma\thost"]
+    with caplog.at_level(logging.WARNING):
+        (row,) = read_genome_table(table(folder, *rows))
+    assert row.class_name == "Alpha"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{folder / 't.tsv'}: rows of other splits are left out: 2 of 'host', 1 of 'reads'"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["a.fna\tAlpha\ttrain"], "t.tsv: has no row whose split is one of train_in, val_in"),
+        ([], "t.tsv: has no row whose split"),
+        (["a.fna\t\ttrain_in"], "t.tsv, line 2: the row has no class"),
+        (["a.fna\tAlpha\ttrain_in", "\tAlpha\ttrain_in"], "t.tsv, line 3: the row has no file"),
+        (["a.fna\tAlpha\t "], "t.tsv, line 2: the row has no split"),
+        (["a.fna\tAlpha"], "t.tsv, line 2: "),
+        (
+            ["a.fna\tAlpha\ttrain_in", "b.fna\tAlpha\ttrain_in", "./a.fna\tAlpha\tval_in"],
+            "t.tsv, line 4: names './a.fna' again, after line 2",
+        ),
+        (
+            ["a.fna\tAlpha\ttrain_in", "b.fna\tAlpha\ttest_ood"],
+            "t.tsv, line 3: class 'Alpha' is in test_ood, but on line 2 in train_in",
+        ),
+    ],
+)
+def test_bad_rows(folder: Path, rows: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_genome_table(table(folder, *rows))
+
+
+def test_a_class_in_several_splits_of_one_side(folder: Path) -> None:
+    rows = ["a.fna\tAlpha\ttrain_in", "b.fna\tAlpha\tval_in", "c.fna\tBeta\tval_ood"]
+    assert len(read_genome_table(table(folder, *rows))) == 3
+
+
+def test_no_table(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"t\.tsv.*class, split"):
+        read_genome_table(table(folder, "a.fna", header="file"))
+    with pytest.raises(InputError, match="standard input"):
+        read_genome_table("-")
+    with pytest.raises(InputError, match="no such file"):
+        read_genome_table(folder / "none.tsv")
+
+
+def test_listed() -> None:
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b", "c"]) == "a, b, c"
+    assert listed(["a", "b", "c", "d"]) == "a, b, c and 1 more"
