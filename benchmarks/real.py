@@ -13,11 +13,13 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 from machine import describe
 
+from genood.dataset import Dataset
 from genood.evaluation import evaluate_tables, read_scores
 from genood.files import write_json
 from genood.genomes import ReadSampler, load_genomes
@@ -106,16 +108,17 @@ def cut_reads(genomes: Sequence[Path], output: Path, reads_per_genome: int) -> N
 
 
 def published_reads(published: Path, out: Path) -> None:
-    """Import the validation shards of the released benchmark."""
-    labels = published / "label_dict.json"
-    shards = {
-        "published_in": "between_2011-2016_in_val.tfrecord",
-        "published_ood": "between_2011-2016_ood_val.tfrecord",
-    }
-    for side, shard in shards.items():
-        exclude = ["--exclude", UNTRAINED_CLASS] if side == "published_in" else []
-        fasta = out / f"{side}.fasta"
-        command("genood-prep", "published", published / shard, "--labels", labels, "-o", fasta, *exclude)
+    """Write the validation reads of the released benchmark as FASTA."""
+    with TemporaryDirectory(dir=out) as scratch:
+        directory = Path(scratch) / "published"
+        command("genood-prep", "published", published, "-q", "-o", directory, "--exclude", UNTRAINED_CLASS)
+        dataset = Dataset.load(directory)
+        for side, name in {"published_in": "val_in", "published_ood": "val_ood"}.items():
+            split = dataset.splits[name]
+            with (out / f"{side}.fasta").open("w") as stream:
+                for origin, codes in zip(split.origins().itertuples(), split.codes, strict=True):
+                    end = origin.start + len(codes) - 1
+                    stream.write(f">{origin.accession}:{origin.start}-{end}\n{decode(codes)}\n")
 
 
 def evaluate(in_table: str, ood_table: str) -> dict[str, Any]:

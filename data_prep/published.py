@@ -1,172 +1,215 @@
-"""The benchmark that Ren et al. released: TFRecord shards of reads, read into FASTA.
+"""The benchmark that Ren et al. released, imported into a dataset.
 
-A record holds ``x``, the bases as integers with a space between (A C G T = 0 1 2 3); ``y``, the
-class's number in ``label_dict.json``; ``z``, accession, organism and position.
+It exists in two sizes: 100,000 reads a class in every split, TFRecords on a web drive; and with 10,000
+reads a class in validation and test, the tables of TensorFlow Datasets (TFDS). A dataset states which of
+them it holds, or that it holds a part.
+
+Source: Ren et al. 2019, "Likelihood Ratios for Out-of-Distribution Detection"; google-research/genomics_ood.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import os
-import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
-import numpy as np
-from google.protobuf.message import DecodeError
-from tfrecord.reader import tfrecord_loader
+from data_prep.fetch import FetchConfig
+from data_prep.published_files import Release, open_release
+from data_prep.published_labels import RELEASED_LABELS, numbers_of, read_labels
+from data_prep.published_reads import READ_LENGTH
+from genood.dataset import SPLITS, Dataset, DatasetWriter, create_dataset
+from genood.errors import ConfigError, InputError
 
-from genood.errors import InputError
-from genood.files import atomic_path, check_distinct
-from genood.readers import check_readable
-from genood.sequence import Codes, decode
+logger = logging.getLogger("genood.prep.published")
 
-_FIELDS = {"x": "byte", "y": "int", "z": "byte"}
-_ORIGIN = re.compile(r"(?P<accession>\S+)\s+(?P<organism>.*)_pos(?P<span>\d+-\d+)")
-# The library checks no checksums, so that garbage shows as any of these.
-_GARBAGE = (
-    RuntimeError,
-    DecodeError,
-    MemoryError,
-    OverflowError,
-    KeyError,
-    IndexError,
-    TypeError,
-    ValueError,
-)
+NOTE = "published"
+"""Key of what the notes of a dataset say of the release."""
+
+_SIZES = (10_000, 100_000)
+"""Reads a class of a whole split."""
+_TOLERANCE = 0.05
+"""Share by which a class may be larger or smaller than that."""
 
 
-class PublishedRead(NamedTuple):
-    """One read of the benchmark.
+@dataclass(frozen=True, kw_only=True)
+class PublishedConfig:
+    """What to import.
 
     Attributes
     ----------
-    name
-        ``accession:start-end``, counted as the benchmark counts.
-    class_name, organism
-        Where it comes from.
-    codes
-        uint8, shape (L,).
-    """
-
-    name: str
-    class_name: str
-    organism: str
-    codes: Codes
-
-
-def read_labels(path: str | os.PathLike[str]) -> dict[int, str]:
-    """Class names by number, from the benchmark's ``label_dict.json``.
-
-    Raises
-    ------
-    InputError
-        The file is missing or maps anything but names to different integers.
-    """
-    check_readable([os.fspath(path)])
-    try:
-        with open(path, encoding="utf-8") as stream:
-            numbers = json.load(stream)
-        labels = {int(number): str(name) for name, number in numbers.items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise InputError(path, f"does not map class names to numbers ({error})") from error
-    if len(labels) < len(numbers):
-        raise InputError(path, "gives two classes the same number")
-    return labels
-
-
-def read_published(path: str | os.PathLike[str], labels: Mapping[int, str]) -> Iterator[PublishedRead]:
-    """The reads of one TFRecord shard, in order.
-
-    Parameters
-    ----------
-    path
-        Uncompressed TFRecord.
+    sources, sha256, split
+        See `open_release`.
     labels
-        Class names by number.
-
-    Raises
-    ------
-    InputError
-        The shard is truncated or is none, or a record lacks a field or has an unknown class.
-    """
-    check_readable([os.fspath(path)])
-    _check_first_length(path)
-    number = 0
-    records = tfrecord_loader(os.fspath(path), None, _FIELDS)
-    while True:
-        number += 1
-        try:
-            record = next(records)
-        except StopIteration:
-            return
-        except _GARBAGE as error:
-            raise InputError(path, f"is no TFRecord of the benchmark ({error})", record=number) from error
-        yield _to_read(path, number, record, labels)
-
-
-def _check_first_length(path: str | os.PathLike[str]) -> None:
-    """The library would try to allocate whatever length garbage states."""
-    with open(path, "rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-    if length > os.path.getsize(path):
-        raise InputError(path, "is no TFRecord, or compressed", record=1)
-
-
-def _to_read(
-    path: str | os.PathLike[str], number: int, record: Mapping[str, object], labels: Mapping[int, str]
-) -> PublishedRead:
-    try:
-        label = int(np.asarray(record["y"]).item())
-        origin = _ORIGIN.fullmatch(bytes(record["z"]).decode())  # type: ignore[call-overload]
-        codes = np.array(bytes(record["x"]).split(), dtype=np.uint8)  # type: ignore[call-overload]
-    except _GARBAGE as error:
-        raise InputError(path, f"a field is not as documented ({error})", record=number) from error
-    if origin is None or not len(codes) or codes.max() > 3:
-        raise InputError(path, "bases or origin are not as documented", record=number)
-    if label not in labels:
-        raise InputError(path, f"class {label} is not in the table of labels", record=number)
-    name = f"{origin['accession']}:{origin['span']}"
-    return PublishedRead(name, labels[label], origin["organism"], codes)
-
-
-def write_published(
-    paths: Collection[str],
-    labels: Mapping[int, str],
-    output: str,
-    *,
-    excluded: Collection[str] = (),
-) -> Counter[str]:
-    """Write shards as FASTA, leaving out classes; returns the number of reads written by class.
-
-    Parameters
-    ----------
-    paths
-        TFRecord shards.
-    labels
-        Class names by number.
-    output
-        FASTA file; headers read ``name class=CLASS organism``.
+        A ``label_dict.json``; None for that among the sources, or else the one of the release.
     excluded
         Classes to leave out.
+    fetch
+        How patient downloads are.
+    """
+
+    sources: Sequence[str]
+    sha256: Sequence[str] = ()
+    split: str | None = None
+    labels: str | None = None
+    excluded: Sequence[str] = ()
+    fetch: FetchConfig = field(default_factory=FetchConfig)
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ConfigError("at least one source is needed")
+        if self.split is not None and self.split not in SPLITS:
+            raise ConfigError(f"there is no split {self.split!r}; choose from {', '.join(SPLITS)}")
+
+
+class Progress(Protocol):
+    """What is told of an import while it runs."""
+
+    def received(self, num_bytes: int) -> None:
+        """So many bytes of a download have arrived."""
+
+    def imported(self, num_reads: int) -> None:
+        """So many more reads have been read."""
+
+
+def import_published(
+    config: PublishedConfig, output: str | os.PathLike[str], *, progress: Progress | None = None
+) -> Dataset:
+    """Write the reads of the benchmark as a dataset, in the order in which they are.
+
+    Parameters
+    ----------
+    config
+        See there.
+    output
+        Directory of the dataset, which must not be there yet. A download lies beside it meanwhile.
+    progress
+        Told how far the import is.
+
+    Returns
+    -------
+    dataset
+        What was written. Its variant says which size of the benchmark it is.
 
     Raises
     ------
     InputError
-        As `read_published`; or a class to leave out is not in `labels`.
+        A source cannot be had or used (see `open_release`), a read is not as documented or in the wrong
+        split (see `tfrecord_batches`, `table_batches`), the output cannot be made, a class to leave out
+        does not exist, or no read is left.
     """
-    check_distinct(paths, [output])
-    unknown = sorted(set(excluded) - set(labels.values()))
-    if unknown:
-        raise InputError(output, f"cannot leave out {', '.join(unknown)}: no such class in the labels")
-    check_readable(paths)
-    counts: Counter[str] = Counter()
-    with atomic_path(output) as temporary, open(temporary, "w", encoding="ascii") as stream:
-        for path in paths:
-            for read in read_published(path, labels):
-                if read.class_name not in excluded:
-                    stream.write(f">{read.name} class={read.class_name} {read.organism}\n")
-                    stream.write(f"{decode(read.codes)}\n")
-                    counts[read.class_name] += 1
+    final = Path(output)
+    # Before anything is downloaded for it.
+    if os.path.lexists(final):
+        raise InputError(output, "is there already; remove it, or name another directory")
+    if not final.parent.is_dir():
+        raise InputError(output, f"its directory {str(final.parent)!r} does not exist")
+    given = None if config.labels is None else read_labels(config.labels)
+    with open_release(
+        config.sources,
+        sha256=config.sha256,
+        split=config.split,
+        scratch=final.parent,
+        fetch=config.fetch,
+        received=progress.received if progress is not None else lambda num_bytes: None,
+    ) as release:
+        labels = given if given is not None else release.labels
+        labels = labels if labels is not None else RELEASED_LABELS
+        unknown = sorted(set(config.excluded) - set(labels.values()))
+        if unknown:
+            raise ConfigError(f"cannot leave out {', '.join(unknown)}: no such class in the labels")
+        with create_dataset(output, read_length=READ_LENGTH, seed=None, sources=release.sources) as writer:
+            counts = _copy(release, labels, config.excluded, writer, progress)
+            _check_stated(counts, release.stated)
+            writer.variant = describe_variant(counts, release.stated)
+            logger.info("%s", writer.variant)
+            writer.note(
+                NOTE,
+                {
+                    "work": "Ren et al. 2019, Likelihood Ratios for Out-of-Distribution Detection",
+                    "licence": "CC BY 4.0",
+                    "stated_reads": {split: sum(stated.values()) for split, stated in release.stated.items()},
+                    "excluded_classes": sorted(set(config.excluded)),
+                },
+            )
+    return Dataset.load(output)
+
+
+def describe_variant(counts: Mapping[str, Mapping[str, int]], stated: Mapping[str, Mapping[str, int]]) -> str:
+    """Which size of the benchmark some reads are, or that they are a part of it.
+
+    A split is whole if it has all its classes, each with 10,000 or 100,000 reads, give or take 5 %, and
+    not another number than stated.
+
+    Parameters
+    ----------
+    counts
+        Number of reads by split and class.
+    stated
+        The same according to ``*_nsample.json``, for those splits that have one.
+    """
+    sizes = {split: _size_of_whole(split, counts.get(split, {}), stated.get(split)) for split in SPLITS}
+    held_out = {size for split, size in sizes.items() if split != "train_in"}
+    if None not in sizes.values() and len(held_out) == 1:
+        size = held_out.pop()
+        if size == sizes["train_in"]:
+            return f"{size:,} reads a class"
+        return f"{sizes['train_in']:,} reads a class for training, {size:,} for validation and test"
+    parts = []
+    for split in SPLITS:
+        if counts.get(split):
+            numbers = counts[split].values()
+            each = f"{min(numbers):,}" if len(set(numbers)) == 1 else f"{min(numbers):,} to {max(numbers):,}"
+            parts.append(f"{split} {sum(numbers):,} reads of {len(numbers)} classes, {each} a class")
+    return f"a part: {'; '.join(parts)}"
+
+
+def _size_of_whole(split: str, counts: Mapping[str, int], stated: Mapping[str, int] | None) -> int | None:
+    """Reads a class of a split, of `_SIZES`; None if it is not whole."""
+    if len(counts) != len(numbers_of(split)) or (stated is not None and stated != counts):
+        return None
+    for size in _SIZES:
+        if all(abs(number - size) <= _TOLERANCE * size for number in counts.values()):
+            return size
+    return None
+
+
+def _copy(
+    release: Release,
+    labels: Mapping[int, str],
+    excluded: Sequence[str],
+    writer: DatasetWriter,
+    progress: Progress | None,
+) -> dict[str, Counter[str]]:
+    """Copy all reads but those of excluded classes; the number of all by split and class."""
+    counts: dict[str, Counter[str]] = {}
+    for shard in release.shards:
+        of_split = counts.setdefault(shard.split, Counter())
+        before = of_split.total()
+        with shard.open_batches(labels) as batches:
+            for batch in batches:
+                of_split.update(batch.origins.classes)
+                kept = batch.without(excluded)
+                writer.add(shard.split, kept.codes, kept.origins)
+                if progress is not None:
+                    progress.imported(len(batch.codes))
+        num_reads = of_split.total() - before
+        logger.info("%s: %s reads of %s", shard.path, f"{num_reads:,}", shard.split)
+        if not num_reads:
+            logger.warning("%s holds no reads", shard.path)
     return counts
+
+
+def _check_stated(counts: Mapping[str, Mapping[str, int]], stated: Mapping[str, Mapping[str, int]]) -> None:
+    """Warn of splits with more reads of a class than the release states, which may be there twice."""
+    for split, numbers in stated.items():
+        more = sorted(name for name, number in counts.get(split, {}).items() if number > numbers.get(name, 0))
+        if more:
+            logger.warning(
+                "%s has more reads of %s than its nsample.json states; is a shard there twice?",
+                split,
+                ", ".join(more),
+            )

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-import click
+from contextlib import nullcontext
+from types import TracebackType
+from typing import Self
 
-from genood.cli.options import logging_options
+import click
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from genood.cli.options import logging_options, show_progress
 from genood.errors import GenoodError
 
 
 @click.command("published", no_args_is_help=True)
-@click.argument("shards", metavar="TFRECORD...", nargs=-1, required=True)
-@click.option("--labels", required=True, metavar="JSON", help="The benchmark's label_dict.json.")
-@click.option("-o", "--output", required=True, metavar="FASTA", help="Where to write the reads.")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.option("-o", "--output", required=True, metavar="DATASET", help="Directory to write.")
+@click.option(
+    "--sha256",
+    multiple=True,
+    metavar="HEX",
+    help="What the source must have; recorded in the dataset. With several sources, one for each.",
+)
+@click.option(
+    "--split",
+    metavar="NAME",
+    help="Of files whose names do not tell it: train_in, val_in, val_ood, test_in or test_ood.",
+)
+@click.option(
+    "--labels",
+    metavar="JSON",
+    help="Numbers of the classes.  [default: the label_dict.json there, or else the released one]",
+)
 @click.option(
     "--exclude",
     "excluded",
@@ -20,23 +42,74 @@ from genood.errors import GenoodError
     help="Leave a class out, say one without a genome in the reference. May be repeated.",
 )
 @logging_options
-def command(shards: tuple[str, ...], labels: str, output: str, excluded: tuple[str, ...]) -> None:
-    """Turn TFRecord shards of the benchmark of Ren et al. 2019 into FASTA.
+def command(
+    sources: tuple[str, ...],
+    output: str,
+    sha256: tuple[str, ...],
+    split: str | None,
+    labels: str | None,
+    excluded: tuple[str, ...],
+) -> None:
+    """Import the benchmark of Ren et al. 2019 into a dataset.
 
-    Prints the number of reads by class.
+    A source is a directory or zip file of the release, TFRecords or the tables of TensorFlow Datasets, a
+    single file of these, or the URL of a zip or single file. All checksums within are checked. The
+    dataset states which size of the benchmark it is, or that it is a part.
+
+    Prints the number of reads by split and class.
 
     \b
     Example:
-      genood-prep published in_val-00.tfrecord --labels label_dict.json -o in.fasta
+      genood-prep published genomics_ood.zip -o published
     """
     try:
-        from data_prep.published import read_labels, write_published
+        from data_prep.published import PublishedConfig, import_published
     except ModuleNotFoundError as error:
         raise GenoodError(
             f"this command needs the package {error.name}: pip install 'genood[prep]'"
         ) from error
 
-    counts = write_published(shards, read_labels(labels), output, excluded=excluded)
-    click.echo("class\treads")
-    for name, number in sorted(counts.items()):
-        click.echo(f"{name}\t{number}")
+    config = PublishedConfig(sources=sources, sha256=sha256, split=split, labels=labels, excluded=excluded)
+    with _Drawn() if show_progress() else nullcontext() as progress:
+        dataset = import_published(config, output, progress=progress)
+    click.echo("split\tclass\treads")
+    for name, of_split in dataset.splits.items():
+        for class_name, number in of_split.counts.items():
+            click.echo(f"{name}\t{class_name}\t{number}")
+
+
+class _Drawn:
+    """Draws bytes received, then reads imported."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._progress.add_task("", total=None)
+        self._num_bytes = 0
+        self._num_reads = 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def received(self, num_bytes: int) -> None:
+        """See `data_prep.published.Progress.received`."""
+        self._num_bytes += num_bytes
+        self._progress.update(self._task, description=f"{decimal(self._num_bytes)} received")
+
+    def imported(self, num_reads: int) -> None:
+        """See `data_prep.published.Progress.imported`."""
+        self._num_reads += num_reads
+        self._progress.update(self._task, description=f"{self._num_reads:,} reads")
