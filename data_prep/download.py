@@ -7,13 +7,11 @@ NCBI keeps an assembly in a directory named after it, with the sequences in
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Literal, NamedTuple, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 from data_prep.fetch import FetchConfig, Fetcher, FetchError, PartialFile, UnavailableError, open_fetcher
+from data_prep.lock import sole_writer
 from data_prep.tsv import read_table
 from genood.errors import ConfigError, GenoodError, InputError
 from genood.files import write_text
@@ -207,31 +206,13 @@ def download_genomes(
     target = Path(directory)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        with _sole_writer(target):
+        with sole_writer(target, "download"):
             return asyncio.run(_download_all(genomes, target, config, progress))
     except FileExistsError as error:
         raise InputError(directory, "is not a directory") from error
     except OSError as error:
         advice = "what has been fetched is kept, run again when that is put right"
         raise InputError(error.filename or directory, f"{error.strerror or error}; {advice}") from error
-
-
-@contextmanager
-def _sole_writer(directory: Path) -> Iterator[None]:
-    """Raise InputError if another process downloads into the directory: they would mix their parts."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise InputError(directory, "another download into it is running; wait for its end") from error
-    except OSError as error:
-        # Some network file systems lock no directories, which is no reason to do without downloads.
-        logger.debug("%s cannot be locked: %s", directory, error)
-    try:
-        yield
-    finally:
-        os.close(handle)
 
 
 async def _download_all(

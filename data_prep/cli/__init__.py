@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from genood import __version__
 from genood.cli import LazyGroup, run
+from genood.errors import GenoodError
 
 _COMMANDS = {
     "catalogue": "List the genomes of NCBI with genus and release date.",
@@ -21,8 +22,19 @@ _COMMANDS = {
 }
 
 
+class _Group(LazyGroup):
+    """A group whose commands may need packages that come with an extra."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was named; of a missing package, say how to get it."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            raise GenoodError(f"this needs the package {error.name}: pip install 'genood[prep]'") from error
+
+
 @click.group(
-    cls=LazyGroup,
+    cls=_Group,
     package="data_prep.cli",
     summaries=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},

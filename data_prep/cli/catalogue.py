@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from genood.cli.options import logging_options
-from genood.errors import GenoodError
 
 if TYPE_CHECKING:
     from data_prep.catalogue import CatalogueConfig
@@ -52,15 +50,6 @@ def catalogue_options(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
-@contextmanager
-def taxdump_errors() -> Iterator[None]:
-    """Say which package a taxdump needs, if it is missing."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise GenoodError(f"--taxdump needs the package {error.name}: pip install 'genood[prep]'") from error
-
-
 @click.command("catalogue", no_args_is_help=True)
 @click.argument("reports", metavar="REPORT...", nargs=-1, required=True)
 @click.option(
@@ -89,5 +78,4 @@ def command(
     """
     from data_prep.catalogue import make_catalogue
 
-    with taxdump_errors():
-        make_catalogue(reports, output, catalogue_config, taxdump=taxdump, synonyms=synonyms)
+    make_catalogue(reports, output, catalogue_config, taxdump=taxdump, synonyms=synonyms)

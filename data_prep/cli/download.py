@@ -51,13 +51,8 @@ def download_options(function: F) -> F:
         timeout: float | None,
         **kwargs: Any,
     ) -> Any:
-        try:
-            from data_prep.download import DownloadConfig
-            from data_prep.fetch import FetchConfig
-        except ModuleNotFoundError as error:
-            raise GenoodError(
-                f"this command needs the package {error.name}: pip install 'genood[prep]'"
-            ) from error
+        from data_prep.download import DownloadConfig
+        from data_prep.fetch import FetchConfig
 
         fetch = FetchConfig(**overrides(attempts=attempts, read_timeout=timeout))
         config = DownloadConfig(**overrides(base_url=base_url, jobs=jobs), fetch=fetch)
@@ -158,3 +153,5 @@ class TransferProgress:
         """See `data_prep.download.Progress.finished`."""
         self._progress.start()
         self._progress.update(self._task, advance=1, total=num_files)
+        if self._progress.finished:
+            self._progress.stop()  # what comes after may take its time

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from genood.cli.options import logging_options, show_progress
-from genood.errors import GenoodError
 
 
 @click.command("gc", no_args_is_help=True)
@@ -75,21 +74,18 @@ def command(
     from data_prep.gc_scores import write_scores_gc
     from genood.files import check_distinct
 
-    try:
-        if source is not None:
-            if scores:
-                check_distinct([source, *scores], [output, figure, reads_out, scores_out, scores_figure])
-            with stage_progress(show=show_progress()) as progress:
-                write_gc(
-                    source,
-                    output,
-                    directory=genomes,
-                    window=length,
-                    reads_output=reads_out,
-                    figure=figure,
-                    progress=progress,
-                )
+    if source is not None:
         if scores:
-            write_scores_gc(scores, scores_out, figure=scores_figure)
-    except ModuleNotFoundError as error:
-        raise GenoodError(f"a figure needs the package {error.name}: pip install 'genood[prep]'") from error
+            check_distinct([source, *scores], [output, figure, reads_out, scores_out, scores_figure])
+        with stage_progress(show=show_progress()) as progress:
+            write_gc(
+                source,
+                output,
+                directory=genomes,
+                window=length,
+                reads_output=reads_out,
+                figure=figure,
+                progress=progress,
+            )
+    if scores:
+        write_scores_gc(scores, scores_out, figure=scores_figure)

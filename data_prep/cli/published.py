@@ -12,7 +12,6 @@ from rich.filesize import decimal
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from genood.cli.options import logging_options, show_progress
-from genood.errors import GenoodError
 
 
 @click.command("published", no_args_is_help=True)
@@ -62,12 +61,7 @@ def command(
     Example:
       genood-prep published genomics_ood.zip -o published
     """
-    try:
-        from data_prep.published import PublishedConfig, import_published
-    except ModuleNotFoundError as error:
-        raise GenoodError(
-            f"this command needs the package {error.name}: pip install 'genood[prep]'"
-        ) from error
+    from data_prep.published import PublishedConfig, import_published
 
     config = PublishedConfig(sources=sources, sha256=sha256, split=split, labels=labels, excluded=excluded)
     with _Drawn() if show_progress() else nullcontext() as progress:

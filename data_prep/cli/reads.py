@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from genood.cli.options import logging_options, show_progress
+
+if TYPE_CHECKING:
+    from data_prep.draw import DrawConfig
+    from data_prep.reads import ClassSummary
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _to_split_reads(
@@ -24,6 +32,70 @@ def _to_split_reads(
     return numbers
 
 
+def draw_options(function: F) -> F:
+    """Add the options of `DrawConfig`, given as `draw_config`, and ``--threads``, given as it is."""
+
+    @click.option(
+        "--reads-per-class",
+        type=click.IntRange(min=1),
+        default=100_000,
+        show_default=True,
+        help="Reads of each class in each split.",
+    )
+    @click.option(
+        "--split-reads",
+        multiple=True,
+        metavar="SPLIT=N",
+        callback=_to_split_reads,
+        help="The same for one split. May be repeated.",
+    )
+    @click.option(
+        "--length",
+        type=click.IntRange(min=1),
+        default=250,
+        show_default=True,
+        help="Bases of a read.",
+    )
+    @click.option(
+        "--allow-fewer",
+        is_flag=True,
+        help="Where a class has fewer windows than reads asked, take all, rather than fail.",
+    )
+    @click.option(
+        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
+    )
+    @click.option(
+        "-t",
+        "--threads",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Genomes read at a time. The dataset does not depend on it.",
+    )
+    @wraps(function)
+    def wrapper(
+        *args: Any,
+        reads_per_class: int,
+        split_reads: dict[str, int],
+        length: int,
+        allow_fewer: bool,
+        seed: int,
+        **kwargs: Any,
+    ) -> Any:
+        from data_prep.draw import DrawConfig
+
+        config = DrawConfig(
+            read_length=length,
+            reads_per_class=reads_per_class,
+            split_reads=split_reads,
+            seed=seed,
+            allow_fewer=allow_fewer,
+        )
+        return function(*args, draw_config=config, **kwargs)
+
+    return wrapper  # type: ignore[return-value]
+
+
 @click.command("reads", no_args_is_help=True)
 @click.argument("table", metavar="TABLE")
 @click.option("-o", "--output", required=True, metavar="DATASET", help="Directory to write.")
@@ -32,55 +104,9 @@ def _to_split_reads(
     metavar="DIR",
     help="Where the table's relative files lie.  [default: beside the table]",
 )
-@click.option(
-    "--reads-per-class",
-    type=click.IntRange(min=1),
-    default=100_000,
-    show_default=True,
-    help="Reads of each class in each split.",
-)
-@click.option(
-    "--split-reads",
-    multiple=True,
-    metavar="SPLIT=N",
-    callback=_to_split_reads,
-    help="The same for one split. May be repeated.",
-)
-@click.option(
-    "--length",
-    type=click.IntRange(min=1),
-    default=250,
-    show_default=True,
-    help="Bases of a read.",
-)
-@click.option(
-    "--allow-fewer",
-    is_flag=True,
-    help="Where a class has fewer windows than reads asked, take all, rather than fail.",
-)
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
-)
-@click.option(
-    "-t",
-    "--threads",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Genomes read at a time. The dataset does not depend on it.",
-)
+@draw_options
 @logging_options
-def command(
-    table: str,
-    output: str,
-    genomes: str | None,
-    reads_per_class: int,
-    split_reads: dict[str, int],
-    length: int,
-    allow_fewer: bool,
-    seed: int,
-    threads: int,
-) -> None:
+def command(table: str, output: str, genomes: str | None, draw_config: DrawConfig, threads: int) -> None:
     """Draw reads from each class and split of a table of genomes.
 
     TABLE is a plan, or any tab-separated table with the columns file, class and split; files are FASTA, plain
@@ -92,18 +118,17 @@ def command(
       genood-prep reads plan.tsv --genomes genomes -o dataset
     """
     from data_prep.cli.progress import stage_progress
-    from data_prep.draw import DrawConfig
     from data_prep.reads import draw_reads
 
-    config = DrawConfig(
-        read_length=length,
-        reads_per_class=reads_per_class,
-        split_reads=split_reads,
-        seed=seed,
-        allow_fewer=allow_fewer,
-    )
     with stage_progress(show=show_progress()) as progress:
-        summaries = draw_reads(table, output, config, genomes=genomes, processes=threads, progress=progress)
+        summaries = draw_reads(
+            table, output, draw_config, genomes=genomes, processes=threads, progress=progress
+        )
+    print_summaries(summaries)
+
+
+def print_summaries(summaries: Sequence[ClassSummary]) -> None:
+    """Print what each class gave."""
     click.echo("split\tclass\tgenomes\tbases\twindows\treads")
     for summary in summaries:
         click.echo("\t".join(map(str, summary)))

@@ -1,0 +1,315 @@
+"""From NCBI's reports to a dataset of reads, in one directory, each step done once.
+
+A step whose product is there is skipped if the product was made from the same: ``build.json`` says from what.
+What was made from something else is made anew, and so is all that follows from it; but a dataset, or a table
+that was edited, is replaced only if that is asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from data_prep.build_record import RECORD, BuildRecord, Origin, content_of, content_of_text, differences
+from data_prep.catalogue import CatalogueConfig, make_catalogue
+from data_prep.class_lists import PAPER
+from data_prep.download import DownloadConfig, GenomeDownload, download_genomes
+from data_prep.download import Progress as DownloadProgress
+from data_prep.draw import DrawConfig
+from data_prep.lock import sole_writer
+from data_prep.plan import Plan, PlanConfig, plan_dataset
+from data_prep.reads import ClassSummary, draw_reads
+from data_prep.report_files import GENBANK, fetch_files, is_url
+from data_prep.report_files import Progress as FetchProgress
+from genood.dataset import Dataset
+from genood.errors import ConfigError, InputError
+from genood.readers import check_readable
+
+logger = logging.getLogger("genood.prep.build")
+
+REPORTS, CATALOGUE, PLAN, GENOMES, DATASET = "reports", "catalogue.tsv", "plan.tsv", "genomes", "dataset"
+"""What a build leaves in its directory, beside its record."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildConfig:
+    """What a dataset is built from, and how.
+
+    Attributes
+    ----------
+    reports
+        Paths and URLs of what `make_catalogue` reads.
+    taxdump
+        Path or URL of what `Taxonomy.load` reads, if there is one.
+    synonyms
+        Tables of more names of genera.
+    classes
+        What `read_classes` reads, in place of the largest classes.
+    catalogue, plan, download, draw
+        Of the steps. That of the plan names no classes; that of the download has no influence on the dataset.
+    """
+
+    reports: Sequence[str] = GENBANK
+    taxdump: str | None = None
+    synonyms: Sequence[str] = ()
+    classes: str | None = None
+    catalogue: CatalogueConfig = field(default_factory=CatalogueConfig)
+    plan: PlanConfig = field(default_factory=PlanConfig)
+    download: DownloadConfig = field(default_factory=DownloadConfig)
+    draw: DrawConfig = field(default_factory=DrawConfig)
+
+    def __post_init__(self) -> None:
+        if not self.reports:
+            raise ConfigError("a build needs a report")
+        if self.plan.classes is not None:
+            raise ConfigError("a build takes its classes from a list, not from the configuration of its plan")
+
+
+@contextmanager
+def open_build(
+    directory: str | os.PathLike[str], config: BuildConfig, *, redo: bool = False
+) -> Iterator[Build]:
+    """A build in a directory that no other build works in until the block ends.
+
+    Parameters
+    ----------
+    directory
+        Made if it is missing.
+    config
+        See there.
+    redo
+        Replace a dataset, or a table that was edited, where it was made from something else.
+
+    Raises
+    ------
+    InputError
+        The directory or its record cannot be used, an input is missing, or another build is running.
+    """
+    tables = [] if config.classes in (None, PAPER) else [config.classes]
+    named = [*config.reports, *config.synonyms, *tables]
+    check_readable(name for name in named if not is_url(name))
+    root = Path(directory)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise InputError(directory, "is not a directory") from error
+    with sole_writer(root, "build"):
+        yield Build(root, config, BuildRecord(root), redo=redo)
+
+
+class Build:
+    """The steps of a build, to be taken in their order; `open_build` gives one.
+
+    Attributes
+    ----------
+    directory
+        Of all that is built.
+    plan, dataset
+        In it.
+    """
+
+    def __init__(self, directory: Path, config: BuildConfig, record: BuildRecord, *, redo: bool) -> None:
+        self.directory = directory
+        self.plan = directory / PLAN
+        self.dataset = directory / DATASET
+        self._config = config
+        self._record = record
+        self._redo = redo
+
+    def make_catalogue(self, *, progress: FetchProgress | None = None) -> None:
+        """Fetch those of the reports and the taxdump that are URLs, and make the catalogue.
+
+        What has been fetched stays; a later build in the directory takes it as it is.
+
+        Raises
+        ------
+        GenoodError
+            As `fetch_files` and the function of `data_prep.catalogue`; or what is there must not go.
+        """
+        config = self._config
+        origin = {
+            "reports": sorted(map(_content_of_input, config.reports)),
+            "taxdump": None if config.taxdump is None else _content_of_input(config.taxdump),
+            "synonyms": [content_of(path) for path in config.synonyms],
+            "levels": sorted(set(config.catalogue.levels)),
+        }
+        if self._is_kept(CATALOGUE, origin):
+            return
+        names = [*config.reports, *([] if config.taxdump is None else [config.taxdump])]
+        files = fetch_files(names, self.directory / REPORTS, config.download, progress=progress)
+        fetched = {name: content_of(file) for name, file in zip(names, files, strict=True) if is_url(name)}
+        paths = list(map(str, files))
+        taxdump = None if config.taxdump is None else paths.pop()
+        with self._making(CATALOGUE, origin, fetched=fetched) as target:
+            make_catalogue(paths, str(target), config.catalogue, taxdump=taxdump, synonyms=config.synonyms)
+
+    def make_plan(self) -> Plan | None:
+        """Make the plan; None if that which is there is kept.
+
+        Raises
+        ------
+        GenoodError
+            As `plan_dataset`; or what is there must not go.
+        """
+        config = self._config
+        options = {name: value for name, value in asdict(config.plan).items() if name != "classes"}
+        days = {name: str(value) for name, value in options.items() if isinstance(value, date)}
+        classes = config.classes
+        origin = {
+            CATALOGUE: content_of(self.directory / CATALOGUE),
+            "classes": classes if classes in (None, PAPER) else content_of(classes),
+            "synonyms": [content_of(path) for path in config.synonyms],
+            **options,
+            **days,
+        }
+        if self._is_kept(PLAN, origin):
+            return None
+        with self._making(PLAN, origin) as target:
+            return plan_dataset(
+                str(self.directory / CATALOGUE),
+                str(target),
+                config.plan,
+                classes=classes,
+                synonyms=config.synonyms,
+            )
+
+    def download(self, *, progress: DownloadProgress | None = None) -> list[GenomeDownload]:
+        """Have the genomes of the plan; what became of each, nothing if the dataset is kept.
+
+        Genomes that an earlier plan named stay.
+
+        Raises
+        ------
+        GenoodError
+            As `download_genomes`; or the dataset that is there must not go.
+        """
+        if self._is_current(DATASET, self._origin_of_dataset()):
+            return []
+        return download_genomes(self.plan, self.directory / GENOMES, self._config.download, progress=progress)
+
+    def draw(
+        self, *, processes: int = 1, progress: Callable[[str, int, int], None] | None = None
+    ) -> list[ClassSummary]:
+        """Draw the reads, unless the dataset is kept; what each class gave.
+
+        Parameters
+        ----------
+        processes, progress
+            As `draw_reads` takes them.
+
+        Raises
+        ------
+        GenoodError
+            As `draw_reads`; or the dataset that is there must not go.
+        """
+        origin = self._origin_of_dataset()
+        if not self._is_kept(DATASET, origin):
+            with self._making(DATASET, origin) as target:
+                draw_reads(
+                    self.plan,
+                    target,
+                    self._config.draw,
+                    genomes=self.directory / GENOMES,
+                    processes=processes,
+                    progress=progress,
+                )
+        return summaries_of(Dataset.load(self.dataset))
+
+    def _origin_of_dataset(self) -> Origin:
+        draw = asdict(self._config.draw)
+        return {PLAN: content_of(self.plan), **draw, "split_reads": dict(draw["split_reads"])}
+
+    def _is_kept(self, product: str, origin: Origin) -> bool:
+        """As `_is_current`, and says what comes of it."""
+        path = self.directory / product
+        known = self._record.origin(product)
+        if self._is_current(product, origin):
+            if self._record.was_edited(product):
+                logger.warning("%s was edited after it was made, and is taken as it is", path)
+            else:
+                logger.info("%s is there, made from the same", path)
+            return True
+        if known is not None and (changes := differences(known, origin)):
+            logger.info("%s was made with %s; it is made anew", path, ", ".join(changes))
+        return False
+
+    def _is_current(self, product: str, origin: Origin) -> bool:
+        """Whether a product is there and was made from this; InputError if what is there must not go."""
+        path = self.directory / product
+        known = self._record.origin(product)
+        if known is None:
+            if os.path.lexists(path):
+                raise InputError(path, f"is there, but {RECORD} does not say from what; move it away")
+            return False
+        changes = differences(known, origin)
+        lost = [product] if self._record.was_edited(product) else []
+        if self.dataset.exists():
+            lost.append(DATASET)
+        if changes and lost and not self._redo:
+            raise InputError(
+                self.directory,
+                f"{product} was made with {', '.join(changes)}; build in another directory, or have "
+                f"{' and '.join(lost)} replaced (--redo)",
+            )
+        return not changes and path.exists()
+
+    @contextmanager
+    def _making(self, product: str, origin: Origin, **more: Any) -> Iterator[Path]:
+        """A path for a new product, which takes the place of the old one when the block ends well."""
+        final = self.directory / product
+        new = self.directory / f"{product}.new"
+        # Beside it, what a killed process left, which may be as large as a dataset.
+        for left in (new, *self.directory.glob(f".{new.name}.*.tmp")):
+            _remove(left)
+        try:
+            yield new
+            # An end in between leaves a product of which nothing is known, which the next build says.
+            self._record.forget(product)
+            if final.is_dir():
+                _remove(final)
+            os.replace(new, final)
+            self._record.note(product, origin, **more)
+        finally:
+            _remove(new)
+
+
+def summaries_of(dataset: Dataset) -> list[ClassSummary]:
+    """What each class gave to a dataset that `draw_reads` made, as that returned it."""
+    genomes: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for source in dataset.sources:
+        genomes.setdefault((source["split"], source["class"]), []).append(source)
+    return [
+        ClassSummary(
+            split,
+            class_name,
+            len(sources),
+            *(sum(source[name] for source in sources) for name in ("bases", "windows", "reads")),
+        )
+        for (split, class_name), sources in genomes.items()
+    ]
+
+
+def _content_of_input(name: str) -> str:
+    """What stands for an input in an origin: its URL, as what was fetched stays; else its content."""
+    if is_url(name):
+        return name
+    if not os.path.isdir(name):
+        check_readable([name])
+        return content_of(name)
+    files = sorted(Path(name).glob("*.dmp"))
+    return content_of_text("".join(f"{file.name} {content_of(file)}\n" for file in files))
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a directory, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,43 @@
+"""Directories that one process at a time writes into."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from genood.errors import InputError
+
+logger = logging.getLogger("genood.prep.lock")
+
+
+@contextmanager
+def sole_writer(directory: str | os.PathLike[str], work: str) -> Iterator[None]:
+    """Keep other processes that call this out of a directory until the block ends.
+
+    Parameters
+    ----------
+    directory
+        Must exist.
+    work
+        What the processes do, such as ``download``.
+
+    Raises
+    ------
+    InputError
+        Another one is at it.
+    """
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(directory, f"another {work} into it is running; wait for its end") from error
+        except OSError as error:
+            # Some network file systems lock no directories, which is no reason to do without.
+            logger.debug("%s cannot be locked: %s", directory, error)
+        yield
+    finally:
+        os.close(handle)
