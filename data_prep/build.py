@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -24,10 +25,13 @@ from data_prep.download import DownloadConfig, GenomeDownload, download_genomes
 from data_prep.download import Progress as DownloadProgress
 from data_prep.draw import DrawConfig
 from data_prep.lock import sole_writer
-from data_prep.plan import Plan, PlanConfig, plan_dataset
+from data_prep.ncbi_reports import read_report
+from data_prep.plan import PlanConfig, plan_dataset
+from data_prep.plan_table import Plan
 from data_prep.reads import ClassSummary, draw_reads
-from data_prep.report_files import GENBANK, fetch_files, is_url
+from data_prep.report_files import GENBANK, fetch_files, is_url, path_of
 from data_prep.report_files import Progress as FetchProgress
+from data_prep.taxonomy import Taxonomy
 from genood.dataset import Dataset
 from genood.errors import ConfigError, InputError
 from genood.readers import check_readable
@@ -51,7 +55,7 @@ class BuildConfig:
     synonyms
         Tables of more names of genera.
     classes
-        What `read_classes` reads, in place of the largest classes.
+        What `read_classes` reads, in place of so many classes.
     catalogue, plan, download, draw
         Of the steps. That of the plan names no classes; that of the download has no influence on the dataset.
     """
@@ -81,7 +85,7 @@ def open_build(
     Parameters
     ----------
     directory
-        Made if it is missing.
+        See `sole_writer`.
     config
         See there.
     redo
@@ -91,15 +95,11 @@ def open_build(
     ------
     InputError
         The directory or its record cannot be used, an input is missing, or another build is running.
+    ConfigError
+        A URL names no file.
     """
-    tables = [] if config.classes in (None, PAPER) else [config.classes]
-    named = [*config.reports, *config.synonyms, *tables]
-    check_readable(name for name in named if not is_url(name))
     root = Path(directory)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise InputError(directory, "is not a directory") from error
+    _check_inputs(config, root / REPORTS)
     with sole_writer(root, "build"):
         yield Build(root, config, BuildRecord(root), redo=redo)
 
@@ -143,12 +143,21 @@ class Build:
         if self._is_kept(CATALOGUE, origin):
             return
         names = [*config.reports, *([] if config.taxdump is None else [config.taxdump])]
-        files = fetch_files(names, self.directory / REPORTS, config.download, progress=progress)
+        files = fetch_files(
+            names, self.directory / REPORTS, config.download, check=self._check_fetched, progress=progress
+        )
         fetched = {name: content_of(file) for name, file in zip(names, files, strict=True) if is_url(name)}
         paths = list(map(str, files))
         taxdump = None if config.taxdump is None else paths.pop()
         with self._making(CATALOGUE, origin, fetched=fetched) as target:
             make_catalogue(paths, str(target), config.catalogue, taxdump=taxdump, synonyms=config.synonyms)
+
+    def _check_fetched(self, name: str, path: Path) -> None:
+        """Raise InputError for a report or a taxdump that cannot be read to its end."""
+        if name == self._config.taxdump:
+            Taxonomy.load(path)
+        else:
+            deque(read_report(path), maxlen=0)
 
     def make_plan(self) -> Plan | None:
         """Make the plan; None if that which is there is kept.
@@ -294,6 +303,21 @@ def summaries_of(dataset: Dataset) -> list[ClassSummary]:
         )
         for (split, class_name), sources in genomes.items()
     ]
+
+
+def _check_inputs(config: BuildConfig, reports: Path) -> None:
+    """Raise GenoodError for an input that is not there, or is read once, or a URL that cannot be one."""
+    tables = [] if config.classes in (None, PAPER) else [config.classes]
+    taxdump = [] if config.taxdump is None else [config.taxdump]
+    for name in (*config.reports, *taxdump, *config.synonyms, *tables):
+        if is_url(name):
+            path_of(name, reports)
+        elif name not in taxdump or not os.path.isdir(name):
+            check_readable([name])
+            if not os.path.isfile(name):
+                raise InputError(
+                    name, "is no regular file; a build reads its inputs more than once, so save it as one"
+                )
 
 
 def _content_of_input(name: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain, islice
 from typing import NamedTuple
 
 from data_prep.catalogue_table import (
@@ -119,10 +120,10 @@ def build_catalogue(
     left_out: Counter[str] = Counter()
     found: list[Genome] = []
     replaced: dict[str, date] = {}
-    for path in reports:
-        next(read_report(path), None)  # what is no report is better known before another is read for a minute
-    for path in reports:
-        found += _read_genomes(path, config, taxonomy, synonyms, left_out, replaced)
+    # What is no report is better known before another is read for a minute. Each is opened once, for pipes.
+    begun = [_begin(read_report(path)) for path in reports]
+    for path, rows in zip(reports, begun, strict=True):
+        found += _read_genomes(path, rows, config, taxonomy, synonyms, left_out, replaced)
     merged = [
         genome._replace(
             release_date=min(genome.release_date, replaced.get(genome_key(genome.accession), date.max))
@@ -137,19 +138,25 @@ def build_catalogue(
     return Catalogue(merged, left_out)
 
 
+def _begin(rows: Iterator[ReportRow]) -> Iterator[ReportRow]:
+    """The same rows, of which the first is read now."""
+    return chain(list(islice(rows, 1)), rows)
+
+
 def _read_genomes(
     path: str,
+    rows: Iterable[ReportRow],
     config: CatalogueConfig,
     taxonomy: Taxonomy | None,
     synonyms: Synonyms,
     left_out: Counter[str],
     replaced: dict[str, date],
 ) -> list[Genome]:
-    """The genomes of one report; of rows without one, the reason is counted and the date kept if of use."""
+    """The genomes of a report's rows; of others, the reason is counted, and the date kept if of use."""
     levels = {LEVELS[word] for word in config.levels}
     genomes: list[Genome] = []
     num_rows = num_unsure = 0
-    for row in read_report(path):
+    for row in rows:
         num_rows += 1
         genome = _to_genome(row, levels, taxonomy, synonyms)
         if isinstance(genome, Genome):

@@ -34,15 +34,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from data_prep.cells import number_cell
 from data_prep.table import read_genome_table
-from data_prep.tsv import write_table
-from data_prep.words import Floats, Profile, WordModel, profile_of
-from genood.dataset import side_of
+from data_prep.tsv import read_lines, write_table
+from data_prep.words import Floats, Profile, WordModel, compiled, profile_of
+from genood.dataset import SPLITS, side_of
 from genood.errors import ConfigError, InputError
-from genood.files import check_distinct
+from genood.files import check_distinct, check_writable
 from genood.labels import class_of
 from genood.readers import check_readable, read_file
 
@@ -131,22 +131,25 @@ def write_distances(
     Raises
     ------
     GenoodError
-        As `find_genomes`, `genome_distances` and `class_distances`; an output is an input too.
+        As `find_genomes`, `genome_distances` and `class_distances`; an output is an input too, or
+        cannot be written.
     """
     genomes = find_genomes(inputs, directory=directory)
     read = [*inputs, *(genome.path for genome in genomes)]
-    check_distinct(read, [output, matrix_output, classes_output])
+    outputs = [output, matrix_output, classes_output]
+    check_distinct(read, outputs)
+    check_writable(outputs)
     if classes_output is not None:
         _sides(genomes)  # now rather than after the work
     distances = genome_distances(genomes, model, num_threads=num_threads, progress=progress)
     logger.info("%d genomes, words of %d bases, background of order %d", len(genomes), model.k, model.order)
     write_table(output, _PAIR_COLUMNS, _pair_rows(genomes, distances))
     if matrix_output is not None:
-        rows = ([genome.name, *map(_cell, row)] for genome, row in zip(genomes, distances, strict=True))
+        rows = ([genome.name, *map(number_cell, row)] for genome, row in zip(genomes, distances, strict=True))
         write_table(matrix_output, ["genome", *(genome.name for genome in genomes)], rows)
     if classes_output is not None:
         found = class_distances(genomes, distances)
-        rows = ([_cell(cell) if isinstance(cell, float) else cell for cell in row] for row in found)
+        rows = ([number_cell(cell) if isinstance(cell, float) else cell for cell in row] for row in found)
         write_table(classes_output, _CLASS_COLUMNS, rows)
 
 
@@ -163,11 +166,13 @@ def find_genomes(inputs: Sequence[str], *, directory: str | None = None) -> list
     Raises
     ------
     ConfigError
-        A directory, but no table; or a single genome.
+        A directory, but no table; or a single genome of a table.
     InputError
-        The table or a file cannot be read, or a file is named twice.
+        The table or a file cannot be read, a file is named twice, or a single one is FASTA.
     """
     if len(inputs) == 1:
+        if os.path.isfile(inputs[0]) and _is_fasta(inputs[0]):
+            raise InputError(inputs[0], "a distance needs two FASTA files, or a table")
         rows = read_genome_table(inputs[0], genomes=directory)
         genomes = [Genome(os.fspath(row.path), row.file, row.class_name, row.split) for row in rows]
     elif directory is not None:
@@ -181,6 +186,11 @@ def find_genomes(inputs: Sequence[str], *, directory: str | None = None) -> list
     if len(genomes) < 2:
         raise ConfigError("a distance is between two genomes; name more of them")
     return genomes
+
+
+def _is_fasta(path: str) -> bool:
+    """Whether the first line that is not empty is a title."""
+    return next((line.startswith(">") for _, line in read_lines(path) if line.strip()), False)
 
 
 def genome_distances(
@@ -275,7 +285,11 @@ def class_distances(genomes: Sequence[Genome], distances: Floats) -> list[ClassD
         genome = genomes[numbers[row]]
         least = float(distances[numbers[row], reference[column]])
         found.append(ClassDistance(split, class_name, least, nearest.class_name, genome.name, nearest.name))
-    return sorted(found, key=lambda row: (row.split, np.nan_to_num(row.d2s, nan=np.inf), row.class_name))
+
+    def key(row: ClassDistance) -> tuple[int, float, str]:
+        return SPLITS.index(row.split), float(np.nan_to_num(row.d2s, nan=np.inf)), row.class_name
+
+    return sorted(found, key=key)
 
 
 def _sides(genomes: Sequence[Genome]) -> tuple[dict[tuple[str, str], list[int]], list[int]]:
@@ -299,12 +313,7 @@ def _pair_rows(genomes: Sequence[Genome], distances: Floats) -> Iterator[tuple[s
     for i, a in enumerate(genomes):
         for j in range(i + 1, len(genomes)):
             b = genomes[j]
-            yield (*a[1:], *b[1:], _cell(distances[i, j]))
-
-
-def _cell(value: float) -> str:
-    """Six significant digits; nothing for NaN."""
-    return "" if np.isnan(value) else f"{value:.6g}"
+            yield (*a[1:], *b[1:], number_cell(distances[i, j]))
 
 
 @contextmanager
@@ -343,6 +352,4 @@ def _sum_pairs(profiles: Floats, sums: Floats) -> None:
 
 
 # Without the GIL, for threads; sums may be taken in any order, many terms at a time.
-_add_sums: Callable[[Floats, Floats], None] = numba.njit(
-    nogil=True, cache=True, fastmath={"reassoc", "contract"}, error_model="numpy"
-)(_sum_pairs)
+_add_sums = compiled(_sum_pairs, fastmath={"reassoc", "contract"}, error_model="numpy")

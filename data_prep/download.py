@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
-from data_prep.fetch import FetchConfig, Fetcher, FetchError, PartialFile, UnavailableError, open_fetcher
+from data_prep.fetch import (
+    FetchConfig,
+    Fetcher,
+    FetchError,
+    GoneError,
+    PartialFile,
+    UnavailableError,
+    open_fetcher,
+)
 from data_prep.lock import sole_writer
 from data_prep.tsv import read_table
 from genood.errors import ConfigError, GenoodError, InputError
@@ -60,7 +68,9 @@ class DownloadConfig:
     def __post_init__(self) -> None:
         url = urlsplit(self.base_url)
         if url.scheme not in ("http", "https") or not url.hostname:
-            raise ConfigError(f"the base URL {self.base_url!r} does not start with https:// and a server")
+            raise ConfigError(
+                f"base_url is {self.base_url!r}, which does not start with https:// and a server"
+            )
         if self.jobs < 1 or self.give_up_after < 1:
             raise ConfigError("jobs and give_up_after must be at least 1")
 
@@ -97,12 +107,15 @@ class GenomeDownload(NamedTuple):
         Why it failed, else empty.
     num_bytes
         Its size, 0 if it failed.
+    is_gone
+        It failed because the server has no such file, or no checksum of it: the genome may be withdrawn.
     """
 
     file: str
     status: Literal["downloaded", "present", "failed"]
     reason: str
     num_bytes: int
+    is_gone: bool = False
 
 
 class Progress(Protocol):
@@ -184,7 +197,7 @@ def download_genomes(
     plan
         See `read_genomes`.
     directory
-        Made if it is missing.
+        See `sole_writer`.
     config
         See there.
     progress
@@ -205,13 +218,11 @@ def download_genomes(
     genomes = read_genomes(plan, config.base_url)
     target = Path(directory)
     try:
-        target.mkdir(parents=True, exist_ok=True)
         with sole_writer(target, "download"):
             return asyncio.run(_download_all(genomes, target, config, progress))
-    except FileExistsError as error:
-        raise InputError(directory, "is not a directory") from error
     except OSError as error:
-        advice = "what has been fetched is kept, run again when that is put right"
+        kept = "what has been fetched is kept, " if any(target.iterdir()) else ""
+        advice = f"{kept}run again when that is put right"
         raise InputError(error.filename or directory, f"{error.strerror or error}; {advice}") from error
 
 
@@ -284,7 +295,7 @@ class _Download:
             if final.exists():
                 reason += "; the file that is there could not be verified"
             logger.error("%s: %s", genome.file, reason)
-            return GenomeDownload(genome.file, "failed", reason, 0)
+            return GenomeDownload(genome.file, "failed", reason, 0, isinstance(error, GoneError))
         return GenomeDownload(genome.file, status, "", final.stat().st_size)
 
     def write_record(self) -> None:
@@ -320,7 +331,7 @@ class _Download:
         checksums = parse_checksums(await self._fetcher.fetch_text(genome.checksums_url))
         name = unquote(genome.url.rpartition("/")[2])
         if name not in checksums:
-            raise FetchError(f"{genome.checksums_url}: has no md5 of {name}")
+            raise GoneError(f"{genome.checksums_url}: has no md5 of {name}")
         return checksums[name]
 
     async def _fetch(self, genome: Genome, expected: str, final: Path) -> None:

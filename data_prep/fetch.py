@@ -35,6 +35,7 @@ T = TypeVar("T")
 _TEXT_BYTES = 2**22
 """Longest text: a table of checksums has a line for each of an assembly's files, about a hundred bytes."""
 _LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+_GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 _NO_SUCH_RANGE = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-")
 _HOPELESS = (
@@ -50,6 +51,10 @@ _MAY_PASS = (httpx2.TransportError, ssl.SSLError, ConnectionError)
 
 class FetchError(GenoodError):
     """A URL that cannot be had; the text is the URL and the reason."""
+
+
+class GoneError(FetchError):
+    """A URL that the server answers, but has nothing behind."""
 
 
 class UnavailableError(FetchError):
@@ -292,6 +297,8 @@ def _check_status(url: str, response: httpx2.Response) -> None:
     if response.is_success or (status == _NO_SUCH_RANGE and "Range" in response.request.headers):
         return
     reason = f"{url}: HTTP {status} {response.reason_phrase}".rstrip()
+    if status in _GONE:
+        raise GoneError(reason)
     if status not in _LATER and not response.is_server_error:
         raise FetchError(reason)
     retry_after = _seconds_to_wait(response.headers.get("Retry-After", ""))

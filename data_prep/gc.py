@@ -11,6 +11,7 @@ import csv
 import gzip
 import io
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import IO, Any, NamedTuple, Self
@@ -18,11 +19,12 @@ from typing import IO, Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from data_prep.cells import number_cell
 from data_prep.table import GenomeRow, read_genome_table
 from data_prep.tsv import write_table
 from genood.dataset import SPLITS, Dataset, Split
 from genood.errors import ConfigError
-from genood.files import atomic_path, check_distinct
+from genood.files import atomic_path, check_distinct, check_writable
 from genood.readers import read_file
 from genood.sequence import UNKNOWN, Codes, known_runs
 
@@ -149,7 +151,8 @@ def write_gc(
     directory, window
         For a table: where its files are, and bases of a window, else `READ_LENGTH`.
     reads_output
-        For a dataset: TSV with a row for each read, compressed if its name ends in ``.gz``.
+        For a dataset: TSV with a row for each read, compressed if its name ends in ``.gz``; ``-`` is
+        standard output.
     figure
         SVG, PDF or PNG.
     progress
@@ -158,7 +161,8 @@ def write_gc(
     Raises
     ------
     GenoodError
-        An input cannot be read, an option does not go with it, or an output is another file's name.
+        An input cannot be read, an option does not go with it, or an output is another file's name or
+        cannot be written.
     """
     if figure is not None:
         # matplotlib is not needed, nor perhaps installed, without a figure.
@@ -166,6 +170,7 @@ def write_gc(
 
         check_figures(figure)
     outputs = [output, reads_output, figure]
+    check_writable(outputs)
     if os.path.isdir(source):
         if directory is not None or window is not None:
             raise ConfigError("--genomes and --length go with a table of genomes, not with a dataset")
@@ -303,8 +308,7 @@ def _summary_row(labels: tuple[str, ...], genomes: Sequence[GenomeGc]) -> tuple[
         distribution.deviation(),
         *distribution.quantiles(QUANTILES),
     )
-    cells = ("" if np.isnan(number) else f"{number:.6g}" for number in numbers)
-    return (*labels, str(distribution.num), str(known), *cells)
+    return (*labels, str(distribution.num), str(known), *map(number_cell, numbers))
 
 
 def _by_split(genomes: Sequence[GenomeGc]) -> dict[str, GcDistribution]:
@@ -321,7 +325,13 @@ def _splits(genomes: Sequence[GenomeGc]) -> list[str]:
 
 @contextmanager
 def _open_text(target: str) -> Iterator[IO[str]]:
-    """A file of text to write, compressed if its name says so; the same text gives the same bytes."""
+    """A file of text to write, compressed if its name says so; ``-`` is standard output.
+
+    The same text gives the same bytes.
+    """
+    if target == "-":
+        yield sys.stdout
+        return
     with ExitStack() as stack:
         temporary = stack.enter_context(atomic_path(target))
         raw: Any = stack.enter_context(open(temporary, "wb"))

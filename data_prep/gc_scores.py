@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from data_prep.cells import number_cell
 from data_prep.tsv import write_table
 from genood.errors import ConfigError, InputError
-from genood.files import check_distinct
+from genood.files import check_distinct, check_writable
 from genood.readers import check_readable
 
 logger = logging.getLogger("genood.prep.gc")
@@ -86,7 +87,32 @@ class ScoredReads(NamedTuple):
         return GcBins(edges, np.bincount(bins, minlength=NUM_BINS), *means)
 
 
-def write_scores_gc(paths: Sequence[str], output: str, *, figure: str | None = None) -> None:
+def read_score_tables(paths: Sequence[str], *, figure: str | None = None) -> list[ScoredReads]:
+    """The reads of score tables, in their order.
+
+    Parameters
+    ----------
+    paths
+        Score tables; ``-`` is not taken.
+    figure
+        That `write_scores_gc` is to draw of them.
+
+    Raises
+    ------
+    GenoodError
+        A table cannot be read (see `read_scored`) or is named twice, or the figure cannot show so many.
+    """
+    if len(set(paths)) < len(paths):
+        raise ConfigError("a score table is named twice")
+    if figure is not None:
+        # matplotlib is not needed, nor perhaps installed, without a figure.
+        from data_prep.figures import check_figures
+
+        check_figures(figure, num_tables=len(paths))
+    return [read_scored(path) for path in paths]
+
+
+def write_scores_gc(tables: Sequence[ScoredReads], output: str, *, figure: str | None = None) -> None:
     """Write how likelihood and ratio go with GC content, for each score table and for all together.
 
     The rows of a table: ``pearson`` and ``spearman``, the correlations of both with GC content over its
@@ -94,8 +120,8 @@ def write_scores_gc(paths: Sequence[str], output: str, *, figure: str | None = N
 
     Parameters
     ----------
-    paths
-        Score tables; ``-`` is not taken.
+    tables
+        See `read_score_tables`.
     output
         TSV; ``-`` is standard output.
     figure
@@ -104,23 +130,18 @@ def write_scores_gc(paths: Sequence[str], output: str, *, figure: str | None = N
     Raises
     ------
     GenoodError
-        A table cannot be read, has no score, is named twice, or is an output too.
+        An output is a score table too, or cannot be written.
     """
-    check_distinct(paths, [output, figure])
-    if len(set(paths)) < len(paths):
-        raise ConfigError("a score table is named twice")
-    if figure is not None:
-        # matplotlib is not needed, nor perhaps installed, without a figure.
-        from data_prep.figures import check_figures, draw_likelihood_against_gc
-
-        check_figures(figure, num_tables=len(paths))
-    tables = [read_scored(path) for path in paths]
-    everything = tables
+    check_distinct([table.name for table in tables], [output, figure])
+    check_writable([output, figure])
+    everything = list(tables)
     if len(tables) > 1:
         columns = zip(*(table[1:] for table in tables), strict=True)
         everything = [*tables, ScoredReads(ALL_TABLES, *map(np.concatenate, columns))]
     write_table(output, _COLUMNS, (row for table in everything for row in _rows(table)))
     if figure is not None:
+        from data_prep.figures import draw_likelihood_against_gc
+
         draw_likelihood_against_gc(figure, tables)
 
 
@@ -182,14 +203,9 @@ def _rows(table: ScoredReads) -> Iterator[tuple[str, ...]]:
     num = str(len(table.gc))
     for statistic, function in (("pearson", correlation), ("spearman", rank_correlation)):
         numbers = (function(table.gc, table.log_likelihood), function(table.gc, table.llr))
-        yield (table.name, statistic, "", "", num, *map(_cell, numbers))
+        yield (table.name, statistic, "", "", num, *map(number_cell, numbers))
     bins = table.in_bins()
     for place in np.flatnonzero(bins.counts).tolist():
         limits = (f"{edge:g}" for edge in bins.edges[place : place + 2])
-        means = (_cell(bins.log_likelihood[place]), _cell(bins.llr[place]))
+        means = (number_cell(bins.log_likelihood[place]), number_cell(bins.llr[place]))
         yield (table.name, "mean", *limits, str(bins.counts[place]), *means)
-
-
-def _cell(value: float) -> str:
-    """Six significant digits; nothing for NaN."""
-    return "" if np.isnan(value) else f"{value:.6g}"

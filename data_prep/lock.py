@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from genood.errors import InputError
 
@@ -20,15 +21,16 @@ def sole_writer(directory: str | os.PathLike[str], work: str) -> Iterator[None]:
     Parameters
     ----------
     directory
-        Must exist.
+        Made if it is missing, but not what it is in: that is more likely to be misspelt.
     work
         What the processes do, such as ``download``.
 
     Raises
     ------
     InputError
-        Another one is at it.
+        The directory is none and cannot be made, or another process is at it.
     """
+    _make(Path(directory))
     handle = os.open(directory, os.O_RDONLY)
     try:
         try:
@@ -41,3 +43,15 @@ def sole_writer(directory: str | os.PathLike[str], work: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _make(directory: Path) -> None:
+    parent = directory.parent
+    if not parent.is_dir():
+        raise InputError(directory, f"its directory {str(parent)!r} does not exist")
+    try:
+        directory.mkdir(exist_ok=True)
+    except FileExistsError as error:
+        raise InputError(directory, "is not a directory") from error
+    except OSError as error:
+        raise InputError(directory, f"cannot be made ({error.strerror})") from error

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from data_prep.catalogue_table import Genome, genome_key, merge_genomes, read_catalogue
 from data_prep.class_lists import PAPER, SIDES, ListedClass, read_classes
 from data_prep.names import SYNONYMS, Synonyms
-from data_prep.tsv import write_table
+from data_prep.plan_table import Plan, PlannedGenome, Remark, write_plan
 from genood.dataset import SPLITS, side_of
 from genood.errors import ConfigError, InputError
 from genood.files import check_distinct
@@ -29,19 +29,6 @@ logger = logging.getLogger("genood.prep.plan")
 
 _OWN_SPLIT = {"in": "train_in", "val_ood": "val_ood", "test_ood": "test_ood"}
 """The split without which a class of a side is of no use: what makes it one of that side."""
-
-_COLUMNS = (
-    "split",
-    "class",
-    "accession",
-    "organism",
-    "taxid",
-    "release_date",
-    "assembly_level",
-    "size",
-    "path",
-    "file",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +44,14 @@ class PlanConfig:
     as_of
         Genomes released later are ignored; None ignores none.
     num_in, num_ood
-        How many classes are in distribution, and how many OOD in each of validation and test. The largest
-        are chosen: first those that lack none of ``train_in``, ``val_in`` and ``test_in``, of these those
+        How many classes are in distribution, and how many OOD in each of validation and test. Taken are
+        first those that lack none of ``train_in``, ``val_in`` and ``test_in``, of these those
         with most genomes in ``train_in`` (or ``val_ood``, ``test_ood``), then those with most genomes, then
         by name.
     max_genomes
         At most so many genomes of a class in a split, the first released; None for all.
     classes
-        The classes in place of the largest.
+        The classes in place of so many.
     """
 
     train_before: date = date(2011, 1, 1)
@@ -83,6 +70,10 @@ class PlanConfig:
         if self.num_in < 1 or self.num_ood < 0 or (self.max_genomes is not None and self.max_genomes < 1):
             raise ConfigError("num_in and max_genomes must be at least 1, num_ood at least 0")
         _check_classes(self.classes or ())
+
+    def numbers(self) -> dict[str, int]:
+        """How many classes to take, by side."""
+        return dict(zip(SIDES, (self.num_in, self.num_ood, self.num_ood), strict=True))
 
     def side(self, first_seen: date) -> str:
         """The side of a class by the day on which it was first seen."""
@@ -122,54 +113,6 @@ def _check_classes(classes: Iterable[ListedClass]) -> None:
             holders[member] = name
 
 
-class PlannedGenome(NamedTuple):
-    """One genome of a plan.
-
-    Attributes
-    ----------
-    split, class_name
-        What it belongs to.
-    genome
-        As the catalogue has it.
-    """
-
-    split: str
-    class_name: str
-    genome: Genome
-
-    @property
-    def file(self) -> str:
-        """Name of its sequences at NCBI, and in the directory of genomes."""
-        return f"{self.genome.path.rpartition('/')[2]}_genomic.fna.gz"
-
-
-class Remark(NamedTuple):
-    """Something odd about a class: its name, its side, and what."""
-
-    class_name: str
-    side: str
-    remark: str
-
-
-class Plan(NamedTuple):
-    """What was chosen and what was left.
-
-    Attributes
-    ----------
-    genomes
-        By split, class and release date.
-    left_out
-        Number of genomes, by the reason for which they were left, then by class.
-    remarks
-        On classes of a list that are missing or were not first seen when their side says, and on classes
-        that lack a split.
-    """
-
-    genomes: list[PlannedGenome]
-    left_out: dict[str, dict[str, int]]
-    remarks: list[Remark]
-
-
 class _Class(NamedTuple):
     name: str
     side: str
@@ -205,7 +148,7 @@ def make_plan(genomes: Iterable[Genome], config: PlanConfig | None = None) -> Pl
             known.append(genome)
     remarks: list[Remark] = []
     if config.classes is None:
-        classes = _largest_classes(known, config, left)
+        classes = _first_classes(known, config, left)
     else:
         classes = _listed_classes(known, config.classes, config, left, remarks)
     planned: list[PlannedGenome] = []
@@ -218,10 +161,13 @@ def make_plan(genomes: Iterable[Genome], config: PlanConfig | None = None) -> Pl
     planned.sort(
         key=lambda row: (SPLITS.index(row.split), row.class_name, row.genome.release_date, row.genome)
     )
-    return Plan(planned, {reason: dict(sorted(names.items())) for reason, names in left.items()}, remarks)
+    if planned:  # else there is worse to say
+        _warn_of_few(classes, config)
+    left_out = {reason: dict(sorted(names.items())) for reason, names in left.items()}
+    return Plan(planned, left_out, remarks, {each.name: _first_seen(each.genomes) for each in classes})
 
 
-def _largest_classes(genomes: Iterable[Genome], config: PlanConfig, left: _Left) -> list[_Class]:
+def _first_classes(genomes: Iterable[Genome], config: PlanConfig, left: _Left) -> list[_Class]:
     by_genus: defaultdict[str, list[Genome]] = defaultdict(list)
     for genome in genomes:
         by_genus[genome.genus].append(genome)
@@ -230,21 +176,17 @@ def _largest_classes(genomes: Iterable[Genome], config: PlanConfig, left: _Left)
         side = config.side(_first_seen(members))
         by_side[side].append(_Class(genus, side, members))
     chosen: list[_Class] = []
-    for side, number in zip(SIDES, (config.num_in, config.num_ood, config.num_ood), strict=True):
+    for side, number in config.numbers().items():
         ranked = sorted(by_side[side], key=lambda class_: _rank(class_, config))
         chosen += ranked[:number]
         for class_ in ranked[number:]:
-            reason = f"class first seen {config.period(side)}, not one of the {number} largest"
+            reason = f"class first seen {config.period(side)}, not among the {number} taken"
             left[reason][class_.name] += len(class_.genomes)
-        if len(ranked) < number:
-            logger.warning(
-                "only %d of %d classes were first seen %s", len(ranked), number, config.period(side)
-            )
     return chosen
 
 
 def _rank(class_: _Class, config: PlanConfig) -> tuple[int, int, int, str]:
-    """Sorts the largest class first, see `PlanConfig`."""
+    """Sorts the class first that is taken first, see `PlanConfig`."""
     sizes = Counter(config.split(class_.side, genome.release_date) for genome in class_.genomes)
     num_splits = len(sizes.keys() - {None})
     return -num_splits, -sizes[_OWN_SPLIT[class_.side]], -len(class_.genomes), class_.name
@@ -290,11 +232,21 @@ def _listed_classes(
             remarks.append(Remark(name, side, remark))
         if has_own:
             chosen.append(_Class(name, side, members))
-    if len(chosen) < len(listed):
-        logger.warning(
-            "%d of the %d classes of the list are left out", len(listed) - len(chosen), len(listed)
-        )
     return chosen
+
+
+def _warn_of_few(classes: Sequence[_Class], config: PlanConfig) -> None:
+    if config.classes is not None:
+        num_listed = len(config.classes)
+        if num_left := num_listed - len(classes):
+            logger.warning("%d of the %d classes of the list are left out", num_left, num_listed)
+        return
+    found = Counter(each.side for each in classes)
+    for side, number in config.numbers().items():
+        if found[side] < number:
+            logger.warning(
+                "only %d of %d classes were first seen %s", found[side], number, config.period(side)
+            )
 
 
 def _first_seen(genomes: Iterable[Genome]) -> date:
@@ -313,36 +265,6 @@ def _divide(class_: _Class, config: PlanConfig, left: _Left) -> dict[str, list[G
         else:
             splits[split].append(genome)
     return dict(splits)
-
-
-def split_sizes(plan: Plan) -> list[tuple[str, int, int, int]]:
-    """Each split, with its number of classes, of genomes, and of bases where the catalogue knows them."""
-    sizes = []
-    for split in SPLITS:
-        rows = [row for row in plan.genomes if row.split == split]
-        num_bases = sum(row.genome.size or 0 for row in rows)
-        sizes.append((split, len({row.class_name for row in rows}), len(rows), num_bases))
-    return sizes
-
-
-def write_plan(plan: Plan, target: str) -> None:
-    """Write the genomes of a plan as a table."""
-    rows = (
-        (
-            row.split,
-            row.class_name,
-            row.genome.accession,
-            row.genome.organism,
-            row.genome.taxid,
-            row.genome.release_date,
-            row.genome.assembly_level,
-            row.genome.size,
-            row.genome.path,
-            row.file,
-        )
-        for row in plan.genomes
-    )
-    write_table(target, _COLUMNS, rows)
 
 
 def plan_dataset(

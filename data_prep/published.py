@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Protocol
 
 from data_prep.fetch import FetchConfig
-from data_prep.published_files import Release, open_release
+from data_prep.published_files import Release, check_sha256, open_release
 from data_prep.published_labels import RELEASED_LABELS, numbers_of, read_labels
 from data_prep.published_reads import READ_LENGTH
-from genood.dataset import SPLITS, Dataset, DatasetWriter, create_dataset
-from genood.errors import ConfigError, InputError
+from data_prep.table import listed
+from genood.dataset import SPLITS, Dataset, DatasetWriter, check_new, create_dataset
+from genood.errors import ConfigError
 
 logger = logging.getLogger("genood.prep.published")
 
@@ -61,6 +62,7 @@ class PublishedConfig:
     def __post_init__(self) -> None:
         if not self.sources:
             raise ConfigError("at least one source is needed")
+        check_sha256(self.sources, self.sha256)
         if self.split is not None and self.split not in SPLITS:
             raise ConfigError(f"there is no split {self.split!r}; choose from {', '.join(SPLITS)}")
 
@@ -101,18 +103,13 @@ def import_published(
         split (see `tfrecord_batches`, `table_batches`), the output cannot be made, a class to leave out
         does not exist, or no read is left.
     """
-    final = Path(output)
-    # Before anything is downloaded for it.
-    if os.path.lexists(final):
-        raise InputError(output, "is there already; remove it, or name another directory")
-    if not final.parent.is_dir():
-        raise InputError(output, f"its directory {str(final.parent)!r} does not exist")
+    check_new(output)  # before anything is downloaded for it
     given = None if config.labels is None else read_labels(config.labels)
     with open_release(
         config.sources,
         sha256=config.sha256,
         split=config.split,
-        scratch=final.parent,
+        scratch=Path(output).parent,
         fetch=config.fetch,
         received=progress.received if progress is not None else lambda num_bytes: None,
     ) as release:
@@ -124,7 +121,7 @@ def import_published(
         with create_dataset(output, read_length=READ_LENGTH, seed=None, sources=release.sources) as writer:
             counts = _copy(release, labels, config.excluded, writer, progress)
             _check_stated(counts, release.stated)
-            writer.variant = describe_variant(counts, release.stated)
+            writer.variant = describe_variant(counts, release.stated, config.excluded)
             logger.info("%s", writer.variant)
             writer.note(
                 NOTE,
@@ -138,8 +135,12 @@ def import_published(
     return Dataset.load(output)
 
 
-def describe_variant(counts: Mapping[str, Mapping[str, int]], stated: Mapping[str, Mapping[str, int]]) -> str:
-    """Which size of the benchmark some reads are, or that they are a part of it.
+def describe_variant(
+    counts: Mapping[str, Mapping[str, int]],
+    stated: Mapping[str, Mapping[str, int]],
+    excluded: Sequence[str] = (),
+) -> str:
+    """Which size of the benchmark some reads are, or that they are a part of it; and without which classes.
 
     A split is whole if it has all its classes, each with 10,000 or 100,000 reads, give or take 5 %, and
     not another number than stated.
@@ -147,24 +148,40 @@ def describe_variant(counts: Mapping[str, Mapping[str, int]], stated: Mapping[st
     Parameters
     ----------
     counts
-        Number of reads by split and class.
+        Number of reads by split and class, those of excluded classes too.
     stated
         The same according to ``*_nsample.json``, for those splits that have one.
+    excluded
+        Classes that were left out.
     """
+    described = _describe_size(counts, stated) or f"a part: {_describe_part(counts, excluded)}"
+    without = ", ".join(sorted(set(excluded)))
+    return f"{described}; without {without}" if without else described
+
+
+def _describe_size(
+    counts: Mapping[str, Mapping[str, int]], stated: Mapping[str, Mapping[str, int]]
+) -> str | None:
+    """The size of the benchmark, None if it is not whole."""
     sizes = {split: _size_of_whole(split, counts.get(split, {}), stated.get(split)) for split in SPLITS}
     held_out = {size for split, size in sizes.items() if split != "train_in"}
-    if None not in sizes.values() and len(held_out) == 1:
-        size = held_out.pop()
-        if size == sizes["train_in"]:
-            return f"{size:,} reads a class"
-        return f"{sizes['train_in']:,} reads a class for training, {size:,} for validation and test"
+    if None in sizes.values() or len(held_out) > 1:
+        return None
+    size = held_out.pop()
+    if size == sizes["train_in"]:
+        return f"{size:,} reads a class"
+    return f"{sizes['train_in']:,} reads a class for training, {size:,} for validation and test"
+
+
+def _describe_part(counts: Mapping[str, Mapping[str, int]], excluded: Sequence[str]) -> str:
+    """The reads of each split that were not left out."""
     parts = []
     for split in SPLITS:
-        if counts.get(split):
-            numbers = counts[split].values()
+        numbers = [number for name, number in counts.get(split, {}).items() if name not in excluded]
+        if numbers:
             each = f"{min(numbers):,}" if len(set(numbers)) == 1 else f"{min(numbers):,} to {max(numbers):,}"
             parts.append(f"{split} {sum(numbers):,} reads of {len(numbers)} classes, {each} a class")
-    return f"a part: {'; '.join(parts)}"
+    return "; ".join(parts) or "no reads"
 
 
 def _size_of_whole(split: str, counts: Mapping[str, int], stated: Mapping[str, int] | None) -> int | None:
@@ -204,12 +221,20 @@ def _copy(
 
 
 def _check_stated(counts: Mapping[str, Mapping[str, int]], stated: Mapping[str, Mapping[str, int]]) -> None:
-    """Warn of splits with more reads of a class than the release states, which may be there twice."""
+    """Warn of splits with more reads of a class than the release states, or with fewer."""
     for split, numbers in stated.items():
-        more = sorted(name for name, number in counts.get(split, {}).items() if number > numbers.get(name, 0))
-        if more:
-            logger.warning(
-                "%s has more reads of %s than its nsample.json states; is a shard there twice?",
-                split,
-                ", ".join(more),
-            )
+        found = counts.get(split, {})
+        more = sorted(name for name, number in found.items() if number > numbers.get(name, 0))
+        fewer = sorted(name for name, number in numbers.items() if number > found.get(name, 0))
+        for names, how, question in (
+            (more, "more", "is a shard there twice?"),
+            (fewer, "fewer", "is a shard missing or cut short?"),
+        ):
+            if names:
+                logger.warning(
+                    "%s has %s reads of %s than its nsample.json states; %s",
+                    split,
+                    how,
+                    listed(names),
+                    question,
+                )

@@ -31,6 +31,7 @@ from urllib.parse import unquote, urlsplit
 from data_prep.fetch import FetchConfig, FetchError, PartialFile, open_fetcher
 from data_prep.published_labels import parse_labels, parse_numbers
 from data_prep.published_reads import Batches, ReadBatch, table_batches, tfrecord_batches
+from data_prep.report_files import is_url
 from genood.dataset import SPLITS
 from genood.errors import ConfigError, InputError
 from genood.files import sha256_of
@@ -61,6 +62,7 @@ _NSAMPLE_SUFFIX = "_nsample.json"
 _TABLE_SUFFIXES = (".txt", ".tsv", ".csv")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _ZIP_MAGIC = b"PK"
+_NO_READS = "no *.tfrecord*, no table named after a split"
 _BUFFER_BYTES = 2**20
 
 
@@ -148,7 +150,7 @@ def open_release(
         Directories, zip files, single files of them, or URLs of zip or single files. Beside a single
         file, the labels and numbers of reads in its directory count too.
     sha256
-        What the sources must have, one for each, or none.
+        What the sources must have, see `check_sha256`.
     split
         Of files whose names do not tell it.
     scratch
@@ -161,19 +163,17 @@ def open_release(
     Raises
     ------
     ConfigError
-        There is not one sha256 for each source, or it is none; or `split` is given, and the names tell
-        all splits.
+        A sha256 is given for a directory; or `split` is given, and the names tell all splits.
     InputError
-        A source cannot be had, has another sha256, or holds nothing of the release; or a file of it is
-        damaged, given twice, or of no known split.
+        A source cannot be had, has another sha256, or holds nothing of the release; a file of it is
+        damaged, given twice, or of no known split; or none is of reads.
     """
-    _check_sha256(sources, sha256)
     files: list[_File] = []
     described: dict[str, dict[str, Any]] = {}
     with ExitStack() as stack:
         for source, pin in zip_longest(sources, sha256):
             path = source
-            if _is_url(source):
+            if is_url(source):
                 directory = stack.enter_context(TemporaryDirectory(prefix=".genood-", dir=scratch))
                 path = os.path.join(directory, "download")
                 _download(source, Path(path), fetch if fetch is not None else FetchConfig(), received)
@@ -184,15 +184,18 @@ def open_release(
             else:
                 check_readable([path])
                 described[os.path.realpath(path)] = _describe(source, path, pin)
-                found = _look_into(source, path, stack)
+                found = _look_into(source, path, split, stack)
             if not found:
-                problem = "holds nothing of the benchmark: no *.tfrecord*, no table named after a split"
+                problem = f"holds nothing of the benchmark: {_NO_READS}"
                 raise InputError(source, f"{problem}; a zip within must be named itself")
             files += found
         for file in files:
             if file.identity[0] not in described:
                 described[file.identity[0]] = _describe(file.path, file.path, None)
-        yield _sort_out(files, split, list(described.values()))
+        release = _sort_out(files, split, list(described.values()))
+        if not release.shards:
+            raise InputError(", ".join(sources), f"no file of reads: {_NO_READS}")
+        yield release
 
 
 def split_of(path: PurePosixPath) -> str | None:
@@ -210,7 +213,8 @@ def split_of(path: PurePosixPath) -> str | None:
     return None
 
 
-def _check_sha256(sources: Sequence[str], sha256: Sequence[str]) -> None:
+def check_sha256(sources: Sequence[str], sha256: Sequence[str]) -> None:
+    """Raise ConfigError if the sha256 are none, or not one for each source; there may be none at all."""
     if sha256 and len(sha256) != len(sources):
         raise ConfigError(
             f"{len(sha256)} sha256 for {len(sources)} sources; give one for each, in the same order"
@@ -218,10 +222,6 @@ def _check_sha256(sources: Sequence[str], sha256: Sequence[str]) -> None:
     for pin in sha256:
         if not _SHA256.fullmatch(pin):
             raise ConfigError(f"{pin!r} is no sha256, which has 64 hexadecimal digits")
-
-
-def _is_url(source: str) -> bool:
-    return urlsplit(source).scheme in ("http", "https")
 
 
 def _download(url: str, target: Path, config: FetchConfig, received: Callable[[int], None]) -> None:
@@ -241,9 +241,9 @@ def _describe(source: str, path: str, pin: str | None) -> dict[str, Any]:
     found = sha256_of(path)
     if pin is not None and found != pin.lower():
         raise InputError(source, f"has sha256 {found}, not {pin.lower()}; it is another file, or damaged")
-    if pin is None and _is_url(source):
+    if pin is None and is_url(source):
         logger.warning("%s is not checked; to have the same again, add --sha256 %s", source, found)
-    name = "url" if _is_url(source) else "path"
+    name = "url" if is_url(source) else "path"
     return {name: source, "sha256": found, "bytes": os.path.getsize(path), "pinned": pin is not None}
 
 
@@ -256,8 +256,11 @@ def _walk(directory: str) -> list[_File]:
     return files
 
 
-def _look_into(source: str, path: str, stack: ExitStack) -> list[_File]:
-    """The files of the release in a zip file; or of another file, that and what belongs to it."""
+def _look_into(source: str, path: str, split: str | None, stack: ExitStack) -> list[_File]:
+    """The files of the release in a zip file; or of another file, that and what belongs to it.
+
+    `split` is that of a file whose name does not tell it.
+    """
     with open(path, "rb") as stream:
         is_zip = stream.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
     if is_zip:
@@ -268,16 +271,22 @@ def _look_into(source: str, path: str, stack: ExitStack) -> list[_File]:
         members = sorted(archive.infolist(), key=lambda member: member.filename)
         return [file for member in members for file in _in_zip(source, path, archive, member)]
     url_path = unquote(urlsplit(source).path)
-    location = PurePosixPath(url_path if _is_url(source) else os.path.abspath(source))
+    location = PurePosixPath(url_path if is_url(source) else os.path.abspath(source))
     kind = _kind_of(location)
     if kind is None:
         kind = "table" if location.suffix in _TABLE_SUFFIXES else "tfrecord"
     asked = _File(source, location, kind, (os.path.realpath(path),), partial(_open_file, path))
-    if _is_url(source):
+    if is_url(source):
         return [asked]
     directory = os.path.dirname(path)
     beside = [os.path.join(directory, name) for name in sorted(os.listdir(directory or "."))]
-    told = [file for name in beside for file in _on_disk(name) if file.kind in ("labels", "nsample")]
+    mine = split_of(location) or split
+    told = [
+        file
+        for name in beside
+        for file in _on_disk(name)
+        if file.kind == "labels" or (file.kind == "nsample" and split_of(file.location) == mine)
+    ]
     return [asked, *told]
 
 

@@ -131,7 +131,8 @@ def table_batches(
     """
     numbers = {name: number for number, name in labels.items()}
     classes = set(classes_of(split, labels).values())
-    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+    # Spreadsheets may put a byte order mark in front.
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
     rows = _rows(text, path)
     try:
         while True:

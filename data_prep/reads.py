@@ -21,11 +21,12 @@ import numpy.typing as npt
 
 from data_prep.draw import ClassGenomes, DrawConfig, by_class, generator_of
 from data_prep.shuffle import BucketShuffle, num_buckets_for
-from data_prep.table import GenomeRow, listed, read_genome_table
+from data_prep.table import PLAN_COLUMNS, GenomeRow, listed, read_genome_table
 from data_prep.windows import GenomeReads, WantedReads, WindowCount, count_windows, extract_reads
 from data_prep.workers import Workers
 from genood.dataset import DatasetWriter, Origins, create_dataset
 from genood.errors import InputError
+from genood.files import sha256_of
 
 logger = logging.getLogger("genood.prep.reads")
 
@@ -116,6 +117,8 @@ def draw_reads(
         classes = by_class(rows, counts, config)
         _check_windows(table, classes, config)
         sources += _sources(classes, config)
+        if os.path.isfile(table):  # a pipe can be read but once
+            writer.note("table", {"file": Path(table).name, "sha256": sha256_of(table)})
         writer.note("reads_per_class", {each.split: each.num_wanted for each in classes})
         _write(writer, workers, classes, config, Path(output), report)
     return [
@@ -184,6 +187,7 @@ def _sources(classes: Sequence[ClassGenomes], config: DrawConfig) -> list[dict[s
             "file": genome.row.file,
             "class": each.class_name,
             "split": each.split,
+            **{name: cell for name in PLAN_COLUMNS if (cell := getattr(genome.row, name))},
             "sha256": genome.counted.sha256,
             "records": genome.counted.num_records,
             "bases": genome.counted.num_bases,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote, urlsplit
@@ -34,7 +34,7 @@ class Progress(Protocol):
 
 def is_url(name: str) -> bool:
     """Whether a name is one of what can be fetched, rather than of a file that is here."""
-    return name.startswith(("https://", "http://"))
+    return name.lower().startswith(("https://", "http://"))
 
 
 def path_of(name: str, directory: Path) -> Path:
@@ -61,6 +61,7 @@ def fetch_files(
     directory: Path,
     config: DownloadConfig | None = None,
     *,
+    check: Callable[[str, Path], object] = lambda name, path: None,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Have the files of all names; what has been fetched before is not fetched again.
@@ -75,6 +76,9 @@ def fetch_files(
         For the files of URLs, made if it is missing; see `path_of`.
     config
         See there.
+    check
+        Called with the name and the file of what was fetched: raises InputError if it is not what was wanted,
+        such as a network's page to log in. Then it is not kept, so that another call fetches it anew.
     progress
         Told how far fetching is.
 
@@ -86,18 +90,23 @@ def fetch_files(
     Raises
     ------
     GenoodError
-        A URL cannot be had, or its file not written.
+        A URL cannot be had, its file not written, or its content is refused.
     """
     paths = [path_of(name, directory) for name in names]
     missing = {
         name: path for name, path in zip(names, paths, strict=True) if is_url(name) and not path.exists()
     }
     if missing:
-        asyncio.run(_fetch(missing, config if config is not None else DownloadConfig(), progress))
+        asyncio.run(_fetch(missing, config if config is not None else DownloadConfig(), check, progress))
     return paths
 
 
-async def _fetch(wanted: dict[str, Path], config: DownloadConfig, progress: Progress | None) -> None:
+async def _fetch(
+    wanted: dict[str, Path],
+    config: DownloadConfig,
+    check: Callable[[str, Path], object],
+    progress: Progress | None,
+) -> None:
     def received(num_bytes: int) -> None:
         if progress is not None:
             progress.received(num_bytes)
@@ -110,7 +119,13 @@ async def _fetch(wanted: dict[str, Path], config: DownloadConfig, progress: Prog
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 await fetcher.fetch_file(url, part)
+                check(name, part.path)
                 part.finish(path)
+            except InputError as error:
+                part.discard()
+                problem = error.problem.removesuffix("; fetch it again")
+                advice = "it is not kept: run the same command again to fetch it anew"
+                raise InputError(url, f"{problem}; {advice}", line=error.line) from error
             except OSError as error:
                 raise InputError(error.filename or path, f"{error.strerror or error}") from error
             logger.info("%s: %s bytes", path, f"{os.path.getsize(path):,}")

@@ -1,6 +1,7 @@
 """Tables that say which class and split each genome belongs to: a plan, or a user's own.
 
-Of their columns ``file``, ``class`` and ``split`` are read; see `data_prep.tsv` for the rest.
+Of their columns ``file``, ``class`` and ``split`` are read, and `PLAN_COLUMNS` if they are there; see
+`data_prep.tsv` for the rest.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from genood.readers import check_readable
 logger = logging.getLogger("genood.prep.table")
 
 _COLUMNS = ("file", "class", "split")
+PLAN_COLUMNS = ("accession", "organism", "release_date")
+"""Further columns of a plan, which tell what a genome is; a table may lack them."""
 _NUM_NAMED = 3
 """How many of many things a message names."""
 
@@ -37,6 +40,8 @@ class GenomeRow(NamedTuple):
         What it belongs to.
     line
         Of the table, from 1.
+    accession, organism, release_date
+        As the table has them, as a plan does; else empty.
     """
 
     file: str
@@ -44,12 +49,17 @@ class GenomeRow(NamedTuple):
     class_name: str
     split: str
     line: int
+    accession: str = ""
+    organism: str = ""
+    release_date: str = ""
 
 
 def read_genome_table(
     table: str | os.PathLike[str], *, genomes: str | os.PathLike[str] | None = None
 ) -> list[GenomeRow]:
     """The genomes of a table whose split is one of a dataset's; the rest is left out, with a warning.
+
+    Another warning is of classes in distribution that no model can learn from the table's ``train_in``.
 
     Parameters
     ----------
@@ -73,11 +83,13 @@ def read_genome_table(
     if genomes is not None and not directory.is_dir():
         raise InputError(genomes, "is no directory; --genomes names the one in which the table's files lie")
     rows = []
-    for line, cells in read_table(table, _COLUMNS):
-        for name, cell in cells.items():
-            if not cell:
+    for line, cells in read_table(table, _COLUMNS, PLAN_COLUMNS):
+        for name in _COLUMNS:
+            if not cells[name]:
                 raise InputError(table, f"the row has no {name}", line=line)
-        rows.append(GenomeRow(cells["file"], directory / cells["file"], cells["class"], cells["split"], line))
+        file, class_name, split = (cells[name] for name in _COLUMNS)
+        more = (cells[name] for name in PLAN_COLUMNS)
+        rows.append(GenomeRow(file, directory / file, class_name, split, line, *more))
     left_out = Counter(row.split for row in rows if row.split not in SPLITS)
     rows = [row for row in rows if row.split in SPLITS]
     if not rows:
@@ -88,6 +100,7 @@ def read_genome_table(
     _check_files_differ(table, rows)
     _check_sides(table, rows)
     _check_present(table, rows)
+    _check_trained(table, rows)
     return rows
 
 
@@ -122,6 +135,18 @@ def _check_sides(table: str | os.PathLike[str], rows: Sequence[GenomeRow]) -> No
                 "a class is either in distribution or out of it",
                 line=row.line,
             )
+
+
+def _check_trained(table: str | os.PathLike[str], rows: Sequence[GenomeRow]) -> None:
+    """Warn of a class that would be OOD to a model, but counts as in distribution."""
+    trained = {row.class_name for row in rows if row.split == "train_in"}
+    others = {row.class_name for row in rows if side_of(row.split) == "in"} - trained
+    if trained and others:
+        logger.warning(
+            "%s: classes in val_in or test_in without a genome in train_in, from which models learn: %s",
+            os.fspath(table),
+            listed(sorted(others)),
+        )
 
 
 def _check_present(table: str | os.PathLike[str], rows: Sequence[GenomeRow]) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, cast
 
 from xopen import xopen
 
@@ -93,12 +97,40 @@ def read_table(
 def write_table(
     target: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> None:
-    """Write a table with a header; ``-`` is standard output. None is an empty cell."""
+    """Write a table with a header; None is an empty cell.
+
+    Parameters
+    ----------
+    target
+        ``-`` is standard output. What ends in ``.gz`` is compressed, the same rows to the same bytes.
+    header, rows
+        Cells from left to right.
+
+    Raises
+    ------
+    InputError
+        The target cannot be written.
+    """
     lines = (
         "\t".join("" if cell is None else str(cell) for cell in cells) + "\n" for cells in (header, *rows)
     )
     if os.fspath(target) == "-":
         sys.stdout.writelines(lines)
         return
-    with atomic_path(target) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
-        stream.writelines(lines)
+    try:
+        with atomic_path(target) as temporary:
+            _write_lines(temporary, lines, compress=os.fspath(target).endswith(".gz"))
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # it names the temporary file, of which the user knows nothing
+        raise InputError(target, f"cannot be written ({error.strerror or error})") from error
+
+
+def _write_lines(path: Path, lines: Iterable[str], *, compress: bool) -> None:
+    with ExitStack() as stack:
+        stream: BinaryIO = stack.enter_context(open(path, "wb"))
+        if compress:
+            # Without the name and the time, which would differ.
+            packed = gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0)
+            stream = cast(BinaryIO, stack.enter_context(packed))
+        stack.enter_context(io.TextIOWrapper(stream, encoding="utf-8", newline="")).writelines(lines)

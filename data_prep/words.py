@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
@@ -17,6 +18,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Profile = npt.NDArray[np.float32]
 """Centred counts, float32, shape (words,) or, of N genomes, (N, words); see `profile_of`."""
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_K = 12
 MAX_ORDER = 3
@@ -137,4 +140,17 @@ def _count_words(codes: Codes, k: int, counts: Ints) -> None:
             counts[word] += 1
 
 
-_add_words: Callable[[Codes, int, Ints], None] = numba.njit(nogil=True, cache=True)(_count_words)
+def compiled(function: F, **options: Any) -> F:
+    """Compile a function on its first call, without the GIL, and keep the result where numba finds room.
+
+    Where it finds none, as under a read-only home, each process compiles anew. `options` are those of
+    ``numba.njit``.
+    """
+    try:
+        dispatcher: F = numba.njit(nogil=True, cache=True, **options)(function)
+    except RuntimeError:  # no directory that can be written to
+        dispatcher = numba.njit(nogil=True, **options)(function)
+    return dispatcher
+
+
+_add_words = compiled(_count_words)

@@ -30,18 +30,10 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     InputError
         The target is a directory, or its directory is missing or cannot be written to.
     """
-    given = Path(target)
-    if given.is_dir():
-        raise InputError(target, "is a directory; name a file")
-    # Asked of the name as given, as a pipe behind /dev/stdout has none of its own.
-    if given.exists() and not given.is_file():
-        yield given
+    final = _regular_file(target)
+    if final is None:
+        yield Path(target)
         return
-    final = Path(os.path.realpath(target))
-    if not final.parent.is_dir():
-        raise InputError(target, f"its directory {str(final.parent)!r} does not exist")
-    if not os.access(final.parent, os.W_OK):
-        raise InputError(target, f"cannot write into {str(final.parent)!r}")
     temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     try:
         temporary.touch()
@@ -54,6 +46,39 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(outputs: Iterable[str | None]) -> None:
+    """Raise InputError, as `atomic_path` would, for the first output that cannot be written.
+
+    For commands to ask before the work, and before the first of several outputs is there. ``-`` and
+    None are left out.
+    """
+    for output in outputs:
+        if output is not None and output != "-":
+            _regular_file(output)
+
+
+def _regular_file(target: str | os.PathLike[str]) -> Path | None:
+    """The file that a target names, its links followed; None if it is not to be a regular file.
+
+    Raises
+    ------
+    InputError
+        See `atomic_path`.
+    """
+    given = Path(target)
+    if given.is_dir():
+        raise InputError(target, "is a directory; name a file")
+    # Asked of the name as given, as a pipe behind /dev/stdout has none of its own.
+    if given.exists() and not given.is_file():
+        return None
+    final = Path(os.path.realpath(target))
+    if not final.parent.is_dir():
+        raise InputError(target, f"its directory {str(final.parent)!r} does not exist")
+    if not os.access(final.parent, os.W_OK):
+        raise InputError(target, f"cannot write into {str(final.parent)!r}")
+    return final
 
 
 def check_distinct(inputs: Iterable[str], outputs: Iterable[str | None]) -> None:

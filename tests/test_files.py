@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 
 from genood.errors import ConfigError, InputError
-from genood.files import atomic_path, check_distinct, sha256_ahead, sha256_of, write_json, write_text
+from genood.files import (
+    atomic_path,
+    check_distinct,
+    check_writable,
+    sha256_ahead,
+    sha256_of,
+    write_json,
+    write_text,
+)
 
 
 def test_file_appears_at_the_end(tmp_path: Path) -> None:
@@ -137,6 +145,18 @@ def test_missing_directory_is_refused(tmp_path: Path) -> None:
         write_text(target, "text")
     assert str(caught.value) == f"{target}: its directory {str(target.parent)!r} does not exist"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_outputs_are_refused_before_the_work(tmp_path: Path) -> None:
+    before = tmp_path / "before.tsv"
+    before.write_text("old")
+    check_writable(["-", None, "/dev/null", str(before), str(tmp_path / "new.tsv")])
+    assert before.read_text() == "old"
+    with pytest.raises(InputError, match=r"table\.tsv: its directory '.*none' does not exist"):
+        check_writable([str(tmp_path / "new.tsv"), str(tmp_path / "none" / "table.tsv")])
+    with pytest.raises(InputError, match="is a directory; name a file"):
+        check_writable([str(tmp_path)])
+    assert list(tmp_path.iterdir()) == [before]
 
 
 def test_directory_without_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,10 @@ _COMMANDS = {
 }
 
 
+_OF_EXTRA = {"multitax", "httpx2", "tenacity", "google", "google_crc32c", "matplotlib"}
+"""What the packages of the extra ``prep`` are imported as."""
+
+
 class _Group(LazyGroup):
     """A group whose commands may need packages that come with an extra."""
 
@@ -30,6 +34,8 @@ class _Group(LazyGroup):
         try:
             return super().invoke(ctx)
         except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in _OF_EXTRA:
+                raise
             raise GenoodError(f"this needs the package {error.name}: pip install 'genood[prep]'") from error
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
-from contextlib import nullcontext
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
 
 from data_prep.cli.catalogue import catalogue_options, synonyms_option
-from data_prep.cli.download import TransferProgress, download_options, print_downloads
+from data_prep.cli.download import TransferProgress, check_downloads, download_options, print_downloads
 from data_prep.cli.plan import plan_options, print_plan
 from data_prep.cli.reads import draw_options, print_summaries
 from genood.cli.options import logging_options, overrides, show_progress
@@ -76,7 +79,8 @@ def command(
     Reports of a URL are fetched once: for newer ones remove reports/ and catalogue.tsv, or build elsewhere.
 
     Prints the plan's tables, what became of the genomes and what each class gave; exits with 1 if a genome is
-    missing.
+    missing. One that NCBI no longer has (HTTP 404, or no md5) stays so: take its row out of plan.tsv, and run
+    the same command again.
 
     \b
     Examples:
@@ -110,7 +114,8 @@ def _make_plan(build: Build) -> None:
         build.make_catalogue(progress=progress)
     plan = build.make_plan()
     if plan is not None:
-        print_plan(plan)
+        with _readers_may_leave():
+            print_plan(plan)
 
 
 def _make_dataset(build: Build, processes: int) -> None:
@@ -119,11 +124,25 @@ def _make_dataset(build: Build, processes: int) -> None:
     with TransferProgress("genomes") if show_progress() else nullcontext() as transfer:
         downloads = build.download(progress=transfer)
     if downloads:
-        print_downloads(downloads)
-        click.echo()
+        with _readers_may_leave():
+            print_downloads(downloads)
+        check_downloads(downloads, build.plan)
     with stage_progress(show=show_progress()) as progress:
         summaries = build.draw(processes=processes, progress=progress)
-    print_summaries(summaries)
+    with _readers_may_leave():
+        if downloads:
+            click.echo()
+        print_summaries(summaries)
+
+
+@contextmanager
+def _readers_may_leave() -> Iterator[None]:
+    """Lose what is printed, not the work that is left, where what read it has ended, as ``head`` does."""
+    try:
+        yield
+    except BrokenPipeError:
+        with open(os.devnull, "wb") as nowhere:  # for what is buffered, too
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _say_next(build: Build, read_length: int) -> None:

@@ -53,7 +53,11 @@ def catalogue_options(function: F) -> F:
 @click.command("catalogue", no_args_is_help=True)
 @click.argument("reports", metavar="REPORT...", nargs=-1, required=True)
 @click.option(
-    "-o", "--output", default="-", metavar="TSV", help="Where to write the catalogue.  [default: stdout]"
+    "-o",
+    "--output",
+    default="-",
+    metavar="TSV",
+    help="Where to write the catalogue; compressed if it ends in .gz.  [default: stdout]",
 )
 @catalogue_options
 @synonyms_option

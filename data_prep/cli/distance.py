@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from data_prep.cli.usage import usage_errors
 from genood.cli.options import logging_options, overrides, show_progress
 
 
@@ -27,8 +28,8 @@ from genood.cli.options import logging_options, overrides, show_progress
     metavar="DIR",
     help="Where the table's relative files lie.  [default: beside the table]",
 )
-@click.option("--k", type=int, help="Bases of the words that are counted, 2 to 12.  [default: 6]")
-@click.option("--order", type=int, help="Of the Markov chain, 0 to 3 and at most k - 2.  [default: 2]")
+@click.option("--k", type=click.IntRange(2, 12), help="Bases of the words that are counted.  [default: 6]")
+@click.option("--order", type=click.IntRange(0, 3), help="Of the Markov chain, at most k - 2.  [default: 2]")
 @click.option(
     "-t",
     "--threads",
@@ -62,7 +63,8 @@ def command(
     from data_prep.distance import write_distances
     from data_prep.words import WordModel
 
-    model = WordModel(**overrides(k=k, order=order))
+    with usage_errors():
+        model = WordModel(**overrides(k=k, order=order))
     with stage_progress(show=show_progress()) as progress:
         write_distances(
             inputs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import wraps
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from data_prep.cli.usage import usage_errors
 from genood.cli.options import logging_options, overrides, show_progress
 from genood.errors import GenoodError
 
@@ -54,8 +56,9 @@ def download_options(function: F) -> F:
         from data_prep.download import DownloadConfig
         from data_prep.fetch import FetchConfig
 
-        fetch = FetchConfig(**overrides(attempts=attempts, read_timeout=timeout))
-        config = DownloadConfig(**overrides(base_url=base_url, jobs=jobs), fetch=fetch)
+        with usage_errors("base_url", "jobs", "attempts", read_timeout="--timeout"):
+            fetch = FetchConfig(**overrides(attempts=attempts, read_timeout=timeout))
+            config = DownloadConfig(**overrides(base_url=base_url, jobs=jobs), fetch=fetch)
         return function(*args, download_config=config, **kwargs)
 
     return wrapper  # type: ignore[return-value]
@@ -72,7 +75,8 @@ def command(plan: str, output: str, download_config: DownloadConfig, dry_run: bo
 
     Files that are there and right are skipped, and what was interrupted is continued: run the command
     again after an interruption or a failure. Prints the number of genomes by what became of them; exits
-    with 1 if any is missing.
+    with 1 if any is missing. Those that NCBI no longer has (HTTP 404, or no md5) stay so: take their rows
+    out of the plan.
 
     \b
     Example:
@@ -86,19 +90,25 @@ def command(plan: str, output: str, download_config: DownloadConfig, dry_run: bo
     with TransferProgress("genomes") if show_progress() else nullcontext() as progress:
         downloads = download_genomes(plan, output, download_config, progress=progress)
     print_downloads(downloads)
+    check_downloads(downloads, plan)
 
 
 def print_downloads(downloads: Sequence[GenomeDownload]) -> None:
-    """Print the number of genomes by what became of them; GenoodError if any is missing."""
+    """Print the number of genomes by what became of them."""
     click.echo("status\tgenomes\tbytes")
     for status in ("downloaded", "present", "failed"):
         sizes = [download.num_bytes for download in downloads if download.status == status]
         click.echo(f"{status}\t{len(sizes)}\t{sum(sizes)}")
-    num_failed = sum(download.status == "failed" for download in downloads)
-    if num_failed:
-        raise GenoodError(
-            f"{num_failed} of {len(downloads)} genomes are missing; run the command again to try them anew"
-        )
+
+
+def check_downloads(downloads: Sequence[GenomeDownload], plan: str | os.PathLike[str]) -> None:
+    """Raise GenoodError if any genome of a plan is missing."""
+    failed = [download for download in downloads if download.status == "failed"]
+    if failed:
+        advice = "run the command again to try them anew"
+        if any(download.is_gone for download in failed):
+            advice += f"; of those that NCBI no longer has (404, or no md5), take the rows out of {plan}"
+        raise GenoodError(f"{len(failed)} of {len(downloads)} genomes are missing; {advice}")
 
 
 def _list(genomes: Sequence[Genome]) -> None:

@@ -23,7 +23,11 @@ from genood.cli.options import logging_options, show_progress
     metavar="DIR",
     help="Where the table's relative files lie.  [default: beside the table]",
 )
-@click.option("--length", type=int, help="Bases of a window of a table's genomes.  [default: 250]")
+@click.option(
+    "--length",
+    type=click.IntRange(min=1),
+    help="Bases of a window of a table's genomes.  [default: 250]",
+)
 @click.option(
     "--scores",
     multiple=True,
@@ -71,12 +75,15 @@ def command(
         raise click.UsageError("--scores-out and --scores-figure go with --scores.")
     from data_prep.cli.progress import stage_progress
     from data_prep.gc import write_gc
-    from data_prep.gc_scores import write_scores_gc
-    from genood.files import check_distinct
+    from data_prep.gc_scores import read_score_tables, write_scores_gc
+    from genood.files import check_distinct, check_writable
 
+    outputs = [] if source is None else [output, figure, reads_out]
+    outputs += [scores_out, scores_figure] if scores else []
+    check_distinct([name for name in (source, *scores) if name is not None], outputs)
+    check_writable(outputs)
+    tables = read_score_tables(scores, figure=scores_figure)  # before anything is written
     if source is not None:
-        if scores:
-            check_distinct([source, *scores], [output, figure, reads_out, scores_out, scores_figure])
         with stage_progress(show=show_progress()) as progress:
             write_gc(
                 source,
@@ -88,4 +95,4 @@ def command(
                 progress=progress,
             )
     if scores:
-        write_scores_gc(scores, scores_out, figure=scores_figure)
+        write_scores_gc(tables, scores_out, figure=scores_figure)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from data_prep.cli.catalogue import synonyms_option
+from data_prep.cli.usage import usage_errors
 from genood.cli.options import logging_options, overrides
 
 if TYPE_CHECKING:
-    from data_prep.plan import Plan, PlanConfig
+    from data_prep.plan import PlanConfig
+    from data_prep.plan_table import Plan
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,8 +47,8 @@ def plan_options(function: F) -> F:
     @click.option(
         "--classes",
         metavar="paper|TSV",
-        help="In place of the largest: the 130 of Ren et al. 2019, or a table with the columns class and "
-        "side (in, val_ood, test_ood).",
+        help="In place of so many: the 130 of Ren et al. 2019, or a table with the columns class and side "
+        "(in, val_ood, test_ood).",
     )
     @wraps(function)
     def wrapper(
@@ -62,15 +64,17 @@ def plan_options(function: F) -> F:
     ) -> Any:
         if classes is not None and (num_in is not None or num_ood is not None):
             raise click.UsageError(
-                "--num-in and --num-ood choose the largest classes; --classes names them instead"
+                "--num-in and --num-ood say how many classes to choose; --classes names them instead"
             )
         from data_prep.plan import PlanConfig
 
         days = {"train_before": train_before, "test_after": test_after, "as_of": as_of}
-        config = PlanConfig(
-            **overrides(**{name: day.date() for name, day in days.items() if day is not None}),
-            **overrides(num_in=num_in, num_ood=num_ood, max_genomes=max_genomes),
-        )
+        numbers = {"num_in": num_in, "num_ood": num_ood, "max_genomes": max_genomes}
+        with usage_errors(*days, *numbers):
+            config = PlanConfig(
+                **overrides(**{name: day and day.date() for name, day in days.items()}),
+                **overrides(**numbers),
+            )
         return function(*args, plan_config=config, classes=classes, **kwargs)
 
     return wrapper  # type: ignore[return-value]
@@ -78,7 +82,13 @@ def plan_options(function: F) -> F:
 
 @click.command("plan", no_args_is_help=True)
 @click.argument("catalogue")
-@click.option("-o", "--output", required=True, metavar="TSV", help="Where to write the plan.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="TSV",
+    help="Where to write the plan; compressed if it ends in .gz.",
+)
 @plan_options
 @synonyms_option
 @logging_options
@@ -88,10 +98,15 @@ def command(
     """Divide the genomes of a CATALOGUE by release date into train_in, val_in, val_ood, test_in and test_ood.
 
     In distribution are classes first seen before --train-before, OOD those first seen later: up to and on
-    --test-after for validation, after it for test. The classes with most genomes in train_in, val_ood or
-    test_ood are taken first. A class stays on the side that a list puts it on.
+    --test-after for validation, after it for test. Of those in distribution, classes that have genomes for
+    all of train_in, val_in and test_in are taken first; then, as on the other sides, those with most genomes
+    in train_in, val_ood or test_ood. A class stays on the side that a list puts it on.
 
-    Prints the size of each split, what was left out and why, and what is odd about single classes.
+    Genomes, their names and assembly levels are those of the catalogue's day: --as-of goes by release dates
+    and cannot bring back what has been replaced, renamed or completed since.
+
+    Prints the size of each split and of each class in it, what was left out and why, and what is odd about
+    single classes; on stderr where the plan itself goes to stdout (-o -).
 
     \b
     Example:
@@ -99,23 +114,28 @@ def command(
     """
     from data_prep.plan import plan_dataset
 
-    print_plan(plan_dataset(catalogue, output, plan_config, classes=classes, synonyms=synonyms))
+    plan = plan_dataset(catalogue, output, plan_config, classes=classes, synonyms=synonyms)
+    on_stderr = output == "-"
+    if not (on_stderr and click.get_current_context().meta["genood.quiet"]):
+        print_plan(plan, err=on_stderr)
 
 
-def print_plan(plan: Plan) -> None:
-    """Print what a plan chose and what it left, a table each."""
-    from data_prep.plan import split_sizes
+def print_plan(plan: Plan, *, err: bool = False) -> None:
+    """Print what a plan chose and what it left, a table each, on stdout or stderr."""
+    from data_prep.plan_table import class_sizes, split_sizes
 
-    _print_table(("split", "classes", "genomes", "bases"), split_sizes(plan))
+    print_table = partial(_print_table, err=err)
+    print_table(("split", "classes", "genomes", "bases"), split_sizes(plan))
+    print_table(("split", "class", "genomes", "bases", "first_seen"), class_sizes(plan))
     left_out = [(reason, len(names), sum(names.values())) for reason, names in plan.left_out.items()]
     left_out.sort(key=lambda row: -row[2])
-    _print_table(("left_out", "classes", "genomes"), left_out)
-    _print_table(("class", "side", "remark"), plan.remarks)
+    print_table(("left_out", "classes", "genomes"), left_out)
+    print_table(("class", "side", "remark"), plan.remarks)
 
 
-def _print_table(header: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
+def _print_table(header: tuple[str, ...], rows: Sequence[tuple[object, ...]], *, err: bool) -> None:
     """A table and an empty line; nothing if it has no rows."""
     if rows:
         for row in (header, *rows):
-            click.echo("\t".join(map(str, row)))
-        click.echo()
+            click.echo("\t".join(map(str, row)), err=err)
+        click.echo(err=err)

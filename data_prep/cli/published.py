@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from data_prep.cli.usage import usage_errors
 from genood.cli.options import logging_options, show_progress
 
 
@@ -63,7 +64,10 @@ def command(
     """
     from data_prep.published import PublishedConfig, import_published
 
-    config = PublishedConfig(sources=sources, sha256=sha256, split=split, labels=labels, excluded=excluded)
+    with usage_errors():
+        config = PublishedConfig(
+            sources=sources, sha256=sha256, split=split, labels=labels, excluded=excluded
+        )
     with _Drawn() if show_progress() else nullcontext() as progress:
         dataset = import_published(config, output, progress=progress)
     click.echo("split\tclass\treads")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from data_prep.cli.usage import usage_errors
 from genood.cli.options import logging_options, show_progress
 
 if TYPE_CHECKING:
@@ -84,13 +85,14 @@ def draw_options(function: F) -> F:
     ) -> Any:
         from data_prep.draw import DrawConfig
 
-        config = DrawConfig(
-            read_length=length,
-            reads_per_class=reads_per_class,
-            split_reads=split_reads,
-            seed=seed,
-            allow_fewer=allow_fewer,
-        )
+        with usage_errors():
+            config = DrawConfig(
+                read_length=length,
+                reads_per_class=reads_per_class,
+                split_reads=split_reads,
+                seed=seed,
+                allow_fewer=allow_fewer,
+            )
         return function(*args, draw_config=config, **kwargs)
 
     return wrapper  # type: ignore[return-value]

@@ -37,7 +37,8 @@ def compiled(function: F) -> F:
     """Compile a function on its first call, without the GIL, and keep the result beside its file.
 
     Where that directory cannot be written to, numba keeps it in the user's cache, or where
-    ``NUMBA_CACHE_DIR`` says. Indices and divisors are trusted.
+    ``NUMBA_CACHE_DIR`` says; where no directory can, each process compiles anew. Indices and divisors
+    are trusted.
     """
     return _compile(function, _FAST)
 
@@ -51,8 +52,11 @@ def compiled_to_vectors(function: F) -> F:
 
 
 def _compile(function: F, fastmath: set[str]) -> F:
-    decorate = numba.njit(nogil=True, cache=True, fastmath=fastmath, error_model="numpy")
-    dispatcher: Any = decorate(function)
+    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
+    try:
+        dispatcher: Any = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no directory that can be written to
+        return cast(F, numba.njit(**options)(function))
     # numba would look at the function's own file alone, though what is called in other files is
     # compiled in. And it would open what another version of genood has left, whose types may be gone.
     cache = dispatcher._cache

@@ -56,14 +56,14 @@ def create_dataset(
     Raises
     ------
     ConfigError
-        The read length is not positive.
+        The read length is not positive, or the directory is ``-``.
     InputError
-        The directory cannot be made; at the end of the block, if no read was added.
+        The directory cannot be made (see `check_new`); at the end of the block, if no read was added.
     """
     if read_length < 1:
         raise ConfigError(f"read length must be at least 1, not {read_length}")
     final = Path(directory)
-    _check_new(final)
+    check_new(directory)
     temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
@@ -82,7 +82,7 @@ def create_dataset(
             }
             write_json(temporary / DATASET_FILE, metadata | writer._finish())
         _sync_directory(temporary)
-        _check_new(final)
+        check_new(directory)
         os.rename(temporary, final)
         _sync_directory(final.parent)
     finally:
@@ -287,10 +287,22 @@ def _gc_texts(codes: Codes) -> list[str]:
     return [texts[i] for i in index.tolist()]
 
 
-def _check_new(directory: Path) -> None:
+def check_new(directory: str | os.PathLike[str]) -> None:
+    """Raise an error if no dataset can be made here.
+
+    Raises
+    ------
+    ConfigError
+        It is ``-``.
+    InputError
+        Something is there, or the directory above is missing or cannot be written to.
+    """
+    # As given: in a Path, "./-" is "-" too.
+    if os.fspath(directory) == "-":
+        raise ConfigError("-: a dataset is a directory; it cannot go to standard output")
     if os.path.lexists(directory):
         raise InputError(directory, "is there already; remove it, or name another directory")
-    parent = directory.parent
+    parent = Path(directory).parent
     if not parent.is_dir():
         raise InputError(directory, f"its directory {str(parent)!r} does not exist")
     if not os.access(parent, os.W_OK):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +113,13 @@ def test_cache_is_that_of_the_sources(cache: Path, monkeypatch: pytest.MonkeyPat
     assert [hits(), hits()] == [0, 1]
     assert sum("0" * 16 in path.name for path in cache.rglob("*.nb?")) == 2
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_no_directory_to_keep_what_is_compiled() -> None:
+    """As of an installation that cannot be written to, without a home."""
+    code = (
+        "from numba.core.caching import CacheImpl; CacheImpl._locator_classes = []; "
+        "from genood.context.compiled import signed; print(signed(-3))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "-3\n", "")

@@ -27,6 +27,7 @@ from toys import strain_of, uniform_codes
 from data_prep.build import BuildConfig, open_build
 from data_prep.build_record import BuildRecord, content_of, differences
 from data_prep.catalogue import CatalogueConfig, make_catalogue
+from data_prep.cli import cli
 from data_prep.cli.build import command
 from data_prep.download import DownloadConfig
 from data_prep.draw import DrawConfig
@@ -36,7 +37,7 @@ from data_prep.plan import PlanConfig
 from data_prep.reads import ClassSummary
 from data_prep.report_files import GENBANK, path_of
 from genood.dataset import Dataset
-from genood.errors import ConfigError, InputError
+from genood.errors import ConfigError, GenoodError, InputError
 from genood.sequence import decode
 
 PROGRAM = Path(sys.executable).with_name("genood-prep")
@@ -544,6 +545,86 @@ def test_a_report_that_cannot_be_had(mirror: Mirror, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("page", "problem"),
+    [
+        (b"<html>Log in to this network</html>\n", "line 1: is no report of NCBI's"),
+        (genbank()[SUMMARY][:-150], "line 17: the row ends after 3 columns"),
+    ],
+    ids=["foreign", "cut"],
+)
+def test_a_report_that_is_none_is_fetched_anew(
+    mirror: Mirror, tmp_path: Path, page: bytes, problem: str
+) -> None:
+    mirror.files[SUMMARY] = page
+    config = replace(CONFIG, download=DownloadConfig(base_url=mirror.url))
+    with pytest.raises(InputError) as error:
+        build_all(tmp_path / "d", config)
+    assert str(error.value).startswith(f"{mirror.url}{SUMMARY}, {problem}")
+    assert str(error.value).endswith("; it is not kept: run the same command again to fetch it anew")
+    assert not [path for path in (tmp_path / "d").rglob("*") if path.is_file()]
+    mirror.files |= genbank()
+    assert build_all(tmp_path / "d", config)
+
+
+def test_a_taxdump_that_is_none_is_fetched_anew(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.files["/t.tar.gz"] = b"<html>Log in to this network</html>\n"
+    config = replace(CONFIG, reports=(str(DATA / "prokaryotes_2021.txt"),), taxdump=f"{mirror.url}/t.tar.gz")
+    with pytest.raises(
+        InputError, match=r"/t\.tar\.gz: is neither a directory nor a tar file.* to fetch it anew$"
+    ):
+        build_all(tmp_path / "d", config)
+    assert not [path for path in (tmp_path / "d").rglob("*") if path.is_file()]
+
+
+def test_a_genome_that_was_withdrawn(mirror: Mirror, tmp_path: Path) -> None:
+    """The message says how to go on without it, and that works."""
+    gone = PLANNED[1]
+    for name in (genome_path(gone.folder), f"{gone.folder}/md5checksums.txt"):
+        del mirror.files[name]
+    directory = tmp_path / "d"
+    result = run_build(directory, "--base-url", mirror.url)
+    assert result.returncode == 1
+    plan = directory / "plan.tsv"
+    assert result.stderr.splitlines()[-1] == (
+        "genood-prep: error: 1 of 12 genomes are missing; run the command again to try them anew; of those "
+        f"that NCBI no longer has (404, or no md5), take the rows out of {plan}"
+    )
+    lines = plan.read_text().splitlines(keepends=True)
+    plan.write_text("".join(line for line in lines if gone.accession not in line))
+    result = run_build(directory, "--base-url", mirror.url)
+    assert result.returncode == 0, result.stderr
+
+
+def test_nobody_reads_the_tables(mirror: Mirror, tmp_path: Path) -> None:
+    directory = tmp_path / "d"
+    with running_build(directory, "--base-url", mirror.url) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        stderr = process.stderr.read()
+        assert process.wait(60) == 0
+    assert stderr.endswith(f"next: genood train {directory}/dataset -o bundle\n")
+    assert Dataset.load(directory / "dataset").splits["val_in"].num_reads == 600
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"taxdump": "missing.tar.gz"}, r"missing\.tar\.gz: no such file"),
+        ({"taxdump": NCBI}, "names no file"),
+        ({"reports": (f"{NCBI}/genomes/",)}, "names no file"),
+        ({"synonyms": ("/dev/null",)}, "/dev/null: is no regular file"),
+    ],
+)
+def test_a_failed_start_leaves_nothing(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises((InputError, ConfigError), match=message):
+        build_all(tmp_path / "d", replace(CONFIG, **changes))
+    with pytest.raises(InputError, match=r"its directory .* does not exist"):
+        build_all(tmp_path / "new" / "d", CONFIG)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("step", ["fetch", "download", "draw"])
 def test_interrupt_and_continue(
     mirror: Mirror, sequences: dict[str, bytes], tmp_path: Path, step: str
@@ -648,5 +729,26 @@ def test_bad_configuration() -> None:
 def test_usage() -> None:
     result = CliRunner().invoke(command, ["-o", "d", *OPTIONS, "--num-in", "3"])
     assert result.exit_code == 2
-    assert "--num-in and --num-ood choose the largest classes" in result.output
+    assert "--num-in and --num-ood say how many classes to choose" in result.output
     assert CliRunner().invoke(command, OPTIONS).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "error"),
+    [
+        ("google.protobuf", GenoodError),
+        ("matplotlib", GenoodError),
+        ("data_prep.nothing", ModuleNotFoundError),
+    ],
+)
+def test_a_package_that_is_missing(
+    module: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an extra's packages only it is said how to get them."""
+
+    def fail(*_: object) -> None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr(command, "invoke", fail)
+    with pytest.raises(error, match=module):
+        cli.main(["build", "-o", "d"], standalone_mode=False)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import os
 import subprocess
 import sys
 from datetime import date
 from itertools import permutations
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -215,6 +217,17 @@ def test_compressed_whatever_the_name(tmp_path: Path, compress: object) -> None:
     assert build_catalogue([str(path)]) == build_catalogue(sample("prokaryotes_2021"))
 
 
+def test_reports_through_pipes(tmp_path: Path) -> None:
+    text = (DATA / "prokaryotes_2021.txt").read_bytes()
+    for number, content in enumerate((text, gzip.compress(text))):
+        pipe = tmp_path / f"pipe{number}"
+        os.mkfifo(pipe)
+        writer = Thread(target=pipe.write_bytes, args=(content,))
+        writer.start()
+        assert build_catalogue([str(pipe)]) == build_catalogue(sample("prokaryotes_2021"))
+        writer.join()
+
+
 def test_truncated_gzip(tmp_path: Path) -> None:
     path = tmp_path / "report.txt.gz"
     path.write_bytes(gzip.compress((DATA / "prokaryotes_2021.txt").read_bytes())[:-20])
@@ -273,9 +286,10 @@ def test_written_and_read(tmp_path: Path) -> None:
     assert lines[0] == "accession\torganism\ttaxid\tgenus\trelease_date\tassembly_level\tsize\tgc\tpath"
     assert lines[2].split("\t")[3:8] == ["Salmonella", "2001-10-26", "Complete Genome", "4951380", "52.2171"]
     assert list(read_catalogue(path)) == genomes
-    packed = tmp_path / "c"
-    packed.write_bytes(gzip.compress(path.read_bytes()))
-    assert list(read_catalogue(packed)) == genomes
+    packed = tmp_path / "c.tsv.gz"
+    write_catalogue(genomes, str(packed))
+    assert gzip.decompress(packed.read_bytes()) == path.read_bytes()
+    assert list(read_catalogue(packed.rename(tmp_path / "c"))) == genomes
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from data_prep import distance
+from data_prep.cli.distance import command as cli_command
 from data_prep.distance import (
     Genome,
     class_distances,
@@ -208,9 +210,9 @@ def test_classes() -> None:
         distances[i, j] = distances[j, i] = value
     distances[5, 1] = distances[1, 5] = np.nan
     assert class_distances(genomes, distances) == [
-        ("test_ood", "Eta", 0.6, "Beta", "g", "b"),
         ("val_ood", "Gamma", 0.3, "Alpha", "f", "a"),
         ("val_ood", "Delta", 0.4, "Beta", "e", "b"),
+        ("test_ood", "Eta", 0.6, "Beta", "g", "b"),
     ]
     with pytest.raises(ConfigError, match="of train_in and of val_ood or test_ood"):
         class_distances(genomes[2:], distances[2:, 2:])
@@ -281,8 +283,17 @@ def test_inputs_that_cannot_be_used(tmp_path: Path) -> None:
     short = tmp_path / "b.fasta"
     short.write_text(">b\nACGTANACGTA\n")
     a, b = str(path), str(short)
-    with pytest.raises(InputError, match=r"a\.fasta, line 1: .*file, class"):
-        find_genomes([a])
+    with gzip.open(tmp_path / "a.gz", "wt") as stream:
+        stream.write("\n" + path.read_text())
+    for single in (a, str(tmp_path / "a.gz")):
+        with pytest.raises(InputError, match=r"a distance needs two FASTA files, or a table$"):
+            find_genomes([single])
+    (tmp_path / "a.gz").unlink()
+    list_of_files = tmp_path / "list.tsv"
+    list_of_files.write_text("a.fasta\n")
+    with pytest.raises(InputError, match=r"list\.tsv, line 1: .*file, class"):
+        find_genomes([str(list_of_files)])
+    list_of_files.unlink()
     table = tmp_path / "table.tsv"
     table.write_text("file\tclass\tsplit\na.fasta\tAlpha\ttrain_in\n")
     with pytest.raises(ConfigError, match="between two genomes"):
@@ -295,6 +306,11 @@ def test_inputs_that_cannot_be_used(tmp_path: Path) -> None:
         write_distances([a, b], str(tmp_path / "o.tsv"), WordModel())
     with pytest.raises(ConfigError, match="is both an input and an output"):
         write_distances([a, b], a, WordModel(k=5))
+    for place in ("output", "matrix_output", "classes_output"):
+        outputs = {"output": str(tmp_path / "o.tsv"), place: str(tmp_path / "none" / "x.tsv")}
+        with pytest.raises(InputError, match=r"x\.tsv: its directory '.*none' does not exist"):
+            write_distances([a, b], model=WordModel(k=5), **outputs)
+        assert not (tmp_path / "o.tsv").exists()
     with pytest.raises(ConfigError, match="need a table"):
         write_distances([a, b], "-", WordModel(k=5), classes_output=str(tmp_path / "c.tsv"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.fasta", "b.fasta", "table.tsv"]
@@ -308,7 +324,34 @@ def test_command(table: Path, tmp_path: Path) -> None:
     assert len(good.stdout.splitlines()) == 1 + 6
     bad = subprocess.run([*command, "--k", "3"], capture_output=True, text=True, timeout=120)
     message = "the Markov order must be 0 to 1 for words of 3 bases, not 2"
-    assert (bad.returncode, bad.stderr) == (1, f"genood-prep: error: {message}\n")
+    assert (bad.returncode, bad.stderr.splitlines()[-1]) == (2, f"Error: {message}")
+
+
+@pytest.mark.parametrize(
+    ("option", "limits"),
+    [(["--k", "13"], "2<=x<=12"), (["--k", "1"], "2<=x<=12"), (["--order", "9"], "0<=x<=3")],
+)
+def test_usage(option: list[str], limits: str) -> None:
+    result = CliRunner().invoke(cli_command, ["table.tsv", *option])
+    assert result.exit_code == 2
+    assert f"is not in the range {limits}" in result.output
+
+
+def test_no_directory_to_keep_what_is_compiled() -> None:
+    """As of an installation that cannot be written to, without a home."""
+    code = (
+        "from numba.core.caching import CacheImpl; CacheImpl._locator_classes = []\n"
+        "from data_prep.distance import d2s\n"
+        "from data_prep.words import WordModel, profile_of\n"
+        "from genood.sequence import encode\n"
+        "import numpy as np\n"
+        "texts = ('AAC', 'ACG')\n"
+        "profiles = [profile_of([encode(text)], WordModel(k=2, order=0)) for text in texts]\n"
+        "print(f'{d2s(np.stack(profiles))[0, 1]:.6f}')\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    # As in `test_d2s_by_hand`.
+    assert (result.returncode, result.stdout, result.stderr) == (0, "0.250328\n", "")
 
 
 def test_order_on_the_examples() -> None:

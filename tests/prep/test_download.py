@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -29,7 +30,7 @@ from data_prep.download import (
     parse_checksums,
     read_genomes,
 )
-from data_prep.fetch import FetchConfig, _seconds_to_wait
+from data_prep.fetch import FetchConfig, PartialFile, _seconds_to_wait
 from genood import __version__
 from genood.errors import ConfigError, InputError
 
@@ -81,9 +82,9 @@ def check_whole(genomes: Path, numbers: Sequence[int] = range(3)) -> None:
 
 
 def test_all_of_a_plan(mirror: Mirror, plan: Path, tmp_path: Path) -> None:
-    genomes = tmp_path / "new" / "genomes"
+    genomes = tmp_path / "genomes"
     downloads = download_genomes(plan, genomes, impatient(mirror, jobs=2))
-    assert downloads == [(FILES[n], "downloaded", "", SIZE + n) for n in range(3)]
+    assert downloads == [(FILES[n], "downloaded", "", SIZE + n, False) for n in range(3)]
     check_whole(genomes)
     md5s = [hashlib.md5(content).hexdigest() for content in CONTENTS]
     assert (genomes / RECORD).read_text() == "".join(
@@ -98,7 +99,7 @@ def test_what_is_there_is_not_asked_for(mirror: Mirror, plan: Path, tmp_path: Pa
     download_genomes(plan, tmp_path / "g", impatient(mirror))
     mirror.vanish()
     assert download_genomes(plan, tmp_path / "g", impatient(mirror)) == [
-        (FILES[n], "present", "", SIZE + n) for n in range(3)
+        (FILES[n], "present", "", SIZE + n, False) for n in range(3)
     ]
 
 
@@ -233,6 +234,7 @@ def test_what_does_not_pass_is_not_tried_again(mirror: Mirror, plan: Path, tmp_p
         f"{mirror.url}{FOLDERS[1]}/md5checksums.txt: HTTP 403 Forbidden",
         "",
     ]
+    assert [download.is_gone for download in downloads] == [True, False, False]
     assert (len(mirror.asked(PATHS[0])), len(mirror.asked(PATHS[1]))) == (1, 0)
 
 
@@ -250,18 +252,19 @@ def test_a_server_that_lies_about_md5(mirror: Mirror, plan: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "reason", "is_gone"),
     [
-        (b"<html>Log in to this network</html>\n", f"has no md5 of {FILES[0]}"),
-        (b"0" * 5_000_000, "is longer than 4,194,304 bytes"),
+        (b"<html>Log in to this network</html>\n", f"has no md5 of {FILES[0]}", True),
+        (b"0" * 5_000_000, "is longer than 4,194,304 bytes", False),
     ],
     ids=["foreign", "endless"],
 )
-def test_no_checksums(mirror: Mirror, tmp_path: Path, text: bytes, reason: str) -> None:
+def test_no_checksums(mirror: Mirror, tmp_path: Path, text: bytes, reason: str, is_gone: bool) -> None:
     plan = write_plan(tmp_path / "plan.tsv", [0])
     mirror.files[f"{FOLDERS[0]}/md5checksums.txt"] = text
     (failed,) = download_genomes(plan, tmp_path, impatient(mirror))
     assert failed.reason == f"{mirror.url}{FOLDERS[0]}/md5checksums.txt: {reason}"
+    assert failed.is_gone is is_gone
     assert mirror.asked(PATHS[0]) == []
 
 
@@ -472,8 +475,25 @@ def test_a_directory_that_is_complete_need_not_be_writable(
 def test_directories_that_are_none(mirror: Mirror, plan: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"plan\.tsv: is not a directory"):
         download_genomes(plan, plan, impatient(mirror))
-    with pytest.raises(InputError, match="Not a directory"):
-        download_genomes(plan, plan / "g", impatient(mirror))
+    for directory in (plan / "g", tmp_path / "new" / "g"):
+        with pytest.raises(InputError, match=rf"g: its directory '{directory.parent}' does not exist"):
+            download_genomes(plan, directory, impatient(mirror))
+    assert list(tmp_path.iterdir()) == [plan]
+
+
+def test_places_that_take_no_files(mirror: Mirror, plan: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^/proc/g: cannot be made \([^;]*\)$"):
+        download_genomes(plan, "/proc/g", impatient(mirror))
+    empty = tmp_path / "g"
+    empty.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PartialFile, "start", refuse)
+        with pytest.raises(InputError, match="No space left on device; run again when that is put right"):
+            download_genomes(plan, empty, impatient(mirror))
+
+
+def refuse(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_one_download_at_a_time(mirror: Mirror, plan: Path, tmp_path: Path) -> None:
@@ -573,7 +593,8 @@ def test_command(mirror: Mirror, plan: Path, tmp_path: Path) -> None:
         f"genood.prep.download: {FILES[0]}: {SIZE} bytes, 1 of 3",
         f"genood.prep.download: {FILES[1]}: {mirror.url}{PATHS[1]}: HTTP 404 Not Found",
         f"genood.prep.download: {FILES[2]}: {SIZE + 2} bytes, 3 of 3",
-        "genood-prep: error: 1 of 3 genomes are missing; run the command again to try them anew",
+        "genood-prep: error: 1 of 3 genomes are missing; run the command again to try them anew; of those "
+        f"that NCBI no longer has (404, or no md5), take the rows out of {plan}",
     ]
     second = run_prep(plan, "-o", genomes, "--base-url", mirror.url, "-q")
     assert (second.returncode, second.stderr) == (0, "")
@@ -581,6 +602,16 @@ def test_command(mirror: Mirror, plan: Path, tmp_path: Path) -> None:
         f"status\tgenomes\tbytes\ndownloaded\t1\t{SIZE + 1}\npresent\t2\t{2 * SIZE + 2}\nfailed\t0\t0\n"
     )
     check_whole(genomes)
+
+
+def test_usage(tmp_path: Path) -> None:
+    for option, value, message in (
+        ("--base-url", "ftp://x", "--base-url is 'ftp://x', which does not start with https://"),
+        ("--timeout", "nan", "--timeout is nan; it must be above 0 seconds"),
+    ):
+        result = run_prep("plan.tsv", "-o", tmp_path / "g", option, value)
+        assert result.returncode == 2
+        assert f"Error: {message}" in result.stderr
 
 
 def test_dry_run(plan: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -27,12 +28,13 @@ from data_prep.gc_scores import (
     ScoredReads,
     correlation,
     rank_correlation,
+    read_score_tables,
     read_scored,
     write_scores_gc,
 )
 from data_prep.table import read_genome_table
 from genood.dataset import Dataset, Origins, create_dataset
-from genood.errors import ConfigError, InputError
+from genood.errors import ConfigError, GenoodError, InputError
 from genood.sequence import encode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -217,7 +219,7 @@ def test_likelihood_against_gc_by_hand(tmp_path: Path) -> None:
     first = score_table(tmp_path / "in.tsv", rows)
     second = score_table(tmp_path / "ood.tsv", [(1.0, 2, -6, ""), (0.0, 2, -4, "")])
     output = tmp_path / "o.tsv"
-    write_scores_gc([str(first), str(second)], str(output))
+    write_scores_gc(read_score_tables([str(first), str(second)]), str(output))
     header, *rows_out = read_tsv(output)
     assert header == SCORES_HEADER
     # Deviations from the means, in some units: of GC -14, 1, 13, of likelihood 4, 1, -5, of ratio -1, 1, 0.
@@ -257,7 +259,6 @@ def test_correlations() -> None:
 
 def test_score_tables_that_cannot_be_used(tmp_path: Path) -> None:
     good = str(score_table(tmp_path / "good.tsv", [(0.5, 10, -10, 0.1)]))
-    output = str(tmp_path / "o.tsv")
     for text, message in [
         ("gc\tnum_scored\n0.5\t1\n", "no column log_likelihood, llr_per_base"),
         ("", "cannot be read as a score table"),
@@ -268,16 +269,20 @@ def test_score_tables_that_cannot_be_used(tmp_path: Path) -> None:
         path = tmp_path / "bad.tsv"
         path.write_text(text)
         with pytest.raises(InputError, match=message):
-            write_scores_gc([good, str(path)], output)
+            read_score_tables([good, str(path)])
     with pytest.raises(InputError, match="no such file"):
-        write_scores_gc([str(tmp_path / "none")], output)
+        read_score_tables([str(tmp_path / "none")])
     with pytest.raises(ConfigError, match="named twice"):
-        write_scores_gc([good, good], output)
+        read_score_tables([good, good])
     with pytest.raises(ConfigError, match="can show 7 score tables, not 8"):
+        read_score_tables([good, *(str(tmp_path / f"{n}") for n in range(7))], figure=str(tmp_path / "f.svg"))
+    with pytest.raises(ConfigError, match="is both an input and an output"):
+        write_scores_gc(read_score_tables([good]), good)
+    with pytest.raises(InputError, match=r"f\.svg: its directory '.*none' does not exist"):
         write_scores_gc(
-            [good, *(str(tmp_path / f"{n}") for n in range(7))], output, figure=str(tmp_path / "f.svg")
+            read_score_tables([good]), str(tmp_path / "o.tsv"), figure=str(tmp_path / "none" / "f.svg")
         )
-    assert not Path(output).exists()
+    assert not (tmp_path / "o.tsv").exists()
 
 
 def test_golden_score_table_is_read() -> None:
@@ -325,7 +330,7 @@ def test_figures_are_the_same_each_time(dataset: Path, tmp_path: Path, kind: str
     magic = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}[kind]
     for draw in (
         lambda figure: write_gc(str(dataset), "/dev/null", figure=figure),
-        lambda figure: write_scores_gc(paths, "/dev/null", figure=figure),
+        lambda figure: write_scores_gc(read_score_tables(paths), "/dev/null", figure=figure),
     ):
         figures = [tmp_path / f"{number}.{kind}" for number in range(2)]
         for figure in figures:
@@ -362,6 +367,7 @@ def invoke() -> Iterator[Callable[..., Result]]:
         (["-q"], "Name a dataset"),
         (["--scores", "s.tsv", "--figure", "f.svg"], "go with a DATASET or TABLE"),
         (["table.tsv", "--scores-figure", "f.svg"], "go with --scores"),
+        (["table.tsv", "--length", "0"], "0 is not in the range x>=1"),
     ],
 )
 def test_usage(invoke: Callable[..., Result], arguments: list[str], message: str) -> None:
@@ -376,6 +382,40 @@ def test_two_tables_need_two_names(invoke: Callable[..., Result], dataset: Path,
     assert isinstance(result.exception, ConfigError)
     assert str(result.exception).startswith("standard output: two outputs have the same name")
     assert result.stdout == ""
+
+
+def test_nothing_is_written_if_something_cannot_be(
+    invoke: Callable[..., Result], dataset: Path, tmp_path: Path
+) -> None:
+    output, nowhere = tmp_path / "o.tsv", tmp_path / "none"
+    scores = score_table(tmp_path / "s.tsv", [(0.5, 10, -10, 0.1)])
+    with_scores = [dataset, "-o", output, "--scores", scores]
+    for arguments, message in [
+        ([dataset, "-o", output, "--figure", nowhere / "f.svg"], "its directory .* does not exist"),
+        ([dataset, "-o", output, "--reads-out", nowhere / "r.tsv"], "its directory .* does not exist"),
+        ([*with_scores, "--scores-out", nowhere / "x.tsv"], "its directory .* does not exist"),
+        ([*with_scores, "--scores-figure", nowhere / "f.svg"], "its directory .* does not exist"),
+        ([*with_scores, "--scores-figure", tmp_path / "f.jpg"], r"a figure is named \.svg"),
+        ([*with_scores, "--scores", nowhere / "s.tsv"], "no such file"),
+    ]:
+        result = invoke(*arguments)
+        assert isinstance(result.exception, GenoodError)
+        assert re.search(message, str(result.exception))
+        assert result.stdout == ""
+        assert {path.name for path in tmp_path.iterdir()} == {"dataset", "s.tsv"}
+
+
+def test_reads_on_standard_output(
+    invoke: Callable[..., Result], dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = invoke(dataset, "-o", tmp_path / "o.tsv", "--reads-out", "-")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert (lines[1], len(lines)) == ("train_in:0\ttrain_in\tBeta\tb1\t0\t+\t0", 1 + 6)
+    assert {path.name for path in tmp_path.iterdir()} == {"dataset", "o.tsv"}
+    result = invoke(dataset, "--reads-out", "-")
+    assert str(result.exception).startswith("standard output: two outputs have the same name")
 
 
 def test_command_without_the_package_for_figures(table: Path, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +17,8 @@ from hypothesis import strategies as st
 from data_prep.catalogue import make_catalogue
 from data_prep.catalogue_table import Genome, genome_key, write_catalogue
 from data_prep.class_lists import SIDES, ListedClass
-from data_prep.plan import Plan, PlanConfig, make_plan, plan_dataset, split_sizes
+from data_prep.plan import PlanConfig, make_plan, plan_dataset
+from data_prep.plan_table import Plan, class_sizes, split_sizes, write_plan
 from genood.dataset import side_of
 from genood.errors import ConfigError, InputError
 
@@ -100,13 +103,19 @@ def test_periods_by_hand() -> None:
         ("test_in", 2, 2, 2000),
         ("test_ood", 2, 3, 3000),
     ]
+    assert class_sizes(plan)[:4] == [
+        ("train_in", "Bacillus", 2, 2000, date(2003, 1, 1)),
+        ("train_in", "Yersinia", 1, 1000, date(2001, 1, 1)),
+        ("val_in", "Bacillus", 1, 1000, date(2003, 1, 1)),
+        ("val_in", "Yersinia", 1, 1000, date(2001, 1, 1)),
+    ]
 
 
 def test_largest_first() -> None:
     plan = make_plan(OLD + NEW, PlanConfig(num_in=1, num_ood=1))
     assert {row.class_name for row in plan.genomes} == {"Bacillus", "Devosia", "Bosea"}
-    assert plan.left_out["class first seen before 2011-01-01, not one of the 1 largest"] == {"Yersinia": 3}
-    assert plan.left_out["class first seen after 2016-01-01, not one of the 1 largest"] == {"Agromyces": 1}
+    assert plan.left_out["class first seen before 2011-01-01, not among the 1 taken"] == {"Yersinia": 3}
+    assert plan.left_out["class first seen after 2016-01-01, not among the 1 taken"] == {"Agromyces": 1}
     plan = make_plan(OLD + NEW, PlanConfig(num_in=1, num_ood=0))
     assert {side_of(row.split) for row in plan.genomes} == {"in"}
 
@@ -158,6 +167,8 @@ def test_listed_classes_stay_on_their_side() -> None:
     classes = listed(Bacillus="test_ood", Devosia="in", Dyella="val_ood", Massilia="val_ood", Bosea="val_ood")
     plan = make_plan(OLD + NEW, PlanConfig(classes=classes, as_of=date(2018, 9, 1)))
     assert placed(plan) == [("val_ood", "Dyella", 14), ("test_ood", "Bacillus", 4)]
+    # That of Bacillus is not of its side's years.
+    assert plan.first_seen == {"Bacillus": date(2003, 1, 1), "Dyella": date(2014, 1, 1)}
     assert plan.remarks == [
         (
             "Bacillus",
@@ -288,7 +299,7 @@ def test_an_older_name_in_the_catalogue(tmp_path: Path) -> None:
     assert placed(plan) == [("test_ood", "Moorea", 1), ("test_ood", "Moorea", 2)]
 
 
-def test_nothing_to_plan_with(tmp_path: Path) -> None:
+def test_nothing_to_plan_with(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     catalogue = tmp_path / "c.tsv"
     write_catalogue(OLD, str(catalogue))
     with pytest.raises(InputError, match="no genome is left to plan with: released after 1999-01-01"):
@@ -296,6 +307,53 @@ def test_nothing_to_plan_with(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="both an input and an output"):
         plan_dataset(str(catalogue), str(catalogue))
     assert [path.name for path in tmp_path.iterdir()] == ["c.tsv"]
+    assert caplog.messages == []
+    plan_dataset(str(catalogue), str(tmp_path / "p.tsv"))
+    assert caplog.messages == [
+        "only 2 of 10 classes were first seen before 2011-01-01",
+        "only 0 of 60 classes were first seen from 2011-01-01 to 2016-01-01",
+        "only 0 of 60 classes were first seen after 2016-01-01",
+    ]
+
+
+def run_plan(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [PROGRAM, "plan", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+
+
+def test_plan_on_stdout(tmp_path: Path) -> None:
+    catalogue, output = tmp_path / "c.tsv", tmp_path / "p.tsv"
+    write_catalogue(OLD + NEW, str(catalogue))
+    to_file = run_plan(catalogue, "-o", output, "-q")
+    result = run_plan(catalogue, "-o", "-")
+    assert result.stdout == output.read_text()
+    assert result.stderr.endswith(to_file.stdout)
+    result = run_plan(catalogue, "-o", "-", "-q")
+    assert (result.stdout, result.stderr) == (output.read_text(), "")
+
+
+def test_catalogue_through_a_pipe(tmp_path: Path) -> None:
+    write_catalogue(OLD + NEW, str(tmp_path / "c.tsv"))
+    text = (tmp_path / "c.tsv").read_text()
+    assert run_plan("/dev/stdin", "-o", "-", "-q", input=text).stdout.count("\n") == 15
+
+
+def test_compressed_by_name(tmp_path: Path) -> None:
+    catalogue, output = tmp_path / "c.tsv.gz", tmp_path / "p.tsv.gz"
+    write_catalogue(OLD + NEW, str(catalogue))
+    plan = plan_dataset(str(catalogue), str(output))
+    write_plan(plan, str(tmp_path / "p.tsv"))
+    assert gzip.decompress(output.read_bytes()) == (tmp_path / "p.tsv").read_bytes()
+    # Neither name nor time is in it.
+    write_plan(plan, str(tmp_path / "other.gz"))
+    assert (tmp_path / "other.gz").read_bytes() == output.read_bytes()
+    assert output.read_bytes()[3:8] == bytes(5)
+
+
+def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
+    write_catalogue(OLD, str(tmp_path / "c.tsv"))
+    with pytest.raises(InputError, match=r"^/proc/x\.tsv: cannot be written \("):
+        plan_dataset(str(tmp_path / "c.tsv"), "/proc/x.tsv")
 
 
 def test_command(tmp_path: Path) -> None:
@@ -316,9 +374,14 @@ def test_command(tmp_path: Path) -> None:
         ["test_in", "0", "0", "0"],
         ["test_ood", "0", "0", "0"],
     ]
-    assert tables[1] == [["left_out", "classes", "genomes"], ["released after 2018-09-01", "1", "1"]]
-    assert ["Labrenzia", "test_ood", "left out: no genome in the catalogue up to 2018-09-01"] in tables[2]
-    assert ["Escherichia", "in", "no genome for val_in and test_in"] in tables[2]
+    assert tables[1][:3] == [
+        ["split", "class", "genomes", "bases", "first_seen"],
+        ["train_in", "Escherichia", "1", "4641650", "1998-10-13"],
+        ["train_in", "Mycobacterium", "1", "4411530", "2001-09-07"],
+    ]
+    assert tables[2] == [["left_out", "classes", "genomes"], ["released after 2018-09-01", "1", "1"]]
+    assert ["Labrenzia", "test_ood", "left out: no genome in the catalogue up to 2018-09-01"] in tables[3]
+    assert ["Escherichia", "in", "no genome for val_in and test_in"] in tables[3]
     text = output.read_text()
     assert text.startswith(
         "split\tclass\taccession\torganism\ttaxid\trelease_date\tassembly_level\tsize\tpath\tfile\n"
@@ -341,10 +404,14 @@ def test_command(tmp_path: Path) -> None:
 
 
 def test_command_with_options_that_exclude_each_other(tmp_path: Path) -> None:
-    command = [PROGRAM, "plan", "c.tsv", "-o", tmp_path / "p.tsv", "--classes", "paper", "--num-in", "3"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    result = run_plan("c.tsv", "-o", tmp_path / "p.tsv", "--classes", "paper", "--num-in", "3")
     assert result.returncode == 2
-    assert "--num-in and --num-ood choose the largest classes" in result.stderr
+    assert "--num-in and --num-ood say how many classes to choose" in result.stderr
+    result = run_plan("c.tsv", "-o", tmp_path / "p.tsv", "--train-before", "2017-01-01")
+    assert result.returncode == 2
+    assert result.stderr.endswith(
+        "Error: --train-before, 2017-01-01, must not be later than --test-after, 2016-01-01\n"
+    )
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"{REAL} is not there")

@@ -181,7 +181,8 @@ def test_excluded_classes(tmp_path: Path) -> None:
     assert len(dataset.splits["val_ood"].codes) == 4
     assert dataset.notes["published"]["excluded_classes"] == ["Actinoplanes", "Burkholderia"]
     assert dataset.variant is not None
-    assert "val_in 5 reads of 5 classes" in dataset.variant
+    assert "; val_in 4 reads of 4 classes, 1 a class; " in dataset.variant
+    assert dataset.variant.endswith("; without Actinoplanes, Burkholderia")
     with pytest.raises(ConfigError, match="cannot leave out Burkholderie: no such class"):
         imported(tmp_path / "e", folder, excluded=["Burkholderie"])
 
@@ -212,6 +213,54 @@ def test_variant_of_parts() -> None:
     assert describe_variant(tfds, more).startswith("a part")
     mixed = tfds | {"val_ood": numbers("val_ood", 100_000)}
     assert describe_variant(mixed, {}).startswith("a part")
+
+
+def test_variant_without_some_classes() -> None:
+    """A whole size stays that; of a part, what is left out is not counted."""
+    drive = {split: numbers(split, 100_000) for split in SPLITS}
+    assert describe_variant(drive, {}, ["Yersinia", "Bacillus"]) == (
+        "100,000 reads a class; without Bacillus, Yersinia"
+    )
+    few = {"val_in": {"Bacillus": 7, "Yersinia": 5}, "val_ood": {"Actinoplanes": 2}}
+    assert describe_variant(few, {}, ["Bacillus", "Actinoplanes"]) == (
+        "a part: val_in 5 reads of 1 classes, 5 a class; without Actinoplanes, Bacillus"
+    )
+
+
+def test_fewer_reads_than_stated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A shard that is missing, one that ends where a record does, and a split without any."""
+    folder = release(tmp_path / "release")
+    imported(tmp_path / "whole", folder, excluded=["Bacillus"])
+    assert "fewer" not in caplog.text
+    shards = sorted((folder / NAMES["train_in"]).glob("*.tfrecord*"))
+    size = len(record(read_example(*READS["train_in"][0], origin(100))))
+    shards[0].write_bytes(shards[0].read_bytes()[: 2 * size])
+    imported(tmp_path / "cut", folder)
+    question = "than its nsample.json states; is a shard missing or cut short?"
+    assert f"train_in has fewer reads of {RELEASED_LABELS[2]} {question}" in caplog.text
+    shards[0].unlink()
+    caplog.clear()
+    imported(tmp_path / "missing", folder)
+    assert "train_in has fewer reads of Bacillus, Burkholderia, Clostridium " in caplog.text
+    shards[1].unlink()
+    caplog.clear()
+    imported(tmp_path / "without", folder)
+    assert "and 2 more than its nsample.json states; is a shard missing" in caplog.text
+
+
+def test_numbers_of_other_splits_are_not_asked_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One file is named, and beside it lie the numbers of another split."""
+    path = shard(tmp_path / "in_val.tfrecord", [(bases(1), 0)])
+    (tmp_path / "in_tr_nsample.json").write_text('{"Bacillus": 1}')
+    imported(tmp_path / "d", path)
+    assert "fewer" not in caplog.text
+
+
+def test_table_with_a_byte_order_mark(tmp_path: Path) -> None:
+    folder = tables(tmp_path / "tables")
+    for path in folder.iterdir():
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    check(imported(tmp_path / "d", folder))
 
 
 def test_more_reads_than_stated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -291,8 +340,9 @@ def test_sources_that_hold_nothing_or_too_much(tmp_path: Path) -> None:
         imported(tmp_path / "d", folder, one)
     with pytest.raises(InputError, match=r"\.txt: holds reads of .* in the other form"):
         imported(tmp_path / "d", folder, tables(tmp_path / "tables"))
-    with pytest.raises(InputError, match="would hold no reads"):
+    with pytest.raises(InputError, match=r"label_dict\.json: no file of reads: no \*\.tfrecord\*, no table"):
         imported(tmp_path / "d", folder / "label_dict.json")
+    assert left_behind(tmp_path) == []
 
 
 def test_existing_output_stays(tmp_path: Path) -> None:
@@ -303,6 +353,8 @@ def test_existing_output_stays(tmp_path: Path) -> None:
     assert list(output.iterdir()) == []
     with pytest.raises(InputError, match=r"d: its directory '.*none' does not exist"):
         imported(tmp_path / "none" / "d", "https://localhost:1/never-asked")
+    with pytest.raises(ConfigError, match=r"^-: a dataset is a directory; it cannot go to standard output$"):
+        import_published(PublishedConfig(sources=["https://localhost:1/never-asked"]), "-")
 
 
 class Server(ThreadingHTTPServer):
@@ -394,6 +446,20 @@ def test_command(tmp_path: Path) -> None:
     result = run(path, "-q", "-o", tmp_path / "e", "--exclude", "Yersinia", "--exclude", "Bacillus")
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == f"genood-prep: error: {tmp_path / 'e'}: would hold no reads\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sha256", "00"], "'00' is no sha256"),
+        (["--sha256", "0" * 64, "--sha256", "1" * 64], "2 sha256 for 1 sources"),
+        (["--split", "foo"], "there is no split 'foo'; choose from train_in"),
+    ],
+)
+def test_usage(options: list[str], message: str) -> None:
+    result = run("in_val.tfrecord", "-o", "d", *options)
+    assert result.returncode == 2
+    assert message in result.stderr
 
 
 def test_command_without_its_extra(tmp_path: Path) -> None:

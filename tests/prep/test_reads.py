@@ -116,7 +116,11 @@ def test_counts_and_sources(genomes: Path, dataset: Dataset) -> None:
         "val_ood": {"Omega": 300},
     }
     assert (dataset.read_length, dataset.seed) == (LENGTH, 0)
-    assert dataset.notes == {"reads_per_class": {"train_in": 300, "val_in": 300, "val_ood": 300}}
+    sha256 = hashlib.sha256((genomes / "table.tsv").read_bytes()).hexdigest()
+    assert dataset.notes == {
+        "table": {"file": "table.tsv", "sha256": sha256},
+        "reads_per_class": {"train_in": 300, "val_in": 300, "val_ood": 300},
+    }
     sources = {source["file"]: source for source in dataset.sources}
     assert list(sources) == ["a1.fna", "a2.fna", "b1.fna.gz", "b2.fna", "v1.fna", "o1.fna"]
     assert sources["b2.fna"]["reads"] == 0
@@ -134,6 +138,23 @@ def test_counts_and_sources(genomes: Path, dataset: Dataset) -> None:
         "bases": 3019,
         "windows": 2938,
         "reads": sources["a1.fna"]["reads"],
+    }
+
+
+def test_sources_of_a_plan(genomes: Path, tmp_path: Path) -> None:
+    (tmp_path / "plan.tsv").write_text(
+        "split\tclass\taccession\torganism\trelease_date\tfile\n"
+        "train_in\tAlpha\tGCA_1.1\tAlpha one\t2010-05-01\ta1.fna\n"
+        "train_in\tAlpha\t\tAlpha two\t2010-05-02\ta2.fna\n"
+    )
+    draw_reads(tmp_path / "plan.tsv", tmp_path / "d", SMALL, genomes=genomes)
+    first, second = Dataset.load(tmp_path / "d").sources
+    columns = ("accession", "organism", "release_date")
+    assert [first[name] for name in columns] == ["GCA_1.1", "Alpha one", "2010-05-01"]
+    assert {name: second.get(name) for name in columns} == {
+        "accession": None,
+        "organism": "Alpha two",
+        "release_date": "2010-05-02",
     }
 
 
@@ -201,7 +222,11 @@ def test_order_of_rows_and_place_change_nothing(genomes: Path, dataset: Dataset,
     header, *rows = (genomes / "table.tsv").read_text().splitlines()
     (tmp_path / "t.tsv").write_text("\n".join([header, *reversed(rows)]))
     draw_reads(tmp_path / "t.tsv", tmp_path / "d", SMALL, genomes=genomes)
-    assert contents(tmp_path / "d") == contents(dataset.directory)
+    mine, before = contents(tmp_path / "d"), contents(dataset.directory)
+    # That of the dataset names the table.
+    assert mine.pop("dataset.json") != before.pop("dataset.json")
+    assert mine == before
+    assert Dataset.load(tmp_path / "d").sources == dataset.sources
 
 
 def test_other_classes_change_no_reads(genomes: Path, dataset: Dataset, tmp_path: Path) -> None:
@@ -346,6 +371,8 @@ def test_command(genomes: Path, tmp_path: Path) -> None:
         (["--split-reads", "val_in=x"], "'val_in=x' is not SPLIT=N"),
         (["--split-reads", "val_in=1", "--split-reads", "val_in=2"], "val_in is given twice"),
         (["--length", "0"], "0 is not in the range"),
+        (["--split-reads", "validation=3"], "there is no split 'validation'; the splits are train_in"),
+        (["--split-reads", "val_ood=0"], "must be at least 1, not 0"),
     ],
 )
 def test_usage(options: list[str], message: str) -> None:
@@ -354,10 +381,15 @@ def test_usage(options: list[str], message: str) -> None:
     assert message in result.output
 
 
-def test_unknown_split() -> None:
-    result = CliRunner().invoke(command, ["t.tsv", "-o", "d", "--split-reads", "validation=3"])
-    assert isinstance(result.exception, ConfigError)
-    assert "there is no split 'validation'" in str(result.exception)
+def test_standard_output_is_no_dataset(
+    genomes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"^-: a dataset is a directory; it cannot go to standard output$"):
+        draw_reads(genomes / "table.tsv", "-", SMALL)
+    assert list(tmp_path.iterdir()) == []
+    draw_reads(genomes / "table.tsv", "./-", SMALL)
+    assert [path.name for path in tmp_path.iterdir()] == ["-"]
 
 
 def test_interrupt(tmp_path: Path) -> None:

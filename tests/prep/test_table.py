@@ -28,14 +28,21 @@ def table(folder: Path, *rows: str, header: str = "file\tclass\tsplit") -> Path:
 def test_rows(folder: Path) -> None:
     path = table(folder, "a.fna\tAlpha\ttrain_in", "b.fna\tBeta\tval_ood")
     first, second = read_genome_table(path)
-    assert first == ("a.fna", folder / "a.fna", "Alpha", "train_in", 2)
-    assert second == ("b.fna", folder / "b.fna", "Beta", "val_ood", 3)
+    assert first == ("a.fna", folder / "a.fna", "Alpha", "train_in", 2, "", "", "")
+    assert second == ("b.fna", folder / "b.fna", "Beta", "val_ood", 3, "", "", "")
 
 
 def test_columns_in_any_order_beside_others(folder: Path) -> None:
     path = table(folder, 'val_in\t"x\ta.fna\tNA', header="split\torganism\tfile\tclass")
     (row,) = read_genome_table(path)
     assert (row.file, row.class_name, row.split) == ("a.fna", "NA", "val_in")
+
+
+def test_columns_of_a_plan(folder: Path) -> None:
+    header = "release_date\tsplit\tclass\taccession\torganism\tfile"
+    row = "2010-05-01\ttrain_in\tAlpha\tGCF_1.1\tAlpha one\ta.fna"
+    (found,) = read_genome_table(table(folder, row, header=header))
+    assert (found.accession, found.organism, found.release_date) == ("GCF_1.1", "Alpha one", "2010-05-01")
 
 
 @pytest.mark.parametrize(
@@ -108,6 +115,18 @@ def test_bad_rows(folder: Path, rows: list[str], message: str) -> None:
 def test_a_class_in_several_splits_of_one_side(folder: Path) -> None:
     rows = ["a.fna\tAlpha\ttrain_in", "b.fna\tAlpha\tval_in", "c.fna\tBeta\tval_ood"]
     assert len(read_genome_table(table(folder, *rows))) == 3
+
+
+def test_classes_that_no_model_learns(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = ["a.fna\tAlpha\ttrain_in", "b.fna\tBeta\tval_ood", "c.fna\tGamma\tval_in"]
+    assert len(read_genome_table(table(folder, *rows))) == 3
+    (warning,) = caplog.messages
+    assert warning.endswith("without a genome in train_in, from which models learn: Gamma")
+    caplog.clear()
+    # Nothing to learn from at all: a table of what is tested alone.
+    read_genome_table(table(folder, *rows[1:]))
+    read_genome_table(table(folder, *rows[:2], "c.fna\tAlpha\tval_in"))
+    assert caplog.messages == []
 
 
 def test_no_table(folder: Path) -> None:
