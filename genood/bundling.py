@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from genood import __version__
@@ -19,6 +19,12 @@ logger = logging.getLogger(__name__)
 
 _OVERLAP = 4
 """Calibration reads drawn for each that does not overlap: more would only repeat them."""
+
+MAX_NULL_BASES = 4_000_000
+"""Bases of the calibration reads of a length, at most: with more, calibrating would outlast training."""
+
+_P_VALUES = "\n## p-values\n"
+"""What the part of a model card that a calibration writes begins with."""
 
 
 def check_output(output: Path) -> None:
@@ -71,14 +77,19 @@ def calibrate(
     lengths
         As `null_lengths` gives them.
     max_reads
-        Reads of a length, at most.
+        Reads of a length, at most; of long ones, no more than `MAX_NULL_BASES` hold.
     source
         Where the reads come from, for people.
     """
+
+    def batches(length: int, num_reads: int) -> Iterator[ScoreBatch]:
+        yield from score_null(length, num_reads)  # not before its turn, so that one length is in memory
+
     samples = {}
     for length, num_independent in lengths.items():
-        num_reads = min(max_reads, math.ceil(_OVERLAP * num_independent))
-        samples[length] = NullSample(score_null(length, num_reads), min(num_independent, num_reads))
+        most = min(max_reads, max(1, MAX_NULL_BASES // length))
+        num_reads = min(most, math.ceil(_OVERLAP * num_independent))
+        samples[length] = NullSample(batches(length, num_reads), min(num_independent, num_reads))
     return Calibration.fit(samples, {name: DETECTORS[name]() for name in DETECTORS}, source)
 
 
@@ -86,15 +97,10 @@ def model_card(bundle: Bundle, calibration: Calibration, about_background: str, 
     """The text of ``MODEL_CARD.md``; the last two arguments are paragraphs."""
     metadata = bundle.metadata
     files = metadata["data"]["files"]
-    null = next(iter(calibration.nulls.values()))
     rows = "\n".join(
         f"| {name} | {sum(f['class_name'] == name for f in files)} "
         f"| {sum(f['usable_bases'] for f in files if f['class_name'] == name):,} |"
         for name in metadata["classes"]
-    )
-    bins = "\n".join(
-        f"| {length} | {number:,.0f} |"
-        for length, number in zip(null.lengths, null.num_independent, strict=True)
     )
     losses = "\n".join(
         f"| {role} | {values['val_nats_per_base']:.4f} | {values['val_bits_per_base']:.4f} |"
@@ -122,9 +128,21 @@ Made by genood {__version__} with
 {losses}
 
 {about_background}
+{_p_values_of_card(calibration, about_nulls)}"""
 
-## p-values
 
+def recalibrated_card(card: str, calibration: Calibration, about_nulls: str) -> str:
+    """A model card with another calibration; the last argument is paragraphs."""
+    return card.partition(_P_VALUES)[0] + _p_values_of_card(calibration, about_nulls)
+
+
+def _p_values_of_card(calibration: Calibration, about_nulls: str) -> str:
+    null = next(iter(calibration.nulls.values()))
+    bins = "\n".join(
+        f"| {length} | {number:,.0f} |"
+        for length, number in zip(null.lengths, null.num_independent, strict=True)
+    )
+    return f"""{_P_VALUES}
 Calibrated on reads from {calibration.source}:
 
 | scored bases | independent reads |

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -12,19 +12,21 @@ import numpy.typing as npt
 from genood.detectors.base import Detector, ScoreBatch
 from genood.errors import BundleError
 
-LENGTH_BINS = (1, 2, 5, 10, 25, 50, 75, 100, 150, 250, 500, 1000, 2000)
+LENGTH_BINS = (1, 2, 5, 10, 25, 50, 75, 100, 150, 250, 500, 1000, 2000, 5000, 10_000)
 """Numbers of scored bases at which a null distribution is kept, as far as there are reads for it."""
 
 MIN_INDEPENDENT_READS = 20
 """A bin needs so many in-distribution reads that do not overlap: with fewer no p-value reaches 0.05."""
 
 _LEVELS = np.unique(np.concatenate([np.linspace(0.0, 1.0, 201), 1.0 - np.geomspace(1e-4, 0.1, 61)]))
-STOREY_LAMBDA = 0.5
-"""The OOD fraction is estimated from the share of p-values above this."""
+FRACTION_LAMBDAS = (0.5, 0.8)
+"""The OOD fraction is estimated from the share of p-values above the first, and limited from above by
+those above the second."""
 
 _TIE = 1e-6
 """Relative to the score, or absolute below 1 nat."""
 _Z_95 = 1.959963984540054
+_PILE_UP_DEVIATIONS = 4.0
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,12 +37,12 @@ class NullSample(NamedTuple):
     Attributes
     ----------
     batches
-        The reads.
+        The reads; gone through once.
     num_independent
         How many reads that do not overlap they are worth.
     """
 
-    batches: Sequence[ScoreBatch]
+    batches: Iterable[ScoreBatch]
     num_independent: float
 
 
@@ -159,18 +161,23 @@ class Calibration:
             Where the reads came from, for people.
         """
         lengths = tuple(sorted(samples))
-        nulls = {}
-        for name, detector in detectors.items():
-            scores = [
-                np.concatenate([detector.score(batch) for batch in samples[length].batches])
-                for length in lengths
-            ]
-            nulls[name] = NullDistribution(
+        quantiles: dict[str, list[Floats]] = {name: [] for name in detectors}
+        for length in lengths:
+            scores: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in detectors}
+            for batch in samples[length].batches:
+                for name, detector in detectors.items():
+                    scores[name].append(detector.score(batch))
+            for name, parts in scores.items():
+                quantiles[name].append(np.quantile(np.concatenate(parts).astype(np.float64), _LEVELS))
+        nulls = {
+            name: NullDistribution(
                 lengths=lengths,
                 num_independent=tuple(float(samples[length].num_independent) for length in lengths),
                 levels=_LEVELS,
-                quantiles=np.stack([np.quantile(row.astype(np.float64), _LEVELS) for row in scores]),
+                quantiles=np.stack(rows),
             )
+            for name, rows in quantiles.items()
+        }
         return cls(nulls=nulls, source=source)
 
     def to_json(self) -> dict[str, Any]:
@@ -218,51 +225,88 @@ class Calibration:
 
 
 class Fraction(NamedTuple):
-    """An estimated fraction with a 95 % interval."""
+    """An estimated fraction with a 95 % interval, and whether what it takes for granted may be true.
+
+    Without `null_fits`, p-values pile up towards 1 as no mixture with uniform ones has them: the run's
+    in-distribution reads are closer to the reference than those of the null, and all three are too low.
+    """
 
     estimate: float
     low: float
     high: float
+    null_fits: bool
 
 
-def ood_fraction(num_reads: int, num_above: int, null_reads: float) -> Fraction | None:
-    """The OOD fraction of a run, from how many of its p-values lie above one half.
+def ood_fraction(num_reads: int, num_above: tuple[int, int], null_reads: float) -> Fraction | None:
+    """The OOD fraction of a run, from how many of its p-values are large.
 
-    In-distribution p-values are uniform, so that half of them lie above; OOD reads have small ones.
+    In-distribution p-values are uniform, so that a share 1 - λ of them lies above λ; those of OOD reads
+    are small. What can be known from p-values is the fraction that these force to be OOD: the true one
+    less the OOD reads whose p-values are as large as in-distribution reads have them.
 
     Parameters
     ----------
     num_reads
         Reads with a p-value.
     num_above
-        Those whose p-value is above `STOREY_LAMBDA`.
+        Those whose p-value is above each of `FRACTION_LAMBDAS`.
     null_reads
-        Independent in-distribution reads behind the p-values. Where the null has its middle is
+        Independent in-distribution reads behind the p-values. Which scores the null has above λ is
         uncertain by them, however many reads the run has.
 
     Returns
     -------
     fraction
-        None without reads. The estimate is low, never high, to the extent that the detector leaves
-        OOD reads large p-values; and high to the extent that the run's in-distribution reads differ
-        from those of the null (another strain, sequencing errors), which no interval knows.
+        None without reads. The estimate and the lower limit use λ = 0.5, where few reads decide little.
+        To the extent that the detector leaves OOD reads p-values above 0.5, both are low: the limit
+        holds whatever the detector misses. The upper limit uses λ = 0.8, above which it takes there to
+        be no OOD read. No interval knows how the run's in-distribution reads differ from those of the
+        null: where they are further from the reference (another strain, sequencing errors) all three are
+        too high, where they are closer, too low; the latter is noticed where it is plain.
+        `genood.recalibrate` fits a null to such reads.
 
     Notes
     -----
-    Source: Storey 2002, "A direct approach to false discovery rates", with λ = 0.5. The interval is
-    Wilson's for the share above λ, widened by the null's own sampling error, carried over.
+    Source: Storey 2002, "A direct approach to false discovery rates", for the estimate. That a fraction
+    is known from below without more assumptions, and from above only if the alternative leaves some
+    p-values to the null: Genovese and Wasserman 2004, "A stochastic process approach to false discovery
+    control"; Patra and Sen 2016, "Estimation of a two-component mixture model". Each limit is one end of
+    Wilson's interval for the share above λ, widened by the null's own sampling error, carried over.
     """
     if num_reads == 0:
         return None
+    (_, low), (high, _) = (
+        _forced(num_reads, number, level, null_reads)
+        for number, level in zip(num_above, FRACTION_LAMBDAS, strict=True)
+    )
+    share = num_above[0] / num_reads
+    estimate = _ood(share, FRACTION_LAMBDAS[0])
+    null_fits = not _pile_up(*num_above, null_reads)
+    return Fraction(estimate, min(low, estimate), max(high, estimate), null_fits)
+
+
+def _forced(num_reads: int, num_above: int, level: float, null_reads: float) -> tuple[float, float]:
+    """Largest and smallest OOD fraction that p-values above a level allow, at 2.5 % error each."""
     share = num_above / num_reads
     z2 = _Z_95**2 / num_reads
     centre = (share + z2 / 2) / (1 + z2)
     sampling = _Z_95 / (1 + z2) * np.sqrt(share * (1 - share) / num_reads + z2 / (4 * num_reads))
-    # The null's share above its own middle, 1 - λ, has the deviation sqrt(λ (1 - λ) / null_reads).
-    null = _Z_95 * share * np.sqrt(STOREY_LAMBDA / ((1 - STOREY_LAMBDA) * null_reads))
-    half = np.hypot(sampling, null)
+    # The null's share above its own λ has the deviation sqrt(λ (1 - λ) / null_reads).
+    null = _Z_95 * share * np.sqrt(level / ((1 - level) * null_reads))
+    half = float(np.hypot(sampling, null))
+    return _ood(centre - half, level), _ood(centre + half, level)
 
-    def ood(above: float) -> float:
-        return float(np.clip(1.0 - above / (1.0 - STOREY_LAMBDA), 0.0, 1.0))
 
-    return Fraction(ood(share), ood(centre + half), ood(centre - half))
+def _pile_up(num_above: int, num_far_above: int, null_reads: float) -> bool:
+    """Whether p-values above the second level are more frequent than between both, by four deviations."""
+    first, second = FRACTION_LAMBDAS
+    widths = np.array([second - first, 1.0 - second])
+    counts = np.array([num_above - num_far_above, num_far_above], dtype=np.float64)
+    densities = counts / widths
+    # Poisson's variance of each, and that of the null's own share of each interval, relative 1 / (n width).
+    variances = counts / widths**2 + densities**2 / (null_reads * widths)
+    return bool(densities[1] - densities[0] > _PILE_UP_DEVIATIONS * np.sqrt(variances.sum()))
+
+
+def _ood(share_above: float, level: float) -> float:
+    return float(np.clip(1.0 - share_above / (1.0 - level), 0.0, 1.0))

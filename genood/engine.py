@@ -14,6 +14,7 @@ from genood.detectors import DEFAULT_DETECTOR, DETECTORS
 from genood.detectors.base import Detector, ScoreBatch
 from genood.errors import BundleError, ConfigError
 from genood.overlap import ahead, apply_ahead
+from genood.pairs import pair_p_values
 from genood.readers import Read, ReadBlock, blocks_of
 from genood.sequence import UNKNOWN, Codes, pad
 
@@ -29,7 +30,7 @@ class EngineConfig:
     Attributes
     ----------
     window_bases, window_reads
-        Reads are taken in windows of at most so much (and at least one read), sorted by length
+        Reads are taken in windows of at most so much (and at least one read or pair), sorted by length
         within the window and written in input order after it. This bounds the memory.
     batch_bases
         Bases of one forward pass, padding included; at least one read.
@@ -83,6 +84,8 @@ class ScoredReads:
         ``in``, ``ood`` or ``na``.
     positions
         Per-position values, where they were asked for.
+    pair_p_values
+        See `genood.pairs.pair_p_values`, of the p-values above; None where reads are no pairs.
     """
 
     names: list[str]
@@ -99,6 +102,7 @@ class ScoredReads:
     null_reads: Floats
     calls: list[str]
     positions: list[Positions] | None
+    pair_p_values: Floats | None = None
 
 
 class Scorer:
@@ -114,6 +118,8 @@ class Scorer:
         Grouping and significance level.
     keep_positions
         Whether to keep per-position values.
+    paired
+        Whether mates that follow each other get a p-value as a pair.
 
     Raises
     ------
@@ -130,6 +136,7 @@ class Scorer:
         detectors: Sequence[str] = (DEFAULT_DETECTOR,),
         config: EngineConfig | None = None,
         keep_positions: bool = False,
+        paired: bool = False,
     ) -> None:
         unknown = [name for name in detectors if name not in DETECTORS]
         if unknown or not detectors or len(set(detectors)) < len(detectors):
@@ -140,6 +147,7 @@ class Scorer:
         self.bundle = bundle
         self.config = config if config is not None else EngineConfig()
         self.keep_positions = keep_positions
+        self.paired = paired
         self.detectors: Mapping[str, Detector] = {name: DETECTORS[name]() for name in detectors}
         calibration = Calibration.from_json(bundle.calibration)
         if detectors[0] not in calibration.nulls:
@@ -167,11 +175,13 @@ class Scorer:
                 last_base = bases_before[start] + self.config.window_bases - num_bases
                 stop = int(np.searchsorted(bases_before, last_base, side="right")) - 1
                 stop = min(stop, start + self.config.window_reads - num_reads)
+                stop -= _cuts_pair(block, stop)
                 if parts and stop <= start:
                     yield ReadBlock.joined(parts)
                     parts, num_reads, num_bases = [], 0, 0
                     continue
                 stop = max(stop, start + 1)
+                stop += _cuts_pair(block, stop)
                 parts.append(block.part(start, stop))
                 num_reads += stop - start
                 num_bases += int(bases_before[stop] - bases_before[start])
@@ -209,6 +219,7 @@ class Scorer:
             null_reads=self._null.independent_reads(num_scored),
             calls=calls.tolist(),
             positions=[positions[i] for i in range(num_reads)] if self.keep_positions else None,
+            pair_p_values=pair_p_values(window.names, window.mates, p_values) if self.paired else None,
             **columns,
         )
 
@@ -231,6 +242,11 @@ class Scorer:
             else:
                 yield members, pad([sequences[i] for i in members])[0]
             start += size
+
+
+def _cuts_pair(block: ReadBlock, place: int) -> bool:
+    """Whether the read before `place` is a mate 1 and the one after it a mate 2."""
+    return block.mates[max(place - 1, 0) : place + 1] == [1, 2]
 
 
 _COLUMNS = ("gc", "log_likelihood", "background_log_likelihood", "llr", "llr_per_base")

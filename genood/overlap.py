@@ -5,25 +5,54 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar, cast
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
 
 S = TypeVar("S")
 T = TypeVar("T")
+
+_STOP_SECONDS = 1.0
 
 
 def ahead(items: Iterable[T]) -> Iterator[T]:
     """The same items, the next one made in a thread while the caller has the last one.
 
     One item is made ahead, no more. What the making raises is raised here, in its turn; closing the
-    iterator waits for the item in the making.
+    iterator waits for the item in the making, though not for ever: it may wait for input that never comes.
     """
-    source = iter(items)
-    end = object()
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, source, end)
-        while (item := coming.result()) is not end:
-            coming = pool.submit(next, source, end)
-            yield cast(T, item)
+    wanted: SimpleQueue[bool] = SimpleQueue()
+    made: SimpleQueue[tuple[bool, Any]] = SimpleQueue()
+    thread = Thread(target=_make, args=(iter(items), wanted, made), daemon=True)
+    thread.start()
+    wanted.put(True)
+    try:
+        while True:
+            is_item, value = made.get()
+            if not is_item:
+                if value is not None:
+                    raise value
+                return
+            wanted.put(True)
+            yield value
+    finally:
+        wanted.put(False)
+        thread.join(_STOP_SECONDS)
+
+
+def _make(source: Iterator[T], wanted: SimpleQueue[bool], made: SimpleQueue[tuple[bool, Any]]) -> None:
+    """Give an item for each that is wanted, then an error or None for the end."""
+    error: BaseException | None = None
+    while wanted.get():
+        try:
+            item = next(source)
+        except StopIteration:
+            break
+        except BaseException as raised:
+            error = raised
+            break
+        made.put((True, item))
+    made.put((False, error))
 
 
 def apply_ahead(function: Callable[[S], T], items: Iterable[S], num_threads: int = 1) -> Iterator[T]:

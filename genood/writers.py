@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pysam
 
-from genood.calibration import STOREY_LAMBDA, ood_fraction
+from genood.calibration import FRACTION_LAMBDAS, ood_fraction
 from genood.engine import CALLS, Positions, ScoredReads
 from genood.errors import InputError
 from genood.files import atomic_path
@@ -34,6 +34,7 @@ SCORE_COLUMNS = (
     "p_value",
     "call",
 )
+PAIR_COLUMN = "pair_p_value"
 POSITION_COLUMNS = ("read_id", "position", "base", "log_p", "background_log_p", "llr")
 
 STDOUT = STDIN
@@ -100,13 +101,16 @@ class ScoreTableWriter:
     detectors
         Names in the order of the engine: the first one's score is ``ood_score``; each further one
         adds a column ``ood_score_NAME`` at the end.
+    paired
+        Whether ``pair_p_value`` is the last column.
     """
 
-    def __init__(self, stream: IO[bytes], detectors: Sequence[str]) -> None:
+    def __init__(self, stream: IO[bytes], detectors: Sequence[str], *, paired: bool = False) -> None:
         self._stream = stream
         self._detectors = tuple(detectors)
         extra = [f"ood_score_{name}" for name in self._detectors[1:]]
-        self._stream.write(_row([*SCORE_COLUMNS, *extra]))
+        self._paired = paired
+        self._stream.write(_row([*SCORE_COLUMNS, *extra, *([PAIR_COLUMN] if paired else [])]))
 
     def write(self, scored: ScoredReads) -> None:
         """Append rows."""
@@ -126,6 +130,9 @@ class ScoreTableWriter:
             scored.calls,
             *map(_numbers, others),
         ]
+        if self._paired:
+            assert scored.pair_p_values is not None
+            columns.append(_numbers(scored.pair_p_values))
         self._stream.write(_rows(columns))
 
 
@@ -173,7 +180,7 @@ class Summary:
         self._num_scored_bases = 0
         self._strong_bases = 0.0
         self._num_p_values = 0
-        self._num_above = 0
+        self._num_above = dict.fromkeys(FRACTION_LAMBDAS, 0)
         self._inverse_null_reads = 0.0
         self._calls = dict.fromkeys(CALLS, 0)
         self._quantiles: dict[str, _QuantileSketch] = {}
@@ -189,7 +196,8 @@ class Summary:
             self._calls[call] += scored.calls.count(call)
         p_values = scored.p_values[~np.isnan(scored.p_values)]
         self._num_p_values += len(p_values)
-        self._num_above += int((p_values > STOREY_LAMBDA).sum())
+        for level in FRACTION_LAMBDAS:
+            self._num_above[level] += int((p_values > level).sum())
         self._inverse_null_reads += float((1.0 / scored.null_reads[~np.isnan(scored.p_values)]).sum())
         columns = {"length": scored.lengths.astype(np.float64), "llr_per_base": scored.llr_per_base}
         columns |= {f"ood_score_{name}": scores for name, scores in scored.ood_scores.items()}
@@ -197,7 +205,9 @@ class Summary:
             sketch = self._quantiles.setdefault(name, _QuantileSketch(self._seed))
             sketch.add(values[~np.isnan(values)])
 
-    def to_json(self, *, run: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    def to_json(
+        self, *, run: Mapping[str, Any], seconds: float, skipped: Mapping[str, int] | None = None
+    ) -> dict[str, Any]:
         """The summary as JSON types.
 
         Parameters
@@ -206,17 +216,21 @@ class Summary:
             What ran on what: tool, version, bundle, inputs, options. Comes first.
         seconds
             Wall time.
+        skipped
+            Reads of the input that were not handed to the model, by reason.
         """
+        skipped = skipped or {}
         fraction = None
         if self._num_p_values:
             null_reads = self._num_p_values / self._inverse_null_reads
-            fraction = ood_fraction(self._num_p_values, self._num_above, null_reads)
+            at_half, at_end = self._num_above.values()
+            fraction = ood_fraction(self._num_p_values, (at_half, at_end), null_reads)
         return {
             **run,
             "reads": {
-                "in": self._num_reads,
+                "in": self._num_reads + sum(skipped.values()),
                 "scored": self._num_reads - self._calls["na"],
-                "skipped": {"nothing to score": self._calls["na"]},
+                "skipped": {"nothing to score": self._calls["na"], **skipped},
             },
             "bases": {"in": self._num_bases, "scored": self._num_scored_bases},
             "calls": dict(self._calls),

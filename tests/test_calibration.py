@@ -7,8 +7,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
-from genood.calibration import Calibration, NullDistribution, NullSample, ood_fraction
+from genood.calibration import FRACTION_LAMBDAS, Calibration, NullDistribution, NullSample, ood_fraction
 from genood.detectors import DETECTORS
 from genood.detectors.base import ScoreBatch
 from genood.errors import BundleError
@@ -157,45 +158,110 @@ def test_damaged_json(damage: str) -> None:
 
 
 def test_ood_fraction_by_hand() -> None:
-    # 300 of 1,000 above one half: 600 are taken for in-distribution. Wilson's interval for 0.3 of
-    # 1,000 is 0.2724 to 0.3291.
-    fraction = ood_fraction(1000, 300, math.inf)
+    # 300 of 1,000 above one half: 600 are taken for in-distribution. Wilson's intervals: 0.2724 to 0.3291
+    # for 0.3 of 1,000, and 0.0829 to 0.1202 for the 0.1 above 0.8.
+    fraction = ood_fraction(1000, (300, 100), math.inf)
     assert fraction is not None
     assert fraction.estimate == pytest.approx(0.4)
     assert fraction.low == pytest.approx(1 - 2 * 0.3291, abs=2e-4)
-    assert fraction.high == pytest.approx(1 - 2 * 0.2724, abs=2e-4)
+    assert fraction.high == pytest.approx(1 - 5 * 0.0829, abs=5e-4)
 
 
 def test_a_small_null_widens_the_interval() -> None:
-    # A million reads, a hundred in the null: its share above its middle is 0.5 ± 1.96 · 0.05.
-    fraction = ood_fraction(1_000_000, 500_000, 100)
+    # A million reads, a hundred in the null: its shares above 0.5 and 0.8 deviate by 0.05 and 0.04.
+    fraction = ood_fraction(1_000_000, (400_000, 160_000), 100)
     assert fraction is not None
-    assert fraction.low == 0.0
-    assert fraction.high == pytest.approx(1.96 * 0.05 * 2, abs=0.001)
+    assert fraction.low == pytest.approx(0.2 - 0.8 * 1.96 * 0.05 / 0.5, abs=0.001)
+    assert fraction.high == pytest.approx(0.2 + 0.8 * 1.96 * 0.04 / 0.2, abs=0.002)
 
 
 def test_ood_fraction_at_the_edges() -> None:
-    assert ood_fraction(0, 0, 100) is None
-    none_above = ood_fraction(100, 0, 100)
+    assert ood_fraction(0, (0, 0), 100) is None
+    none_above = ood_fraction(100, (0, 0), 100)
     assert none_above is not None
     assert none_above.estimate == none_above.high == 1.0
-    all_above = ood_fraction(100, 100, 100)
+    all_above = ood_fraction(100, (100, 100), 100)
     assert all_above is not None
     assert (all_above.estimate, all_above.low) == (0.0, 0.0)
 
 
-@pytest.mark.parametrize("num_null", [100, 1000])
+def test_the_interval_holds_the_estimate() -> None:
+    """Above 0.8 more than four tenths of those above 0.5, as ties do: the estimate is the upper limit."""
+    fraction = ood_fraction(10_000, (3_000, 2_000), math.inf)
+    assert fraction is not None
+    assert fraction.low < fraction.estimate == fraction.high == pytest.approx(0.4)
+
+
+def test_p_values_that_pile_up_are_noticed_by_hand() -> None:
+    """Densities of 300 / 0.3 and 300 / 0.2, their difference 500; the deviation sqrt(300 / 0.09 + 300 / 0.04)
+    = 104 without a null's share, so that 4.8 of them; of 240 / 0.2, 200, it is 2."""
+    for num_far_above, null_reads, fits in ((300, math.inf, False), (240, math.inf, True), (300, 100, True)):
+        fraction = ood_fraction(1000, (300 + num_far_above, num_far_above), null_reads)
+        assert fraction is not None
+        assert fraction.null_fits is fits
+
+
+P_VALUE_LEVELS = (0.0, 0.01, 0.05, 0.1, 0.3, 0.5, 0.8, 0.9, 1.0)
+OOD_SHARES = {
+    100: (0.0, 0.126, 0.325, 0.468, 0.743, 0.921, 0.998, 1.0, 1.0),
+    250: (0.0, 0.220, 0.431, 0.560, 0.758, 0.979, 0.999, 1.0, 1.0),
+    1000: (0.0, 0.343, 0.515, 0.575, 0.840, 0.988, 0.999, 1.0, 1.0),
+}
+"""Shares of OOD reads with a p-value up to those levels, by read length: of 56 other bacterial and archaeal
+genera, by a context model of 27 genomes with the null that training gives it."""
+
+
+@pytest.mark.parametrize("num_reads", [200, 2_000, 50_000])
+@pytest.mark.parametrize("num_null", [200, 2_000, 10_000])
+@pytest.mark.parametrize("length", OOD_SHARES)
+def test_ood_fraction_covers_mixtures(length: int, num_null: int, num_reads: int) -> None:
+    """100 mixtures of 0 to 50 %, each with a null drawn anew, as a calibration draws it."""
+    generator = np.random.default_rng([length, num_null, num_reads])
+    covered = 0
+    for truth in generator.uniform(0, 0.5, 100):
+        null = np.sort(generator.normal(size=num_null))
+        num_ood = generator.binomial(num_reads, truth)
+        ood = norm.isf(np.interp(generator.random(num_ood), OOD_SHARES[length], P_VALUE_LEVELS))
+        scores = np.concatenate([ood, generator.normal(size=num_reads - num_ood)])
+        p_values = (num_null - np.searchsorted(null, scores) + 1) / (num_null + 1)
+        at_half, at_end = (int((p_values > level).sum()) for level in FRACTION_LAMBDAS)
+        fraction = ood_fraction(num_reads, (at_half, at_end), num_null)
+        assert fraction is not None
+        assert fraction.low <= fraction.estimate <= fraction.high
+        assert fraction.null_fits
+        covered += fraction.low <= truth <= fraction.high
+    assert covered >= 90
+
+
 @pytest.mark.parametrize("truth", [0.0, 0.1, 0.5])
-def test_ood_fraction_covers_separable_mixtures(truth: float, num_null: int) -> None:
-    """With a null of so many reads drawn anew each time, as a calibration draws it."""
-    generator = np.random.default_rng(7)
+def test_ood_fraction_covers_at_each_fraction(truth: float) -> None:
+    """By the null distribution itself, with its quantiles and interpolation, not by one made here."""
+    generator = np.random.default_rng(8)
     covered = 0
     for _ in range(100):
-        null = null_of([generator.normal(size=num_null)], (250,))
+        null = null_of([generator.normal(size=1000)], (250,))
         num_ood = generator.binomial(2000, truth)
         scores = np.concatenate([generator.normal(9, 1, num_ood), generator.normal(size=2000 - num_ood)])
         p_values = null.p_values(scores, np.full(2000, 250))
-        fraction = ood_fraction(2000, int((p_values > 0.5).sum()), num_null)
+        at_half, at_end = (int((p_values > level).sum()) for level in FRACTION_LAMBDAS)
+        fraction = ood_fraction(2000, (at_half, at_end), 1000)
         assert fraction is not None
         covered += fraction.low <= truth <= fraction.high
-    assert covered >= 88
+    assert covered >= 90
+
+
+def test_what_the_detector_misses_never_raises_the_lower_limit() -> None:
+    """Half of the OOD reads score as in-distribution reads do: what is known is the other half."""
+    generator = np.random.default_rng(9)
+    too_high = 0
+    estimates = []
+    for _ in range(100):
+        p_values = generator.random(4000)
+        p_values[:1000] *= 0.05  # a further 1,000 OOD reads keep theirs
+        at_half, at_end = (int((p_values > level).sum()) for level in FRACTION_LAMBDAS)
+        fraction = ood_fraction(4000, (at_half, at_end), math.inf)
+        assert fraction is not None
+        too_high += fraction.low > 0.25
+        estimates.append(fraction.estimate)
+    assert too_high <= 8
+    assert np.mean(estimates) == pytest.approx(0.25, abs=0.01)

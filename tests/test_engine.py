@@ -83,6 +83,30 @@ def test_read_longer_than_a_window(bundle: Bundle) -> None:
     assert windows[1].num_scored.tolist() == [5000]
 
 
+@pytest.mark.parametrize(
+    ("config", "sizes"),
+    [
+        ({"window_reads": 1}, [2, 1, 2, 1, 2, 2]),
+        ({"window_reads": 3}, [3, 3, 2, 2]),
+        ({"window_reads": 4}, [3, 3, 4]),
+        ({"window_bases": 100}, [3, 3, 2, 2]),
+        ({"window_bases": 1}, [2, 1, 2, 1, 2, 2]),
+    ],
+)
+def test_no_window_cuts_a_pair(bundle: Bundle, config: dict[str, int], sizes: list[int]) -> None:
+    """The reads have 30 bases; of the first six, every third one is alone."""
+    mates = [1, 2, 0, 1, 2, 0, 1, 2, 1, 2]
+    reads = [Read(f"r{i - (mate == 2)}", uniform_codes(30, i), mate) for i, mate in enumerate(mates)]
+    scorer = Scorer(bundle, config=EngineConfig(**config), paired=True)
+    windows = list(scorer.score(reads))
+    assert [len(window.names) for window in windows] == sizes
+    for window in windows:
+        joint = window.pair_p_values
+        assert joint is not None
+        for i, mate in enumerate(window.mates):
+            assert joint[i] == (joint[i + 1] if mate == 1 else joint[i - 1] if mate else window.p_values[i])
+
+
 def test_values_belong_together(bundle: Bundle) -> None:
     [scored] = score(bundle, mixed_reads())
     np.testing.assert_allclose(scored.llr, scored.log_likelihood - scored.background_log_likelihood)

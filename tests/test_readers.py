@@ -327,8 +327,8 @@ def test_reads_before_the_broken_one_are_handed_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("limits", [(1, 1_024), (10, 1_024), (131_072, 2), (131_072, 1_024)])
 def test_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int]) -> None:
-    monkeypatch.setattr("genood.readers._BLOCK_BASES", limits[0])
-    monkeypatch.setattr("genood.readers._BLOCK_READS", limits[1])
+    monkeypatch.setattr("genood.readers.blocks.BLOCK_BASES", limits[0])
+    monkeypatch.setattr("genood.readers.blocks.BLOCK_READS", limits[1])
     blocks = list(read_blocks([written(tmp_path / "reads", FASTQ)]))
     assert listed([read for block in blocks for read in block.reads()]) == CONTENT
     assert all(len(block.names) == len(block.mates) == len(block.lengths) for block in blocks)
@@ -368,28 +368,12 @@ def test_blocks_of_reads_that_fail() -> None:
         next(blocks)
 
 
-SAM = b"@HD\tVN:1.6\n@SQ\tSN:c\tLN:10\nr\t0\tc\t1\t60\t2M\t*\t0\t0\tAC\tII\n"
-
-
-@pytest.mark.parametrize("mode", ["w", "wb", "wc"])
-def test_alignment_files(tmp_path: Path, mode: str) -> None:
-    source, target = written(tmp_path / "in.sam", SAM), tmp_path / "out"
-    with (
-        pysam.AlignmentFile(str(source)) as reads,
-        pysam.AlignmentFile(str(target), mode, template=reads, format_options=[b"no_ref=1"]) as writer,
-    ):
-        for read in reads:
-            writer.write(read)
-    assert "is an alignment file (SAM, BAM or CRAM); convert it first: samtools fastq" in failure(target)
-
-
 @pytest.mark.parametrize(
     "content",
     [
         np.random.default_rng(3).bytes(4000),
         b"Dear reader,\nthis is a letter.\n",
         b"ACGTACGT\n",
-        b"r\t4\t*\t0\t0\t*\t*\t0\t0\tAC\tII\n",
         b"<html>",
         b"PK\3\4",
         b"\x1f",
@@ -399,7 +383,9 @@ def test_alignment_files(tmp_path: Path, mode: str) -> None:
 )
 def test_no_sequences_at_all(tmp_path: Path, content: bytes) -> None:
     path = written(tmp_path / "reads.fq", content)
-    assert failure(path) == f"{path}: is neither FASTA nor FASTQ: it starts with neither '>' nor '@'"
+    assert failure(path) == (
+        f"{path}: is neither FASTA nor FASTQ, SAM, BAM or CRAM: it starts with neither '>' nor '@'"
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"# nothing follows\n"])
@@ -409,7 +395,7 @@ def test_empty_file(
 ) -> None:
     path = written(tmp_path / "reads", COMPRESSORS[compression](content))
     assert list(read_file(path)) == []
-    assert caplog.record_tuples == [("genood.readers", logging.WARNING, f"{path} holds no sequences")]
+    assert caplog.record_tuples == [("genood.readers.files", logging.WARNING, f"{path} holds no sequences")]
 
 
 def test_unreadable_paths(tmp_path: Path) -> None:

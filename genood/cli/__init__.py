@@ -22,6 +22,7 @@ EXIT_INTERRUPTED = 130
 _COMMANDS = {
     "train": "Train a bundle on reference sequences.",
     "score": "Score reads with a bundle.",
+    "calibrate": "Refit a bundle's p-values on in-distribution reads of your own.",
     "evaluate": "Measure how well scores separate in-distribution from OOD reads.",
     "info": "Show what a bundle is and where it comes from.",
 }

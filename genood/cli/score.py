@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genood.cli.options import compute_options, logging_options, one_of, show_progress
+from genood.cli.options import compute_options, logging_options, one_of, overrides, show_progress
 from genood.detectors import DEFAULT_DETECTOR, DETECTORS
 from genood.files import sha256_ahead
 
@@ -58,11 +58,40 @@ def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--per-position", metavar="FILE", help="Per-position table.")
 @click.option("--summary", metavar="JSON", help="Counts, fractions and quantiles of the run.")
 @click.option(
+    "--paired", is_flag=True, help="READS are two files of mates, R1 R2, in the same order; or several such."
+)
+@click.option("--interleaved", is_flag=True, help="In READS, mate 2 follows mate 1.")
+@click.option(
+    "--reference", metavar="FASTA", help="Genome that CRAM files were made with; indexed if need be."
+)
+@click.option(
+    "--min-quality",
+    type=click.IntRange(0, 93),
+    default=0,
+    metavar="Q",
+    help="Treat bases of a lower Phred quality as N.",
+)
+@click.option("--min-length", type=click.IntRange(min=1), default=1, metavar="N", help="Skip shorter reads.")
+@click.option("--max-reads", type=click.IntRange(min=1), metavar="N", help="Stop after so many reads.")
+@click.option(
+    "--sample-fraction",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    metavar="F",
+    help="Score a share of the reads, drawn by name with --seed: in any file and order the same ones.",
+)
+@click.option(
     "--alpha",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.05,
-    show_default=True,
+    show_default="0.05",
     help="Call a read ood if its p-value is at most this.",
+)
+@click.option(
+    "--fdr",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="Q",
+    help="Call in place of --alpha, over the whole run, by Benjamini and Hochberg: of the reads called ood, "
+    "a share Q is expected to be in-distribution. Rows are written once all reads are scored.",
 )
 @_start_fast
 @compute_options
@@ -74,12 +103,22 @@ def command(
     detectors: tuple[str, ...],
     per_position: str | None,
     summary: str | None,
-    alpha: float,
+    paired: bool,
+    interleaved: bool,
+    reference: str | None,
+    min_quality: int,
+    min_length: int,
+    max_reads: int | None,
+    sample_fraction: float,
+    alpha: float | None,
+    fdr: float | None,
     seed: int,
     device: torch.device,
     hashes: Mapping[Path, Future[str]],
 ) -> None:
-    """Score reads from FASTQ or FASTA files, plain or compressed; - is standard input.
+    """Score reads from FASTQ, FASTA, SAM, BAM or CRAM files, plain or compressed; - is standard input.
+
+    Alignments are scored as they were sequenced; secondary, supplementary and QC-failed ones are skipped.
 
     A split of a dataset, such as dataset/test_in.npy, is taken too; its reads are named test_in:0,
     test_in:1 and so on, by row.
@@ -91,20 +130,35 @@ def command(
       genood score -m bundle reads.fastq.gz -o scores.tsv --summary summary.json
       genood score -m bundle dataset/test_in.npy -o in.tsv
     """
+    if alpha is not None and fdr is not None:
+        raise click.UsageError("--alpha and --fdr are two ways to call; give one")
+    if paired and interleaved:
+        raise click.UsageError("--paired and --interleaved are two ways to give mates; give one")
     from genood.cli.progress import reads_progress
+    from genood.intake import IntakeConfig
+    from genood.readers import ReaderConfig
     from genood.scoring import ScoreJob, score_files
+    from genood.selection import SelectionConfig
 
     gc.freeze()
     gc.enable()
     job = ScoreJob(
         bundle=bundle,
         inputs=reads,
+        intake=IntakeConfig(
+            reader=ReaderConfig(reference=reference, min_quality=min_quality),
+            pairs="two files" if paired else "interleaved" if interleaved else None,
+            selection=SelectionConfig(
+                min_length=min_length, max_reads=max_reads, sample_fraction=sample_fraction, seed=seed
+            ),
+        ),
         output=output,
         per_position=per_position,
         summary=summary,
         detectors=detectors,
-        alpha=alpha,
+        fdr=fdr,
         seed=seed,
+        **overrides(alpha=alpha),
     )
     with reads_progress(show=show_progress()) as progress:
         score_files(job, device=device, progress=progress, hashes=hashes)

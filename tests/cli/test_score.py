@@ -246,7 +246,7 @@ def test_no_reads(genood: Genood, bundle_dir: Path, tmp_path: Path) -> None:
     assert result.returncode == 0
     assert result.stdout == "\t".join(COLUMNS) + "\n"
     assert result.stderr.splitlines() == [
-        f"genood.readers: {empty} holds no sequences",
+        f"genood.readers.files: {empty} holds no sequences",
         "genood.scoring: 0 reads: 0 in, 0 ood, 0 na",
     ]
     summary = json.loads((tmp_path / "summary.json").read_text())

@@ -68,7 +68,7 @@ BAD_READS = {
     "missing": (None, "reads: no such file"),
     "garbage": (b"\x00\x01garbage\n" * 30, "reads: is neither FASTA nor FASTQ"),
     "text": (b"a table\nof words\n", "reads: is neither FASTA nor FASTQ"),
-    "alignment": (b"@HD\tVN:1.6\n", "reads: is an alignment file"),
+    "alignment": (b"@HD\tVN:1.6\nr\t4\n", "reads: the SAM file is truncated or corrupt, after 0 complete"),
     "half a gzip": (gzip.compress(fastq(2000), mtime=0)[:700], "reads: the compressed file ends too early"),
     "not quite gzip": (b"\x1f\x8b\x08\x00" + b"\xff" * 60, "reads: the compressed file is corrupt"),
     "half a record": (b"@r1\nACGT\n+\nIIII\n@r2\nACGT\n", "reads, record 2"),
@@ -263,6 +263,7 @@ def wait_for_rows(process: subprocess.Popen[bytes], folder: Path) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.parametrize("threads", ["1", "2"])
 @pytest.mark.parametrize(
     ("number", "code", "says", "leftovers"),
     [
@@ -279,10 +280,12 @@ def test_stopped_in_the_middle(
     code: int,
     says: bytes,
     leftovers: int,
+    threads: str,
 ) -> None:
     """The end of standard input never comes, so that the process is certainly in the middle."""
     before = snapshot(folder)
-    with start_genood("score", "-m", bundle_dir, "-", "-o", folder / "scores.tsv", *CPU) as process:
+    arguments = ("-m", bundle_dir, "-", "-o", folder / "scores.tsv", "--device", "cpu", "-t", threads)
+    with start_genood("score", *arguments) as process:
         process.stdin.write(fastq(WINDOW_READS + 10_000))
         wait_for_rows(process, folder)
         process.send_signal(number)

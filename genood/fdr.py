@@ -1,0 +1,175 @@
+"""Calls at a false discovery rate, over a whole run, in bounded memory.
+
+Which reads such calls take depends on the p-values of all. The scores therefore wait in a temporary file,
+which has no name and is gone when the program ends, however it ends; once all p-values are known they are
+read back, in their order, with the calls that hold.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from genood.engine import ScoredReads
+from genood.errors import ConfigError, GenoodError
+
+logger = logging.getLogger(__name__)
+
+_PENDING = 1_000_000
+"""P-values that wait to be counted, at most: 8 MB."""
+
+Floats = npt.NDArray[np.float64]
+
+
+class PValueCounts:
+    """Numbers of p-values of a run, enough of them to find Benjamini and Hochberg's threshold.
+
+    P-values are taken as the score table has them, to six significant digits, so that the table is all
+    that is needed to repeat the calls. There are at most 900,000 of them in a power of ten, 16 bytes
+    each, however many reads there are; a null of n reads gives none below 1 / (n + 1), and those above
+    the level do not matter.
+
+    Parameters
+    ----------
+    level
+        The false discovery rate, between 0 and 1.
+    """
+
+    def __init__(self, level: float) -> None:
+        self._level = level
+        self._values = np.empty(0)
+        self._counts = np.empty(0, dtype=np.int64)
+        self._pending: list[Floats] = []
+        self._num_pending = 0
+        self.num_tests = 0
+        """P-values that were added; NaN is none."""
+
+    def add(self, p_values: Floats) -> None:
+        """Count p-values, shape (N,); those that are NaN are left out."""
+        self.num_tests += int((~np.isnan(p_values)).sum())
+        rounded = as_in_table(p_values)
+        small = rounded[rounded <= self._level]
+        self._pending.append(small)
+        self._num_pending += len(small)
+        if self._num_pending >= _PENDING:
+            self._merge()
+
+    def threshold(self) -> float | None:
+        """The largest p-value that is called, or None where none is.
+
+        It is the largest p with p · m / k ≤ level, for k of the m p-values at most p.
+
+        Notes
+        -----
+        Source: Benjamini and Hochberg 1995, "Controlling the false discovery rate". That it also holds
+        for p-values that share their null sample: Bates et al. 2023, "Testing for outliers with
+        conformal p-values", theorem 2.
+        """
+        self._merge()
+        num_below = np.cumsum(self._counts)
+        called = np.flatnonzero(self._values * self.num_tests / num_below <= self._level)
+        return float(self._values[called[-1]]) if len(called) else None
+
+    def _merge(self) -> None:
+        values = np.concatenate([self._values, *self._pending])
+        counts = np.concatenate([self._counts, np.ones(self._num_pending, dtype=np.int64)])
+        self._values, places = np.unique(values, return_inverse=True)
+        self._counts = np.zeros(len(self._values), dtype=np.int64)
+        np.add.at(self._counts, places, counts)
+        self._pending, self._num_pending = [], 0
+
+
+def as_in_table(p_values: Floats) -> Floats:
+    """P-values, shape (N,), rounded to the six significant digits of the score table; NaN stays."""
+    exponent = np.floor(np.log10(np.where(p_values > 0, p_values, 1.0)))
+    scale = 10.0 ** (5 - exponent)
+    return np.rint(p_values * scale) / scale
+
+
+class FdrCaller:
+    """Calls reads so that a bounded share of those called ``ood`` is expected to be in-distribution.
+
+    Parameters
+    ----------
+    level
+        That bound, between 0 and 1: the false discovery rate.
+
+    Raises
+    ------
+    ConfigError
+        The level is none.
+    """
+
+    def __init__(self, level: float) -> None:
+        if not 0 < level < 1:
+            raise ConfigError(f"the false discovery rate must lie between 0 and 1, not {level}")
+        self.level = level
+        self.threshold: float | None = None
+        """The largest p-value called, once `call` gives its first reads; None where there is none."""
+
+    def call(self, windows: Iterable[ScoredReads]) -> Iterator[ScoredReads]:
+        """The same windows in their order, with new calls and without per-position values.
+
+        The first comes after the last was taken.
+
+        Raises
+        ------
+        GenoodError
+            The temporary file cannot be written.
+        """
+        counts = PValueCounts(self.level)
+        most_null_reads = 0.0
+        num_windows = 0
+        with tempfile.TemporaryFile(prefix="genood-") as spool:
+            for scored in windows:
+                counts.add(scored.p_values)
+                most_null_reads = max(most_null_reads, float(scored.null_reads.max(initial=0.0)))
+                with _named_errors():
+                    pickle.dump(replace(scored, positions=None), spool, pickle.HIGHEST_PROTOCOL)
+                num_windows += 1
+            self.threshold = counts.threshold()
+            self._tell(counts.num_tests, most_null_reads)
+            with _named_errors():
+                spool.seek(0)
+            for _ in range(num_windows):
+                scored = pickle.load(spool)  # of this process's own making, in a file without a name
+                yield replace(scored, calls=self._calls(scored.p_values))
+
+    def _calls(self, p_values: Floats) -> list[str]:
+        threshold = self.threshold if self.threshold is not None else -1.0
+        calls = np.where(as_in_table(p_values) <= threshold, "ood", "in")
+        calls[np.isnan(p_values)] = "na"
+        names: list[str] = calls.tolist()
+        return names
+
+    def _tell(self, num_tests: int, most_null_reads: float) -> None:
+        """Warn where the null is too small for the level, whatever the reads."""
+        smallest = 1.0 / (most_null_reads + 1.0)
+        if self.threshold is None and num_tests * smallest > self.level:
+            logger.warning(
+                "no read is ood at a false discovery rate of %g: a null of %.0f reads gives no p-value below "
+                "%.2g, so that at least %.2g %% of the reads have to reach it; genood calibrate with more "
+                "reads lowers that",
+                self.level,
+                most_null_reads,
+                smallest,
+                min(100.0, 100.0 * smallest / self.level),
+            )
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise GenoodError(
+            f"{tempfile.gettempdir()}: cannot hold the scores until all are known "
+            f"({error.strerror or error}); name a directory with more room in TMPDIR"
+        ) from error

@@ -1,0 +1,87 @@
+"""What of the input is scored: files, pairs and the selection from them, as one stream of reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Literal
+
+from genood.errors import ConfigError
+from genood.pairs import interleaved_blocks, paired_blocks
+from genood.readers import ReadBlock, ReaderConfig, check_readable, read_blocks
+from genood.selection import SelectionConfig, selected
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntakeConfig:
+    """How input becomes reads.
+
+    Attributes
+    ----------
+    reader
+        How files are read.
+    pairs
+        Where the mates of a pair are: in two files that follow each other among the inputs
+        (``two files``), or one after the other (``interleaved``); or None, and reads are no pairs.
+    selection
+        Which reads are taken.
+    """
+
+    reader: ReaderConfig = field(default_factory=ReaderConfig)
+    pairs: Literal["two files", "interleaved"] | None = None
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
+
+
+def files_read(paths: Sequence[str], config: IntakeConfig) -> list[str]:
+    """All files that are read for these inputs."""
+    reference = config.reader.reference
+    return [*paths, *([] if reference is None else [reference])]
+
+
+def check_inputs(paths: Sequence[str], config: IntakeConfig) -> None:
+    """Raise InputError for an input that cannot be opened, ConfigError for a file without its pair."""
+    check_readable(files_read(paths, config))
+    if config.pairs == "two files" and len(paths) % 2:
+        raise ConfigError(
+            f"--paired needs an even number of files, mates 1 and mates 2 of each pair of files; "
+            f"{len(paths)} given"
+        )
+
+
+def intake(
+    paths: Sequence[str], config: IntakeConfig, skipped: Counter[str]
+) -> Generator[ReadBlock, None, None]:
+    """The reads to score, in the order of the input; mate 2 after its mate 1, and no block cuts a pair.
+
+    Parameters
+    ----------
+    paths
+        See `read_file`.
+    config
+        How to read them, and what to take.
+    skipped
+        Where to count what is left out, by reason.
+
+    Raises
+    ------
+    GenoodError
+        As `check_inputs`, `read_file` and `genood.pairs`.
+    """
+    check_inputs(paths, config)
+
+    def read(path: str) -> Generator[ReadBlock, None, None]:
+        return read_blocks([path], config=config.reader, skipped=skipped)
+
+    def blocks() -> Generator[ReadBlock, None, None]:
+        if config.pairs == "two files":
+            for first, second in zip(paths[::2], paths[1::2], strict=True):
+                yield from paired_blocks(first, second, read)
+        else:
+            for path in paths:
+                yield from read(path) if config.pairs is None else interleaved_blocks(path, read)
+
+    source = blocks()
+    with closing(source):
+        yield from selected(source, config.selection, paired=config.pairs is not None, skipped=skipped)

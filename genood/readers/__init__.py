@@ -1,0 +1,19 @@
+"""Read sequences: FASTA, FASTQ, SAM, BAM and CRAM, from files or standard input; or a dataset's."""
+
+from __future__ import annotations
+
+from genood.readers.blocks import Read, ReadBlock, blocks_of
+from genood.readers.files import ReaderConfig, read_blocks, read_file, read_files
+from genood.readers.streams import STDIN, check_readable
+
+__all__ = [
+    "STDIN",
+    "Read",
+    "ReadBlock",
+    "ReaderConfig",
+    "blocks_of",
+    "check_readable",
+    "read_blocks",
+    "read_file",
+    "read_files",
+]

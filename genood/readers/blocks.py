@@ -1,0 +1,146 @@
+"""Reads, and blocks of them: how reads travel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import NamedTuple, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from genood.sequence import Codes
+
+T = TypeVar("T")
+
+BLOCK_BASES = 131_072
+BLOCK_READS = 1_024
+
+
+class Read(NamedTuple):
+    """One sequence to score, or one record of a genome.
+
+    Attributes
+    ----------
+    name
+        The record's name up to the first white space.
+    codes
+        uint8, shape (L,), L at least 1.
+    mate
+        0 for an unpaired read, else 1 or 2.
+    """
+
+    name: str
+    codes: Codes
+    mate: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadBlock:
+    """N reads, their codes one after the other: what many reads are handled as.
+
+    Attributes
+    ----------
+    names, mates
+        Of each read, see `Read`.
+    lengths
+        int64, shape (N,), in bases, at least 1.
+    codes
+        uint8, as long as the lengths together.
+    qualities
+        Base qualities of each read as in FASTQ, Phred + 33; empty for a read without. None where they
+        were not asked for or no read has any.
+    """
+
+    names: list[str]
+    mates: list[int]
+    lengths: npt.NDArray[np.int64]
+    codes: Codes
+    qualities: list[str] | None = None
+
+    @classmethod
+    def of(cls, reads: Sequence[Read]) -> Self:
+        """A block of reads, at least one."""
+        return cls(
+            names=[read.name for read in reads],
+            mates=[read.mate for read in reads],
+            lengths=np.array([len(read.codes) for read in reads], dtype=np.int64),
+            codes=np.concatenate([read.codes for read in reads]),
+        )
+
+    @classmethod
+    def joined(cls, blocks: Sequence[ReadBlock]) -> Self:
+        """The reads of several blocks, at least one."""
+        qualities = None
+        if any(block.qualities is not None for block in blocks):
+            qualities = [
+                text
+                for block in blocks
+                for text in (block.qualities if block.qualities is not None else [""] * len(block.names))
+            ]
+        return cls(
+            names=[name for block in blocks for name in block.names],
+            mates=[mate for block in blocks for mate in block.mates],
+            lengths=np.concatenate([block.lengths for block in blocks]),
+            codes=np.concatenate([block.codes for block in blocks]),
+            qualities=qualities,
+        )
+
+    def part(self, start: int, stop: int) -> ReadBlock:
+        """The reads from `start` to before `stop`; the arrays are shared."""
+        first = int(self.lengths[:start].sum())
+        last = first + int(self.lengths[start:stop].sum())
+        return ReadBlock(
+            names=self.names[start:stop],
+            mates=self.mates[start:stop],
+            lengths=self.lengths[start:stop],
+            codes=self.codes[first:last],
+            qualities=None if self.qualities is None else self.qualities[start:stop],
+        )
+
+    def where(self, kept: npt.NDArray[np.bool_]) -> ReadBlock:
+        """The reads for which `kept`, bool of shape (N,), is true."""
+        return ReadBlock(
+            names=list(compress(self.names, kept)),
+            mates=list(compress(self.mates, kept)),
+            lengths=self.lengths[kept],
+            codes=self.codes[np.repeat(kept, self.lengths)],
+            qualities=None if self.qualities is None else list(compress(self.qualities, kept)),
+        )
+
+    def sequences(self) -> list[Codes]:
+        """The codes of each read, uint8, shape (L,); they share the memory of the block."""
+        stops = np.cumsum(self.lengths)
+        return [
+            self.codes[start:stop]
+            for start, stop in zip((stops - self.lengths).tolist(), stops.tolist(), strict=True)
+        ]
+
+    def reads(self) -> Iterator[Read]:
+        """The reads one by one."""
+        return map(Read, self.names, self.sequences(), self.mates)
+
+
+def blocks_of(reads: Iterable[Read]) -> Iterator[ReadBlock]:
+    """The same reads in blocks; those before a failure of `reads` come before it is raised."""
+    return map(ReadBlock.of, grouped(reads, lambda read: len(read.codes)))
+
+
+def grouped(items: Iterable[T], num_bases: Callable[[T], int]) -> Iterator[list[T]]:
+    """Lists of items, each worth a block; those before a failure of `items` come before it is raised."""
+    group: list[T] = []
+    num_bases_of_group = 0
+    try:
+        for item in items:
+            group.append(item)
+            num_bases_of_group += num_bases(item)
+            if num_bases_of_group >= BLOCK_BASES or len(group) == BLOCK_READS:
+                yield group
+                group, num_bases_of_group = [], 0
+    except Exception:
+        if group:
+            yield group
+        raise
+    if group:
+        yield group

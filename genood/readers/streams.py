@@ -1,0 +1,115 @@
+"""Open files and standard input, and decompress what they hold, by content."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from lzma import LZMAError
+from typing import BinaryIO, cast
+
+from xopen import xopen
+
+from genood.dataset import is_dataset
+from genood.errors import InputError
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdError
+else:
+    from backports.zstd import ZstdError
+
+try:
+    from isal.isal_zlib import IsalError
+except ImportError:  # no build for this machine: xopen uses zlib in its place
+    IsalError = zlib.error  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
+
+STDIN = "-"
+BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+"""The empty block that ends a BGZF file."""
+DECOMPRESSION_ERRORS: tuple[type[Exception], ...] = (
+    EOFError,
+    zlib.error,
+    cast(type[Exception], IsalError),
+    LZMAError,
+    ZstdError,
+)
+
+
+def check_readable(paths: Iterable[str]) -> None:
+    """Raise InputError for the first path that cannot be opened for reading."""
+    num_stdin = 0
+    for path in paths:
+        if path == STDIN:
+            num_stdin += 1
+            if num_stdin > 1:
+                raise InputError(path, "can be named only once")
+        elif is_dataset(path):
+            raise InputError(path, "is a dataset; name one of its splits, such as test_in.npy in it")
+        elif os.path.isdir(path):
+            raise InputError(path, "is a directory; name the files in it")
+        elif not os.path.exists(path):
+            raise InputError(path, "no such file")
+        elif not os.access(path, os.R_OK):
+            raise InputError(path, "permission denied")
+
+
+@contextmanager
+def opened(path: str) -> Iterator[io.BufferedReader]:
+    """The bytes of a file, or of standard input, which stays open."""
+    if path != STDIN:
+        # Opened by descriptor, the file has no name, so that xopen must look at its content.
+        with open(os.open(path, os.O_RDONLY), "rb") as source:
+            yield source
+        return
+    if sys.stdin is None:
+        raise InputError(path, "is closed")
+    buffer = cast(io.BufferedReader, sys.stdin.buffer)
+    try:
+        descriptor = os.dup(buffer.fileno())
+    except io.UnsupportedOperation:  # a caller's own stream
+        yield buffer
+        return
+    # Apart from Python's stream, whose lock a thread that an interrupt leaves waiting would keep at exit.
+    with open(descriptor, "rb") as source:
+        yield source
+
+
+def is_bam_or_cram(source: io.BufferedReader) -> bool:
+    """Whether the bytes to come are BAM, usually compressed, or CRAM; none is consumed."""
+    start = source.peek(4)
+    if start.startswith(b"CRAM"):
+        return True
+    with suppress(zlib.error):  # not gzip, or broken, which is for the reader to say
+        start = zlib.decompressobj(wbits=31).decompress(start, 4)
+    return start.startswith(b"BAM\1")
+
+
+@contextmanager
+def decompressed(path: str, source: io.BufferedReader) -> Iterator[io.BufferedReader]:
+    """What `source` holds, decompressed if it is compressed."""
+    if path != STDIN and source.seekable() and _lacks_bgzf_end(source):
+        # A warning only, because bcl2fastq never writes it.
+        logger.warning("%s lacks the block that ends a BGZF file; it may have been cut short", path)
+    stream = xopen(source, "rb", threads=0)
+    try:
+        yield stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[arg-type]
+    finally:
+        if stream is not source:
+            stream.close()
+
+
+def _lacks_bgzf_end(source: BinaryIO) -> bool:
+    """Whether a BGZF file may have been cut between two blocks, which decompression cannot notice."""
+    start = source.read(len(BGZF_END))
+    is_bgzf = start.startswith(BGZF_END[:4]) and start[12:14] == BGZF_END[12:14]
+    if is_bgzf:
+        source.seek(-min(len(start), len(BGZF_END)), os.SEEK_END)
+    end = source.read() if is_bgzf else b""
+    source.seek(0)
+    return is_bgzf and end != BGZF_END
