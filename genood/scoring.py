@@ -103,17 +103,7 @@ def score_files(
     logger.debug("device %s, %d threads", device, torch.get_num_threads())
     check_inputs(job.inputs, job.intake)
     bundle = Bundle.load(job.bundle, device, hashes)
-    scorer = Scorer(
-        bundle,
-        detectors=job.detectors,
-        config=EngineConfig(
-            alpha=job.alpha,
-            batch_bases=bundle.foreground.batch_bases,
-            overlap=bundle.foreground.overlap if torch.get_num_threads() > 1 else 0,
-        ),
-        keep_positions=job.per_position is not None,
-        paired=job.intake.pairs is not None,
-    )
+    scorer = _scorer_of(job, bundle)
     summary = Summary(job.seed)
     skipped: Counter[str] = Counter()
     caller = None if job.fdr is None else FdrCaller(job.fdr)
@@ -133,15 +123,7 @@ def score_files(
             table.write(scored)
             summary.add(scored)
         report = summary.to_json(
-            run={
-                "tool": "genood",
-                "version": __version__,
-                "bundle": {"path": os.fspath(job.bundle), "fingerprint": bundle.fingerprint},
-                "inputs": list(job.inputs),
-                "detectors": list(job.detectors),
-                **_level(job.alpha, caller),
-                "device": str(device),
-            },
+            run=_about(job, bundle, device) | _level(job.alpha, caller),
             seconds=time.perf_counter() - started,
             skipped=skipped,
         )
@@ -152,6 +134,32 @@ def score_files(
     note = f"; {skipped.total()} skipped" if skipped else ""
     logger.info("%d reads: %d in, %d ood, %d na%s", sum(calls), *calls, note)
     return report
+
+
+def _scorer_of(job: ScoreJob, bundle: Bundle) -> Scorer:
+    return Scorer(
+        bundle,
+        detectors=job.detectors,
+        config=EngineConfig(
+            alpha=job.alpha,
+            batch_bases=bundle.foreground.batch_bases,
+            overlap=bundle.foreground.overlap if torch.get_num_threads() > 1 else 0,
+        ),
+        keep_positions=job.per_position is not None,
+        paired=job.intake.pairs is not None,
+    )
+
+
+def _about(job: ScoreJob, bundle: Bundle, device: torch.device) -> dict[str, Any]:
+    """What the summary says about what ran on what."""
+    return {
+        "tool": "genood",
+        "version": __version__,
+        "bundle": {"path": os.fspath(job.bundle), "fingerprint": bundle.fingerprint},
+        "inputs": list(job.inputs),
+        "detectors": list(job.detectors),
+        "device": str(device),
+    }
 
 
 def _as_scored(
