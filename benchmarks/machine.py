@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -15,7 +16,7 @@ import genood
 
 
 def describe() -> dict[str, Any]:
-    """Machine, versions and command as JSON types."""
+    """Machine, versions and command as JSON types; of absolute paths in the command, the last part."""
     return {
         "machine": {
             "processor": platform.machine(),
@@ -30,5 +31,7 @@ def describe() -> dict[str, Any]:
             "torch": torch.__version__,
             "numpy": numpy.__version__,
         },
-        "command": shlex.join(["python", *sys.argv]),
+        "command": shlex.join(
+            ["python", *(Path(word).name if Path(word).is_absolute() else word for word in sys.argv)]
+        ),
     }
