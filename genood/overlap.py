@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from threading import Thread
@@ -15,7 +15,7 @@ T = TypeVar("T")
 _STOP_SECONDS = 1.0
 
 
-def ahead(items: Iterable[T]) -> Iterator[T]:
+def ahead(items: Iterable[T]) -> Generator[T, None, None]:
     """The same items, the next one made in a thread while the caller has the last one.
 
     One item is made ahead, no more. What the making raises is raised here, in its turn; closing the

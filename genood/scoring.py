@@ -123,7 +123,7 @@ def score_files(
             table.write(scored)
             summary.add(scored)
         report = summary.to_json(
-            run=_about(job, bundle, device) | _level(job.alpha, caller),
+            run=_about(job, bundle, device, caller),
             seconds=time.perf_counter() - started,
             skipped=skipped,
         )
@@ -150,7 +150,7 @@ def _scorer_of(job: ScoreJob, bundle: Bundle) -> Scorer:
     )
 
 
-def _about(job: ScoreJob, bundle: Bundle, device: torch.device) -> dict[str, Any]:
+def _about(job: ScoreJob, bundle: Bundle, device: torch.device, caller: FdrCaller | None) -> dict[str, Any]:
     """What the summary says about what ran on what."""
     return {
         "tool": "genood",
@@ -158,6 +158,7 @@ def _about(job: ScoreJob, bundle: Bundle, device: torch.device) -> dict[str, Any
         "bundle": {"path": os.fspath(job.bundle), "fingerprint": bundle.fingerprint},
         "inputs": list(job.inputs),
         "detectors": list(job.detectors),
+        **_level(job.alpha, caller),
         "device": str(device),
     }
 

@@ -10,7 +10,6 @@ import threading
 from array import array
 from collections import Counter
 from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ import dnaio
 import pysam
 
 from genood.errors import InputError
+from genood.overlap import ahead
 from genood.readers.blocks import grouped
 from genood.readers.streams import BGZF_END
 
@@ -96,16 +96,15 @@ class Alignments:
         """
         feed = _Feed(self._stream)
         source = grouped(self._reads(feed), lambda read: len(read.record))
-        with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(next, source, None)
-            try:
-                while (group := coming.result()) is not None:
-                    coming = pool.submit(next, source, None)
-                    yield group
-            finally:
-                feed.end()
-                wait([coming])
-                feed.close()
+        parsed = ahead(source)
+        try:
+            # Not `yield from`, which would close `parsed` before the feed has ended, for which it waits.
+            for group in parsed:  # noqa: UP028
+                yield group
+        finally:
+            feed.end()
+            parsed.close()
+            feed.close()
 
     def _reads(self, feed: _Feed) -> Iterator[AlignedRead]:
         verbosity = pysam.set_verbosity(0)  # else htslib prints errors too
