@@ -37,6 +37,9 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     try:
         temporary.touch()
+    except OSError as error:  # it names the temporary file, of which the user knows nothing
+        raise InputError(target, f"cannot be written ({error.strerror or error})") from error
+    try:
         mode = stat.S_IMODE((final if final.exists() else temporary).stat().st_mode)
         yield temporary
         # safetensors writes files that only their owner can read.

@@ -232,3 +232,9 @@ def test_sha256_ahead(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         hashes[tmp_path / "none"].result()
     assert sha256_ahead([]) == {}
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a place that takes no files, even of root")
+def test_where_no_file_can_be_made_the_target_is_named() -> None:
+    with pytest.raises(InputError, match=r"^/proc/x\.tsv: cannot be written \("), atomic_path("/proc/x.tsv"):
+        pass
