@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from importlib import import_module
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -18,6 +19,9 @@ from genood.errors import GenoodError
 
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
+
+_IMPORT_SECONDS = 0.02
+"""How long an interrupt waits for an import to end before it looks again."""
 
 _COMMANDS = {
     "train": "Train a bundle on reference sequences.",
@@ -99,7 +103,7 @@ def run(command: click.Command, program: str) -> NoReturn:
 
     SIGTERM interrupts as SIGINT does. A closed pipe ends it quietly. Tracebacks only with ``--debug``.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _catch_interrupts()
     debug = "--debug" in sys.argv[1:]
     try:
         result = command.main(prog_name=program, standalone_mode=False)
@@ -123,6 +127,25 @@ def run(command: click.Command, program: str) -> NoReturn:
             traceback.print_exc()
         click.echo(f"{program}: error: {_describe(error)}", err=True)
         sys.exit(EXIT_FAILURE)
+
+
+def _catch_interrupts() -> None:
+    """Let SIGTERM, and SIGINT where it is not ignored, raise KeyboardInterrupt, though not in an import."""
+    numbers = [signal.SIGTERM, signal.SIGALRM]
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        numbers.append(signal.SIGINT)
+    for number in numbers:
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, in an import later: compiled modules that are being set up lose exceptions."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            signal.setitimer(signal.ITIMER_REAL, _IMPORT_SECONDS)
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 def set_up_logging(*, verbose: bool, quiet: bool) -> None:

@@ -142,6 +142,38 @@ def test_interrupt_anywhere(genood_here: Genood, monkeypatch: pytest.MonkeyPatch
     assert (result.returncode, result.stdout, result.stderr) == (130, "", "genood: interrupted\n")
 
 
+def test_interrupt_in_an_import(tmp_path: Path) -> None:
+    """Compiled modules lose exceptions while they are set up, as this one does; the interrupt comes later."""
+    (tmp_path / "lossy.py").write_text(
+        "import os, signal\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    sum(range(1_000_000))\n"
+        "except KeyboardInterrupt:\n"
+        "    pass\n"
+        "done = True\n"
+    )
+    (tmp_path / "program.py").write_text(
+        "import time\n"
+        "import click\n"
+        "from genood.cli import Group, run\n"
+        "@click.group(cls=Group)\n"
+        "def cli():\n"
+        "    pass\n"
+        "@cli.command()\n"
+        "def wait():\n"
+        "    import lossy\n"
+        "    print(lossy.done, flush=True)\n"
+        "    time.sleep(60)\n"
+        "run(cli, 'program')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "program.py", "wait"], cwd=tmp_path, capture_output=True, text=True, timeout=30
+    )
+    assert (result.returncode, result.stdout) == (130, "True\n")
+    assert result.stderr == "program: interrupted\n"
+
+
 def test_closed_pipe_on_info(start_genood: StartGenood, bundle_dir: Path) -> None:
     """The pipe is closed before there is anything to write."""
     with start_genood("info", bundle_dir) as process:
