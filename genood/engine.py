@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,15 +27,18 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
-    """How reads are grouped; results do not depend on it beyond rounding.
+    """How reads are grouped; but for `piece_bases`, results do not depend on it beyond rounding.
 
     Attributes
     ----------
     window_bases, window_reads
         Reads are taken in windows of at most so much (and at least one read or pair), sorted by length
         within the window and written in input order after it. This bounds the memory.
+    piece_bases
+        Longer sequences are scored in pieces of nearly equal length, each from its own start; their
+        log-likelihoods add up, and the rest is the mean over scored bases.
     batch_bases
-        Bases of one forward pass, padding included; at least one read.
+        Bases of one forward pass, padding included; at least one read or piece.
     alpha
         A read whose p-value is at most this is called ``ood``.
     overlap
@@ -43,6 +48,7 @@ class EngineConfig:
 
     window_bases: int = 2_000_000
     window_reads: int = 8_192
+    piece_bases: int = 131_072
     batch_bases: int = 65_536
     alpha: float = 0.05
     overlap: int = 0
@@ -60,6 +66,12 @@ class Positions:
     scored: npt.NDArray[np.bool_]
     log_p: npt.NDArray[np.float32]
     background_log_p: npt.NDArray[np.float32]
+
+    @classmethod
+    def joined(cls, pieces: Sequence[Positions]) -> Self:
+        """The values of a read from those of its pieces, at least one."""
+        names = (field.name for field in fields(cls))
+        return cls(**{name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in names})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,49 +202,63 @@ class Scorer:
             yield ReadBlock.joined(parts)
 
     def _score_window(self, window: ReadBlock) -> ScoredReads:
-        num_reads = len(window.names)
-        columns = {name: np.full(num_reads, np.nan) for name in _COLUMNS}
-        ood_scores = {name: np.full(num_reads, np.nan) for name in self.detectors}
-        num_scored = np.zeros(num_reads, dtype=np.int64)
-        positions: dict[int, Positions] = {}
-        for members, codes in self._batches(window):
-            batch = forward(self.bundle, codes, window.lengths[members])
-            num_scored[members] = batch.num_scored
-            for name, values in _columns_of(batch).items():
-                columns[name][members] = values
-            for name, detector in self.detectors.items():
-                ood_scores[name][members] = detector.score(batch)
-            if self.keep_positions:
-                positions.update(zip(members.tolist(), _positions_of(batch), strict=True))
-        for values in columns.values():
-            values[num_scored == 0] = np.nan
-        p_values = self._null.p_values(next(iter(ood_scores.values())), num_scored)
+        lengths, owners = _pieces(window.lengths, self.config.piece_bases)
+        pieces = self._score_pieces(window.codes, lengths)
+        if len(lengths) > len(window.lengths):
+            pieces = pieces.joined(owners)
+        ood_scores = {name: pieces.means[name] for name in self.detectors}
+        p_values = self._null.p_values(next(iter(ood_scores.values())), pieces.num_scored)
         calls = np.where(p_values <= self.config.alpha, "ood", "in")
         calls[np.isnan(p_values)] = "na"
         return ScoredReads(
             names=window.names,
             mates=window.mates,
             lengths=window.lengths,
-            num_scored=num_scored,
+            num_scored=pieces.num_scored,
             ood_scores=ood_scores,
             p_values=p_values,
-            null_reads=self._null.independent_reads(num_scored),
+            null_reads=self._null.independent_reads(pieces.num_scored),
             calls=calls.tolist(),
-            positions=[positions[i] for i in range(num_reads)] if self.keep_positions else None,
+            positions=pieces.positions,
             pair_p_values=pair_p_values(window.names, window.mates, p_values) if self.paired else None,
-            **columns,
+            **pieces.sums,
+            **{name: pieces.means[name] for name in _MEANS},
         )
 
-    def _batches(self, window: ReadBlock) -> Iterator[tuple[npt.NDArray[np.int64], Codes]]:
-        """Reads of similar length, at most `batch_bases` with padding, longest first.
+    def _score_pieces(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> _Scores:
+        """Scores of sequences of these lengths, int64 (N,), that follow each other in `codes`, uint8."""
+        num_scored = np.zeros(len(lengths), dtype=np.int64)
+        sums = {name: np.full(len(lengths), np.nan) for name in _SUMS}
+        means = {name: np.full(len(lengths), np.nan) for name in (*_MEANS, *self.detectors)}
+        positions: dict[int, Positions] = {}
+        for members, batch_codes in self._batches(codes, lengths):
+            batch = forward(self.bundle, batch_codes, lengths[members])
+            num_scored[members] = batch.num_scored
+            for name in _SUMS:
+                sums[name][members] = getattr(batch, name)
+            for name, values in _means_of(batch).items():
+                means[name][members] = values
+            for name, detector in self.detectors.items():
+                means[name][members] = detector.score(batch)
+            if self.keep_positions:
+                positions.update(zip(members.tolist(), _positions_of(batch), strict=True))
+        for values in (*sums.values(), *means.values()):
+            values[num_scored == 0] = np.nan
+        kept = [positions[i] for i in range(len(lengths))] if self.keep_positions else None
+        return _Scores(num_scored=num_scored, sums=sums, means=means, positions=kept)
+
+    def _batches(
+        self, codes: Codes, lengths: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[npt.NDArray[np.int64], Codes]]:
+        """Sequences of similar length, at most `batch_bases` with padding, longest first.
 
         Yields their indices and their codes, uint8 of shape (B, L) padded with 4.
         """
-        lengths = window.lengths
         order = np.argsort(-lengths, kind="stable")
-        # Reads of one length lie in the window as they do in a batch, and `order` is theirs.
-        rows = window.codes.reshape(len(lengths), -1) if lengths.min() == lengths.max() else None
-        sequences = window.sequences() if rows is None else []
+        # Sequences of one length lie in `codes` as they do in a batch, and `order` is theirs.
+        rows = codes.reshape(len(lengths), -1) if lengths.min() == lengths.max() else None
+        bounds = [0, *np.cumsum(lengths).tolist()] if rows is None else []
+        sequences = [codes[start:stop] for start, stop in pairwise(bounds)]
         start = 0
         while start < len(order):
             size = max(1, self.config.batch_bases // int(lengths[order[start]]))
@@ -244,12 +270,59 @@ class Scorer:
             start += size
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Scores:
+    """Scores of N sequences: sums over their scored bases, and means, float64 (N,) by name."""
+
+    num_scored: npt.NDArray[np.int64]
+    sums: dict[str, Floats]
+    means: dict[str, Floats]
+    positions: list[Positions] | None
+
+    def joined(self, owners: npt.NDArray[np.int64]) -> _Scores:
+        """Scores of the reads that the sequences are pieces of, int64 (N,), none of them without one."""
+        num_scored = np.bincount(owners, self.num_scored)
+        unscored = num_scored == 0
+
+        def total(values: Floats) -> Floats:
+            added = np.bincount(owners, np.nan_to_num(values)).astype(np.float64)
+            added[unscored] = np.nan
+            return added
+
+        positions = None
+        if self.positions is not None:
+            first_pieces = np.flatnonzero(np.diff(owners, prepend=-1)).tolist()
+            positions = [
+                Positions.joined(self.positions[first:last])
+                for first, last in zip(first_pieces, [*first_pieces[1:], len(owners)], strict=True)
+            ]
+        weights = np.maximum(num_scored, 1)
+        return _Scores(
+            num_scored=num_scored.astype(np.int64),
+            sums={name: total(values) for name, values in self.sums.items()},
+            means={name: total(values * self.num_scored) / weights for name, values in self.means.items()},
+            positions=positions,
+        )
+
+
+def _pieces(lengths: npt.NDArray[np.int64], most: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Lengths of the pieces of reads, nearly equal and at most `most`; and the read of each piece."""
+    if lengths.max() <= most:
+        return lengths, np.arange(len(lengths))
+    num_pieces = -(-lengths // most)
+    owners = np.repeat(np.arange(len(lengths)), num_pieces)
+    place = np.arange(len(owners)) - (np.cumsum(num_pieces) - num_pieces)[owners]
+    bounds = (place + np.array([[0], [1]])) * lengths[owners] // num_pieces[owners]
+    return bounds[1] - bounds[0], owners
+
+
 def _cuts_pair(block: ReadBlock, place: int) -> bool:
     """Whether the read before `place` is a mate 1 and the one after it a mate 2."""
     return block.mates[max(place - 1, 0) : place + 1] == [1, 2]
 
 
-_COLUMNS = ("gc", "log_likelihood", "background_log_likelihood", "llr", "llr_per_base")
+_SUMS = ("log_likelihood", "background_log_likelihood", "llr")
+_MEANS = ("gc", "llr_per_base")
 
 
 def forward(
@@ -266,14 +339,11 @@ def forward(
     return ScoreBatch(codes=codes, lengths=lengths, mask=mask, log_p=log_p, background_log_p=background_log_p)
 
 
-def _columns_of(batch: ScoreBatch) -> dict[str, Floats]:
+def _means_of(batch: ScoreBatch) -> dict[str, Floats]:
     # C and G are the codes 1 and 2.
     strong = (batch.mask & ((batch.codes == 1) | (batch.codes == 2))).sum(axis=1)
     return {
         "gc": batch.per_base(strong.astype(np.float64)),
-        "log_likelihood": batch.log_likelihood,
-        "background_log_likelihood": batch.background_log_likelihood,
-        "llr": batch.llr,
         # Rounded as detectors round, so that -llr_per_base is the ratio detector's score.
         "llr_per_base": batch.per_base(batch.llr).astype(np.float32),
     }

@@ -10,10 +10,10 @@ import pytest
 from toys import uniform_codes
 
 from genood.bundle import Bundle
-from genood.engine import EngineConfig, ScoredReads, Scorer
+from genood.engine import EngineConfig, ScoredReads, Scorer, _pieces
 from genood.errors import BundleError, ConfigError
 from genood.readers import Read, ReadBlock
-from genood.sequence import encode
+from genood.sequence import UNKNOWN, encode
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,50 @@ def test_grouping_changes_nothing(bundle: Bundle, config: dict[str, int]) -> Non
     for name in ("llr", "log_likelihood", "p_values", "gc"):
         grouped = np.concatenate([getattr(part, name) for part in parts])
         np.testing.assert_allclose(grouped, getattr(whole, name), atol=1e-4)
+
+
+def test_pieces_by_hand() -> None:
+    lengths, owners = _pieces(np.array([3, 10, 1, 8]), 4)
+    assert lengths.tolist() == [3, 3, 3, 4, 1, 4, 4]
+    assert owners.tolist() == [0, 1, 1, 1, 2, 3, 3]
+    lengths, owners = _pieces(np.array([3, 4]), 4)
+    assert (lengths.tolist(), owners.tolist()) == ([3, 4], [0, 1])
+
+
+def test_long_sequences_are_scored_in_pieces(bundle: Bundle) -> None:
+    """Each piece as if it were a read: sums add up, the rest are means over scored bases."""
+    long = uniform_codes(1000, 1)
+    long[250:500] = UNKNOWN
+    long[740] = UNKNOWN
+    reads = [
+        Read("short", uniform_codes(90, 2)),
+        Read("long", long),
+        Read("none", np.full(700, UNKNOWN, np.uint8)),
+    ]
+    [whole] = score(bundle, reads, piece_bases=300)
+    [alone] = score(bundle, [Read(f"piece{i}", long[i : i + 250]) for i in range(0, 1000, 250)])
+    weights = np.array([250, 0, 249, 250])
+    assert alone.num_scored.tolist() == weights.tolist()
+    assert whole.num_scored.tolist() == [90, 749, 0]
+    assert whole.lengths.tolist() == [90, 1000, 700]
+    for name in ("llr", "log_likelihood", "background_log_likelihood"):
+        values = getattr(whole, name)
+        assert values[1] == pytest.approx(np.nansum(getattr(alone, name)), rel=1e-6)
+        assert np.isnan(values[2])
+    for of_whole, of_alone in ((whole.gc, alone.gc), (whole.ood_scores["llr"], alone.ood_scores["llr"])):
+        assert of_whole[1] == pytest.approx(np.nansum(of_alone * weights) / 749, rel=1e-6)
+        assert np.isnan(of_whole[2])
+    assert whole.llr_per_base[1] == pytest.approx(whole.llr[1] / 749, rel=1e-6)
+    assert whole.llr_per_base[1] == -whole.ood_scores["llr"][1]
+    assert whole.calls[2] == "na"
+    assert whole.positions is not None
+    assert alone.positions is not None
+    joined = whole.positions[1]
+    np.testing.assert_array_equal(joined.codes, long)
+    np.testing.assert_array_equal(joined.scored, long < UNKNOWN)
+    np.testing.assert_allclose(joined.log_p, np.concatenate([p.log_p for p in alone.positions]), atol=1e-5)
+    [short] = score(bundle, reads[:1])
+    assert whole.llr[0] == pytest.approx(short.llr[0], rel=1e-6)
 
 
 @pytest.mark.parametrize("size", [1, 4, 9, 60])
