@@ -1,0 +1,199 @@
+"""What `genood score` costs beside its model: reads a second of the command and of the bare model.
+
+For each density model: the whole command, from FASTQ.gz to a table, beside both models' log-probabilities
+of the same reads in memory, with one and with two threads. On the same file `seqkit stats`, which only
+reads, and kraken2, which classifies. All take turns, several times; ratios are of the medians. Then the
+peak memory of scoring files of growing size, and of one long contig.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import describe
+from peers import kraken_version, make_kraken_database
+from real import READ_LENGTH, genomes_by_split
+from speed import GENOOD, timed, write_reads
+
+from genood.files import write_json
+from genood.sequence import decode
+
+LSTM_UNITS = 128
+LSTM_SHARE = 20
+"""An LSTM scores a read in one of so many: it is that much slower than the context model."""
+
+BARE = """
+import sys, time
+import numpy as np
+import torch
+from genood.bundle import Bundle
+from genood.overlap import apply_ahead
+from genood.readers import read_blocks, ReadBlock
+
+directory, reads, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
+torch.set_num_threads(threads)
+bundle = Bundle.load(directory, torch.device("cpu"))
+whole = ReadBlock.joined(list(read_blocks([reads])))
+codes = whole.codes.reshape(len(whole.names), -1)
+lengths = whole.lengths
+size = bundle.foreground.batch_bases // codes.shape[1]
+
+def log_probs(start):
+    bundle.log_probs(codes[start:start + size], lengths[start:start + size])
+
+starts = range(0, len(codes), size)
+log_probs(0)
+best = float("inf")
+for at_once in {1, bundle.foreground.overlap if threads > 1 else 1}:
+    began = time.perf_counter()
+    for _ in apply_ahead(log_probs, starts, at_once):
+        pass
+    best = min(best, time.perf_counter() - began)
+print(best)
+"""
+"""Prints the seconds of the bare model, the better of batches one by one and side by side."""
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    out = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    splits = genomes_by_split(arguments.data)
+    genomes = [*splits["val_in"], *splits["val_ood"]]
+    bundles = train(splits["train_in"], out)
+    database = out / "kraken" if kraken_version() is not None else None
+    if database is not None:
+        make_kraken_database(splits["train_in"], database, 2)
+    report: dict[str, Any] = {**describe(), "models": {}}
+    for name, bundle in bundles.items():
+        num_reads = arguments.reads // (LSTM_SHARE if name == "lstm" else 1)
+        reads = fastq(genomes, num_reads, out)
+        report["models"][name] = compare(bundle, reads, database, arguments.repeats, out)
+        print(name, json.dumps(report["models"][name], indent=2), flush=True)
+    report["peak_bytes"] = memory(bundles["context"], genomes, arguments.most_reads, arguments.contig, out)
+    print(json.dumps(report["peak_bytes"], indent=2))
+    write_json(out / "throughput.json", report)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    root = Path(__file__).resolve().parents[1]
+    parser.add_argument("--data", type=Path, default=root.parent / "shared" / "data")
+    parser.add_argument("--out", type=Path, default=root / "bench-out")
+    parser.add_argument("--reads", type=int, default=500_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--most-reads", type=int, default=10_000_000, help="of the memory curve")
+    parser.add_argument("--contig", type=int, default=300_000_000, help="bases of the long contig")
+    return parser.parse_args()
+
+
+def train(genomes: Sequence[Path], out: Path) -> dict[str, Path]:
+    """A bundle of each density model; how good it is does not matter here."""
+    bundles = {"context": out / "context", "lstm": out / "lstm"}
+    steps = ["--hidden-size", LSTM_UNITS, "--steps", 2]
+    for name, options in (("context", []), ("lstm", steps)):
+        if not (bundles[name] / "genood.json").is_file():
+            shutil.rmtree(bundles[name], ignore_errors=True)
+            chosen = genomes if name == "context" else genomes[:1]
+            timed([GENOOD, "train", "--model", name, *chosen, "-o", bundles[name], "-q", "-t", 2, *options])
+    return bundles
+
+
+def fastq(genomes: Sequence[Path], num_reads: int, out: Path) -> Path:
+    """A file of so many reads of these genomes."""
+    path = out / f"reads-{num_reads}.fastq.gz"
+    if not path.is_file():
+        write_reads(genomes, num_reads, path)
+    return path
+
+
+def compare(bundle: Path, reads: Path, database: Path | None, repeats: int, out: Path) -> Mapping[str, Any]:
+    """Seconds of all that take turns, and what they are beside each other."""
+    first = out / "one.fasta"
+    first.write_text(">read\n" + "ACGTTGCA" * 32 + "\n")
+    score = [GENOOD, "score", "-q", "-m", bundle, "-o", out / "scores.tsv"]
+    commands: dict[str, list[object]] = {
+        f"{what}, {threads} thread{'s' if threads > 1 else ''}": [*score, "-t", threads, file]
+        for threads in (1, 2)
+        for what, file in (("command", reads), ("start", first))
+    }
+    if shutil.which("seqkit") is not None:
+        commands["seqkit stats"] = ["seqkit", "stats", "-j", 2, "-o", out / "stats.tsv", reads]
+    if database is not None:
+        kraken = ["kraken2", "--db", database, "--threads", 2, "--output", out / "kraken.tsv"]
+        commands["kraken2"] = [*kraken, "--gzip-compressed", reads]
+    runs: dict[str, list[float]] = {}
+    for _ in range(repeats):
+        for threads in (1, 2):
+            bare = subprocess.run(
+                [sys.executable, "-c", BARE, str(bundle), str(reads), str(threads)],
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            name = f"bare model, {threads} thread{'s' if threads > 1 else ''}"
+            runs.setdefault(name, []).append(float(bare.stdout))
+        for name, command in commands.items():
+            runs.setdefault(name, []).append(timed(command)[0])
+    seconds = {name: statistics.median(times) for name, times in runs.items()}
+    return {"reads": int(reads.name.split("-")[1].split(".")[0]), "seconds": seconds, **ratios(seconds)}
+
+
+def ratios(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Reads a second of the command over those of others."""
+    found = {}
+    for threads in ("1 thread", "2 threads"):
+        command, start = seconds[f"command, {threads}"], seconds[f"start, {threads}"]
+        bare = seconds[f"bare model, {threads}"]
+        found[f"command over bare model, {threads}"] = bare / command
+        found[f"the same without the start, {threads}"] = bare / (command - start)
+    found["2 threads over 1, command"] = seconds["command, 1 thread"] / seconds["command, 2 threads"]
+    found["2 threads over 1, bare model"] = seconds["bare model, 1 thread"] / seconds["bare model, 2 threads"]
+    for peer in ("seqkit stats", "kraken2"):
+        if peer in seconds:
+            found[f"command, 2 threads, over {peer}"] = seconds[peer] / seconds["command, 2 threads"]
+    return found
+
+
+def memory(bundle: Path, genomes: Sequence[Path], most: int, contig: int, out: Path) -> dict[str, int]:
+    """Peak bytes of scoring files of tenfold reads up to `most`, and a contig of so many bases."""
+    score = [GENOOD, "score", "-q", "-t", 2, "-m", bundle, "-o", out / "scores.tsv"]
+    peaks = {}
+    part = fastq(genomes, min(most, 100_000), out)
+    number = min(most, 100_000)
+    while number <= most:
+        whole = out / f"grown-{number}.fastq.gz"
+        with whole.open("wb") as stream:  # gzip files one after the other are one
+            for _ in range(number // min(most, 100_000)):
+                stream.write(part.read_bytes())
+        peaks[f"{number:,} reads of {READ_LENGTH} bases"] = timed([*score, whole])[1]
+        whole.unlink()
+        number *= 10
+    long = out / "contig.fasta"
+    write_contig(contig, long)
+    peaks[f"a contig of {contig:,} bases"] = timed([*score, long])[1]
+    long.unlink()
+    return peaks
+
+
+def write_contig(num_bases: int, output: Path) -> None:
+    """One random sequence."""
+    generator = np.random.default_rng(0)
+    with output.open("w") as stream:
+        stream.write(">contig\n")
+        for start in range(0, num_bases, 1_000_000):
+            size = min(1_000_000, num_bases - start)
+            stream.write(decode(generator.integers(0, 4, size, dtype=np.uint8)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
