@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from itertools import pairwise
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +15,7 @@ from genood.detectors.base import Detector, ScoreBatch
 from genood.errors import BundleError, ConfigError
 from genood.overlap import ahead, apply_ahead
 from genood.pairs import pair_p_values
+from genood.pieces import Pieces, Positions, Scores
 from genood.readers import Read, ReadBlock, blocks_of
 from genood.sequence import UNKNOWN, Codes, pad
 
@@ -27,16 +26,18 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
-    """How reads are grouped; but for `piece_bases`, results do not depend on it beyond rounding.
+    """How reads are grouped; results do not depend on it beyond rounding, but see `piece_bases`.
 
     Attributes
     ----------
     window_bases, window_reads
         Reads are taken in windows of at most so much (and at least one read or pair), sorted by length
         within the window and written in input order after it. This bounds the memory.
-    piece_bases
-        Longer sequences are scored in pieces of nearly equal length, each from its own start; their
-        log-likelihoods add up, and the rest is the mean over scored bases.
+    piece_bases, lead_bases
+        Longer sequences are scored in pieces of nearly equal length, which the threads share. A model
+        reads each from so many bases before it, so that its contexts carry on; what it derives from the
+        whole of a read, as the context model its leading class, it derives from each piece. With None,
+        all sequences are scored whole.
     batch_bases
         Bases of one forward pass, padding included; at least one read or piece.
     alpha
@@ -48,7 +49,8 @@ class EngineConfig:
 
     window_bases: int = 2_000_000
     window_reads: int = 8_192
-    piece_bases: int = 131_072
+    piece_bases: int | None = None
+    lead_bases: int = 1_024
     batch_bases: int = 65_536
     alpha: float = 0.05
     overlap: int = 0
@@ -56,22 +58,6 @@ class EngineConfig:
     def __post_init__(self) -> None:
         if not 0 < self.alpha < 1:
             raise ConfigError(f"alpha must lie between 0 and 1, not {self.alpha}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Positions:
-    """Per-position values of one read: codes uint8 (L,), scored bool (L,), and nats float32 (L,)."""
-
-    codes: Codes
-    scored: npt.NDArray[np.bool_]
-    log_p: npt.NDArray[np.float32]
-    background_log_p: npt.NDArray[np.float32]
-
-    @classmethod
-    def joined(cls, pieces: Sequence[Positions]) -> Self:
-        """The values of a read from those of its pieces, at least one."""
-        names = (field.name for field in fields(cls))
-        return cls(**{name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in names})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,37 +188,39 @@ class Scorer:
             yield ReadBlock.joined(parts)
 
     def _score_window(self, window: ReadBlock) -> ScoredReads:
-        lengths, owners = _pieces(window.lengths, self.config.piece_bases)
-        pieces = self._score_pieces(window.codes, lengths)
-        if len(lengths) > len(window.lengths):
-            pieces = pieces.joined(owners)
-        ood_scores = {name: pieces.means[name] for name in self.detectors}
-        p_values = self._null.p_values(next(iter(ood_scores.values())), pieces.num_scored)
+        pieces = Pieces.of(window.lengths, self.config.piece_bases, self.config.lead_bases)
+        scores = pieces.joined(self._score_pieces(window.codes, pieces))
+        ood_scores = {name: scores.means[name] for name in self.detectors}
+        p_values = self._null.p_values(next(iter(ood_scores.values())), scores.num_scored)
         calls = np.where(p_values <= self.config.alpha, "ood", "in")
         calls[np.isnan(p_values)] = "na"
         return ScoredReads(
             names=window.names,
             mates=window.mates,
             lengths=window.lengths,
-            num_scored=pieces.num_scored,
+            num_scored=scores.num_scored,
             ood_scores=ood_scores,
             p_values=p_values,
-            null_reads=self._null.independent_reads(pieces.num_scored),
+            null_reads=self._null.independent_reads(scores.num_scored),
             calls=calls.tolist(),
-            positions=pieces.positions,
+            positions=scores.positions,
             pair_p_values=pair_p_values(window.names, window.mates, p_values) if self.paired else None,
-            **pieces.sums,
-            **{name: pieces.means[name] for name in _MEANS},
+            **scores.sums,
+            **{name: scores.means[name] for name in _MEANS},
         )
 
-    def _score_pieces(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> _Scores:
-        """Scores of sequences of these lengths, int64 (N,), that follow each other in `codes`, uint8."""
-        num_scored = np.zeros(len(lengths), dtype=np.int64)
-        sums = {name: np.full(len(lengths), np.nan) for name in _SUMS}
-        means = {name: np.full(len(lengths), np.nan) for name in (*_MEANS, *self.detectors)}
+    def _score_pieces(self, codes: Codes, pieces: Pieces) -> Scores:
+        """Scores of pieces of `codes`, uint8."""
+        num_pieces = len(pieces.starts)
+        num_scored = np.zeros(num_pieces, dtype=np.int64)
+        sums = {name: np.full(num_pieces, np.nan) for name in _SUMS}
+        means = {name: np.full(num_pieces, np.nan) for name in (*_MEANS, *self.detectors)}
         positions: dict[int, Positions] = {}
-        for members, batch_codes in self._batches(codes, lengths):
-            batch = forward(self.bundle, batch_codes, lengths[members])
+        for members, batch_codes in self._batches(codes, pieces):
+            batch = forward(self.bundle, batch_codes, pieces.lengths[members])
+            leads = pieces.leads[members]
+            if leads.any():
+                batch = batch.without_leads(leads)
             num_scored[members] = batch.num_scored
             for name in _SUMS:
                 sums[name][members] = getattr(batch, name)
@@ -241,24 +229,23 @@ class Scorer:
             for name, detector in self.detectors.items():
                 means[name][members] = detector.score(batch)
             if self.keep_positions:
-                positions.update(zip(members.tolist(), _positions_of(batch), strict=True))
+                positions.update(zip(members.tolist(), _positions_of(batch, leads), strict=True))
         for values in (*sums.values(), *means.values()):
             values[num_scored == 0] = np.nan
-        kept = [positions[i] for i in range(len(lengths))] if self.keep_positions else None
-        return _Scores(num_scored=num_scored, sums=sums, means=means, positions=kept)
+        kept = [positions[i] for i in range(num_pieces)] if self.keep_positions else None
+        return Scores(num_scored=num_scored, sums=sums, means=means, positions=kept)
 
-    def _batches(
-        self, codes: Codes, lengths: npt.NDArray[np.int64]
-    ) -> Iterator[tuple[npt.NDArray[np.int64], Codes]]:
-        """Sequences of similar length, at most `batch_bases` with padding, longest first.
+    def _batches(self, codes: Codes, pieces: Pieces) -> Iterator[tuple[npt.NDArray[np.int64], Codes]]:
+        """Pieces of similar length, at most `batch_bases` with padding, longest first.
 
         Yields their indices and their codes, uint8 of shape (B, L) padded with 4.
         """
+        lengths = pieces.lengths
         order = np.argsort(-lengths, kind="stable")
-        # Sequences of one length lie in `codes` as they do in a batch, and `order` is theirs.
-        rows = codes.reshape(len(lengths), -1) if lengths.min() == lengths.max() else None
-        bounds = [0, *np.cumsum(lengths).tolist()] if rows is None else []
-        sequences = [codes[start:stop] for start, stop in pairwise(bounds)]
+        rows = None
+        if lengths.sum() == len(codes) and lengths.min() == lengths.max():
+            # They lie in `codes` as they do in a batch, and `order` is theirs.
+            rows = codes.reshape(len(lengths), -1)
         start = 0
         while start < len(order):
             size = max(1, self.config.batch_bases // int(lengths[order[start]]))
@@ -266,54 +253,9 @@ class Scorer:
             if rows is not None:
                 yield members, rows[start : start + size]
             else:
-                yield members, pad([sequences[i] for i in members])[0]
+                firsts, numbers = pieces.starts[members].tolist(), lengths[members].tolist()
+                yield members, pad([codes[at : at + n] for at, n in zip(firsts, numbers, strict=True)])[0]
             start += size
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Scores:
-    """Scores of N sequences: sums over their scored bases, and means, float64 (N,) by name."""
-
-    num_scored: npt.NDArray[np.int64]
-    sums: dict[str, Floats]
-    means: dict[str, Floats]
-    positions: list[Positions] | None
-
-    def joined(self, owners: npt.NDArray[np.int64]) -> _Scores:
-        """Scores of the reads that the sequences are pieces of, int64 (N,), none of them without one."""
-        num_scored = np.bincount(owners, self.num_scored)
-        unscored = num_scored == 0
-
-        def total(values: Floats) -> Floats:
-            added = np.bincount(owners, np.nan_to_num(values)).astype(np.float64)
-            added[unscored] = np.nan
-            return added
-
-        positions = None
-        if self.positions is not None:
-            first_pieces = np.flatnonzero(np.diff(owners, prepend=-1)).tolist()
-            positions = [
-                Positions.joined(self.positions[first:last])
-                for first, last in zip(first_pieces, [*first_pieces[1:], len(owners)], strict=True)
-            ]
-        weights = np.maximum(num_scored, 1)
-        return _Scores(
-            num_scored=num_scored.astype(np.int64),
-            sums={name: total(values) for name, values in self.sums.items()},
-            means={name: total(values * self.num_scored) / weights for name, values in self.means.items()},
-            positions=positions,
-        )
-
-
-def _pieces(lengths: npt.NDArray[np.int64], most: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Lengths of the pieces of reads, nearly equal and at most `most`; and the read of each piece."""
-    if lengths.max() <= most:
-        return lengths, np.arange(len(lengths))
-    num_pieces = -(-lengths // most)
-    owners = np.repeat(np.arange(len(lengths)), num_pieces)
-    place = np.arange(len(owners)) - (np.cumsum(num_pieces) - num_pieces)[owners]
-    bounds = (place + np.array([[0], [1]])) * lengths[owners] // num_pieces[owners]
-    return bounds[1] - bounds[0], owners
 
 
 def _cuts_pair(block: ReadBlock, place: int) -> bool:
@@ -349,11 +291,11 @@ def _means_of(batch: ScoreBatch) -> dict[str, Floats]:
     }
 
 
-def _positions_of(batch: ScoreBatch) -> Iterator[Positions]:
-    for row, length in enumerate(batch.lengths.tolist()):
+def _positions_of(batch: ScoreBatch, leads: npt.NDArray[np.int64]) -> Iterator[Positions]:
+    for row, (lead, length) in enumerate(zip(leads.tolist(), batch.lengths.tolist(), strict=True)):
         yield Positions(
-            codes=batch.codes[row, :length],
-            scored=batch.mask[row, :length],
-            log_p=batch.log_p[row, :length],
-            background_log_p=batch.background_log_p[row, :length],
+            codes=batch.codes[row, lead:length],
+            scored=batch.mask[row, lead:length],
+            log_p=batch.log_p[row, lead:length],
+            background_log_p=batch.background_log_p[row, lead:length],
         )

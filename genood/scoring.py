@@ -143,6 +143,7 @@ def _scorer_of(job: ScoreJob, bundle: Bundle) -> Scorer:
         config=EngineConfig(
             alpha=job.alpha,
             batch_bases=bundle.foreground.batch_bases,
+            piece_bases=bundle.foreground.piece_bases,
             overlap=bundle.foreground.overlap if torch.get_num_threads() > 1 else 0,
         ),
         keep_positions=job.per_position is not None,

@@ -14,9 +14,10 @@ import numpy.typing as npt
 import pysam
 
 from genood.calibration import FRACTION_LAMBDAS, ood_fraction
-from genood.engine import CALLS, Positions, ScoredReads
+from genood.engine import CALLS, ScoredReads
 from genood.errors import InputError
 from genood.files import atomic_path
+from genood.pieces import Positions
 from genood.readers import STDIN
 from genood.sequence import decode
 

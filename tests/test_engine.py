@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from toys import uniform_codes
 
 from genood.bundle import Bundle
-from genood.engine import EngineConfig, ScoredReads, Scorer, _pieces
+from genood.engine import EngineConfig, ScoredReads, Scorer
 from genood.errors import BundleError, ConfigError
+from genood.pieces import Pieces
 from genood.readers import Read, ReadBlock
 from genood.sequence import UNKNOWN, encode
 
@@ -26,7 +28,7 @@ def mixed_reads(number: int = 60) -> list[Read]:
     return [Read(f"r{i}", uniform_codes(int(n), i)) for i, n in enumerate(lengths)]
 
 
-def score(bundle: Bundle, reads: list[Read], **config: float) -> list[ScoredReads]:
+def score(bundle: Bundle, reads: list[Read], **config: Any) -> list[ScoredReads]:
     return list(Scorer(bundle, config=EngineConfig(**config), keep_positions=True).score(reads))
 
 
@@ -52,46 +54,62 @@ def test_grouping_changes_nothing(bundle: Bundle, config: dict[str, int]) -> Non
         np.testing.assert_allclose(grouped, getattr(whole, name), atol=1e-4)
 
 
+def pieces_of(lengths: list[int], most: int, lead: int) -> list[tuple[int, int, int, int]]:
+    cut = Pieces.of(np.array(lengths), most, lead)
+    columns = (cut.starts, cut.lengths, cut.leads, cut.owners)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
 def test_pieces_by_hand() -> None:
-    lengths, owners = _pieces(np.array([3, 10, 1, 8]), 4)
-    assert lengths.tolist() == [3, 3, 3, 4, 1, 4, 4]
-    assert owners.tolist() == [0, 1, 1, 1, 2, 3, 3]
-    lengths, owners = _pieces(np.array([3, 4]), 4)
-    assert (lengths.tolist(), owners.tolist()) == ([3, 4], [0, 1])
+    """Ten bases at most four at a time: 3, 3 and 4; the first has no lead."""
+    expected = [
+        (0, 3, 0, 0),
+        (3, 3, 0, 1),
+        (4, 5, 2, 1),
+        (7, 6, 2, 1),
+        (13, 1, 0, 2),
+        (14, 4, 0, 3),
+        (16, 6, 2, 3),
+    ]
+    assert pieces_of([3, 10, 1, 8], 4, 2) == expected
+    assert pieces_of([3, 4], 4, 2) == [(0, 3, 0, 0), (3, 4, 0, 1)]
+    assert pieces_of([8], 4, 100) == [(0, 4, 0, 0), (0, 8, 4, 0)]
 
 
-def test_long_sequences_are_scored_in_pieces(bundle: Bundle) -> None:
-    """Each piece as if it were a read: sums add up, the rest are means over scored bases."""
+@pytest.mark.parametrize("lead", [0, 60])
+def test_long_sequences_are_scored_in_pieces(bundle: Bundle, lead: int) -> None:
+    """Each piece as the end of a read that begins with its lead: sums add up, the rest are means."""
     long = uniform_codes(1000, 1)
     long[250:500] = UNKNOWN
     long[740] = UNKNOWN
-    reads = [
-        Read("short", uniform_codes(90, 2)),
-        Read("long", long),
-        Read("none", np.full(700, UNKNOWN, np.uint8)),
+    unknown = np.full(700, UNKNOWN, dtype=np.uint8)
+    reads = [Read("short", uniform_codes(90, 2)), Read("long", long), Read("none", unknown)]
+    [whole] = score(bundle, reads, piece_bases=300, lead_bases=lead)
+    starts = [max(0, i - lead) for i in range(0, 1000, 250)]
+    parts = [
+        Read("part", long[start : i + 250]) for start, i in zip(starts, range(0, 1000, 250), strict=True)
     ]
-    [whole] = score(bundle, reads, piece_bases=300)
-    [alone] = score(bundle, [Read(f"piece{i}", long[i : i + 250]) for i in range(0, 1000, 250)])
-    weights = np.array([250, 0, 249, 250])
-    assert alone.num_scored.tolist() == weights.tolist()
-    assert whole.num_scored.tolist() == [90, 749, 0]
-    assert whole.lengths.tolist() == [90, 1000, 700]
-    for name in ("llr", "log_likelihood", "background_log_likelihood"):
-        values = getattr(whole, name)
-        assert values[1] == pytest.approx(np.nansum(getattr(alone, name)), rel=1e-6)
-        assert np.isnan(values[2])
-    for of_whole, of_alone in ((whole.gc, alone.gc), (whole.ood_scores["llr"], alone.ood_scores["llr"])):
-        assert of_whole[1] == pytest.approx(np.nansum(of_alone * weights) / 749, rel=1e-6)
-        assert np.isnan(of_whole[2])
-    assert whole.llr_per_base[1] == pytest.approx(whole.llr[1] / 749, rel=1e-6)
-    assert whole.llr_per_base[1] == -whole.ood_scores["llr"][1]
-    assert whole.calls[2] == "na"
-    assert whole.positions is not None
+    [alone] = score(bundle, parts)
     assert alone.positions is not None
-    joined = whole.positions[1]
-    np.testing.assert_array_equal(joined.codes, long)
-    np.testing.assert_array_equal(joined.scored, long < UNKNOWN)
-    np.testing.assert_allclose(joined.log_p, np.concatenate([p.log_p for p in alone.positions]), atol=1e-5)
+    assert whole.positions is not None
+    for name in ("log_p", "background_log_p", "codes", "scored"):
+        expected = np.concatenate([getattr(part, name)[-250:] for part in alone.positions])
+        np.testing.assert_allclose(getattr(whole.positions[1], name), expected, atol=1e-5)
+        assert len(getattr(whole.positions[2], name)) == 700
+    known = whole.positions[1].scored
+    log_p, background_log_p = (
+        getattr(whole.positions[1], name)[known].astype(np.float64) for name in ("log_p", "background_log_p")
+    )
+    assert whole.lengths.tolist() == [90, 1000, 700]
+    assert whole.num_scored.tolist() == [90, 749, 0]
+    assert whole.log_likelihood[1] == pytest.approx(log_p.sum(), rel=1e-5)
+    assert whole.background_log_likelihood[1] == pytest.approx(background_log_p.sum(), rel=1e-5)
+    assert whole.llr[1] == pytest.approx((log_p - background_log_p).sum(), rel=1e-4)
+    assert whole.llr_per_base[1] == pytest.approx(whole.llr[1] / 749, rel=1e-5)
+    assert whole.ood_scores["llr"][1] == -whole.llr_per_base[1]
+    assert whole.gc[1] == pytest.approx(np.isin(long[long < UNKNOWN], (1, 2)).mean())
+    assert np.isnan([whole.llr[2], whole.gc[2], whole.ood_scores["llr"][2], whole.p_values[2]]).all()
+    assert whole.calls[2] == "na"
     [short] = score(bundle, reads[:1])
     assert whole.llr[0] == pytest.approx(short.llr[0], rel=1e-6)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
 
@@ -63,6 +63,16 @@ class ScoreBatch:
         """Values of each read over its scored positions, shape (B,); NaN where there are none."""
         num_scored = self.num_scored
         return np.divide(values, num_scored, out=np.full(len(values), np.nan), where=num_scored > 0)
+
+    def without_leads(self, leads: npt.NDArray[np.int64]) -> ScoreBatch:
+        """The same reads with their first bases, as many as in int64 (B,), not scored."""
+        counts = np.arange(self.codes.shape[1]) >= leads[:, None]
+        return replace(
+            self,
+            mask=self.mask & counts,
+            log_p=np.where(counts, self.log_p, np.float32(0.0)),
+            background_log_p=np.where(counts, self.background_log_p, np.float32(0.0)),
+        )
 
     def prefix(self, length: int) -> ScoreBatch:
         """The same reads cut after `length` bases; valid as models never look ahead."""

@@ -54,6 +54,8 @@ class DensityModel(nn.Module, ABC):
     """Backgrounds that it can be compared with; all but `MUTATED` it derives from itself."""
     batch_bases: ClassVar[int] = 65_536
     """Bases that it scores best at a time."""
+    piece_bases: ClassVar[int | None] = None
+    """Bases beyond which it scores sequences in pieces; None where it carries all its state on."""
     overlap: ClassVar[int] = 1
     """Windows of reads that it scores best at the same time: more where one leaves threads idle."""
 

@@ -86,6 +86,7 @@ class ContextModel(DensityModel):
     device_types: ClassVar[tuple[str, ...]] = ("cpu",)
     backgrounds: ClassVar[tuple[str, ...]] = CONTEXT_BACKGROUNDS
     batch_bases: ClassVar[int] = 524_288
+    piece_bases: ClassVar[int | None] = 131_072
     overlap: ClassVar[int] = 2
 
     BUFFERS: ClassVar[Mapping[str, torch.dtype]] = {
