@@ -15,7 +15,7 @@ from genood.detectors.base import Detector, ScoreBatch
 from genood.errors import BundleError, ConfigError
 from genood.overlap import ahead, apply_ahead
 from genood.pairs import pair_p_values
-from genood.readers import Read, ReadBlock, blocks_of
+from genood.readers import Read, ReadBlock, Records, blocks_of
 from genood.sequence import UNKNOWN, Codes, pad
 
 CALLS = ("in", "ood", "na")
@@ -31,7 +31,8 @@ class EngineConfig:
     ----------
     window_bases, window_reads
         Reads are taken in windows of at most so much (and at least one read or pair), sorted by length
-        within the window and written in input order after it. This bounds the memory.
+        within the window and written in input order after it. This bounds the memory. Records that are
+        kept beside reads count as reads.
     batch_bases
         Bases of one forward pass, padding included; at least one read.
     alpha
@@ -86,6 +87,8 @@ class ScoredReads:
         Per-position values, where they were asked for.
     pair_p_values
         See `genood.pairs.pair_p_values`, of the p-values above; None where reads are no pairs.
+    records
+        See `ReadBlock.records`.
     """
 
     names: list[str]
@@ -103,6 +106,7 @@ class ScoredReads:
     calls: list[str]
     positions: list[Positions] | None
     pair_p_values: Floats | None = None
+    records: Records | None = None
 
 
 class Scorer:
@@ -169,12 +173,22 @@ class Scorer:
         parts: list[ReadBlock] = []
         num_reads = num_bases = 0
         for block in blocks:
+            records_before = np.arange(len(block.names) + 1)
+            if block.records is not None:
+                records_before = block.records.ends()
+                if not block.names:  # other records alone
+                    parts.append(block)
+                    num_reads += len(block.records.items)
+                    if num_reads >= self.config.window_reads:
+                        yield ReadBlock.joined(parts)
+                        parts, num_reads, num_bases = [], 0, 0
             bases_before = np.concatenate([[0], np.cumsum(block.lengths)])
             start = 0
             while start < len(block.names):
                 last_base = bases_before[start] + self.config.window_bases - num_bases
                 stop = int(np.searchsorted(bases_before, last_base, side="right")) - 1
-                stop = min(stop, start + self.config.window_reads - num_reads)
+                last_record = records_before[start] + self.config.window_reads - num_reads
+                stop = min(stop, int(np.searchsorted(records_before, last_record, side="right")) - 1)
                 stop -= _cuts_pair(block, stop)
                 if parts and stop <= start:
                     yield ReadBlock.joined(parts)
@@ -183,7 +197,7 @@ class Scorer:
                 stop = max(stop, start + 1)
                 stop += _cuts_pair(block, stop)
                 parts.append(block.part(start, stop))
-                num_reads += stop - start
+                num_reads += int(records_before[stop] - records_before[start])
                 num_bases += int(bases_before[stop] - bases_before[start])
                 start = stop
         if parts:
@@ -220,6 +234,7 @@ class Scorer:
             calls=calls.tolist(),
             positions=[positions[i] for i in range(num_reads)] if self.keep_positions else None,
             pair_p_values=pair_p_values(window.names, window.mates, p_values) if self.paired else None,
+            records=window.records,
             **columns,
         )
 
@@ -229,6 +244,8 @@ class Scorer:
         Yields their indices and their codes, uint8 of shape (B, L) padded with 4.
         """
         lengths = window.lengths
+        if not len(lengths):
+            return
         order = np.argsort(-lengths, kind="stable")
         # Reads of one length lie in the window as they do in a batch, and `order` is theirs.
         rows = window.codes.reshape(len(lengths), -1) if lengths.min() == lengths.max() else None

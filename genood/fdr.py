@@ -1,24 +1,21 @@
 """Calls at a false discovery rate, over a whole run, in bounded memory.
 
-Which reads such calls take depends on the p-values of all. The scores therefore wait in a temporary file,
-which has no name and is gone when the program ends, however it ends; once all p-values are known they are
-read back, in their order, with the calls that hold.
+Which reads such calls take depends on the p-values of all. The scores therefore wait on disk; once all
+p-values are known they are read back, in their order, with the calls that hold.
 """
 
 from __future__ import annotations
 
 import logging
-import pickle
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from genood.engine import ScoredReads
-from genood.errors import ConfigError, GenoodError
+from genood.errors import ConfigError
+from genood.spool import ScoreSpool
 
 logger = logging.getLogger(__name__)
 
@@ -126,20 +123,14 @@ class FdrCaller:
         """
         counts = PValueCounts(self.level)
         most_null_reads = 0.0
-        num_windows = 0
-        with tempfile.TemporaryFile(prefix="genood-") as spool:
+        with ScoreSpool() as spool:
             for scored in windows:
                 counts.add(scored.p_values)
                 most_null_reads = max(most_null_reads, float(scored.null_reads.max(initial=0.0)))
-                with _named_errors():
-                    pickle.dump(replace(scored, positions=None), spool, pickle.HIGHEST_PROTOCOL)
-                num_windows += 1
+                spool.write(scored)
             self.threshold = counts.threshold()
             self._tell(counts.num_tests, most_null_reads)
-            with _named_errors():
-                spool.seek(0)
-            for _ in range(num_windows):
-                scored = pickle.load(spool)  # of this process's own making, in a file without a name
+            for scored in spool.read():
                 yield replace(scored, calls=self._calls(scored.p_values))
 
     def _calls(self, p_values: Floats) -> list[str]:
@@ -162,14 +153,3 @@ class FdrCaller:
                 smallest,
                 min(100.0, 100.0 * smallest / self.level),
             )
-
-
-@contextmanager
-def _named_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise GenoodError(
-            f"{tempfile.gettempdir()}: cannot hold the scores until all are known "
-            f"({error.strerror or error}); name a directory with more room in TMPDIR"
-        ) from error
