@@ -87,6 +87,8 @@ class ScoredReads:
         Per-position values, where they were asked for.
     pair_p_values
         See `genood.pairs.pair_p_values`, of the p-values above; None where reads are no pairs.
+    pair_calls
+        As `calls`, by those; both mates of a pair have one call.
     records
         See `ReadBlock.records`.
     """
@@ -106,6 +108,7 @@ class ScoredReads:
     calls: list[str]
     positions: list[Positions] | None
     pair_p_values: Floats | None = None
+    pair_calls: list[str] | None = None
     records: Records | None = None
 
 
@@ -221,8 +224,7 @@ class Scorer:
         for values in columns.values():
             values[num_scored == 0] = np.nan
         p_values = self._null.p_values(next(iter(ood_scores.values())), num_scored)
-        calls = np.where(p_values <= self.config.alpha, "ood", "in")
-        calls[np.isnan(p_values)] = "na"
+        joint = pair_p_values(window.names, window.mates, p_values) if self.paired else None
         return ScoredReads(
             names=window.names,
             mates=window.mates,
@@ -231,9 +233,10 @@ class Scorer:
             ood_scores=ood_scores,
             p_values=p_values,
             null_reads=self._null.independent_reads(num_scored),
-            calls=calls.tolist(),
+            calls=calls_at(self.config.alpha, p_values),
             positions=[positions[i] for i in range(num_reads)] if self.keep_positions else None,
-            pair_p_values=pair_p_values(window.names, window.mates, p_values) if self.paired else None,
+            pair_p_values=joint,
+            pair_calls=None if joint is None else calls_at(self.config.alpha, joint),
             records=window.records,
             **columns,
         )
@@ -259,6 +262,14 @@ class Scorer:
             else:
                 yield members, pad([sequences[i] for i in members])[0]
             start += size
+
+
+def calls_at(threshold: float, p_values: Floats) -> list[str]:
+    """``ood`` for each p-value that is at most the threshold, ``na`` for NaN, else ``in``."""
+    calls = np.where(p_values <= threshold, "ood", "in")
+    calls[np.isnan(p_values)] = "na"
+    names: list[str] = calls.tolist()
+    return names
 
 
 def _cuts_pair(block: ReadBlock, place: int) -> bool:

@@ -44,7 +44,7 @@ def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
     default="-",
     show_default="standard output",
     metavar="FILE",
-    help="Score table; .gz is compressed as BGZF.",
+    help="Score table; .gz (as BGZF), .zst, .xz or .bz2 is compressed, as all outputs are.",
 )
 @click.option(
     "--detector",
@@ -57,6 +57,13 @@ def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--per-position", metavar="FILE", help="Per-position table.")
 @click.option("--summary", metavar="JSON", help="Counts, fractions and quantiles of the run.")
+@click.option(
+    "--ood-out",
+    metavar="FILE",
+    help="Reads called ood, as they were in the input: FASTQ, or FASTA of reads without qualities. Mates "
+    "stay together; with --paired, # in the name becomes 1 and 2.",
+)
+@click.option("--in-out", metavar="FILE", help="All other reads that are scored, likewise.")
 @click.option(
     "--paired", is_flag=True, help="READS are two files of mates, R1 R2, in the same order; or several such."
 )
@@ -103,6 +110,8 @@ def command(
     detectors: tuple[str, ...],
     per_position: str | None,
     summary: str | None,
+    ood_out: str | None,
+    in_out: str | None,
     paired: bool,
     interleaved: bool,
     reference: str | None,
@@ -155,6 +164,8 @@ def command(
         output=output,
         per_position=per_position,
         summary=summary,
+        ood_out=ood_out,
+        in_out=in_out,
         detectors=detectors,
         fdr=fdr,
         seed=seed,

@@ -1,0 +1,19 @@
+"""What a run writes: tables, reads, alignments, the summary."""
+
+from __future__ import annotations
+
+from genood.writers.reads import ReadsOutput, ReadsWriter, mate_files
+from genood.writers.streams import STDOUT, open_output
+from genood.writers.summary import Summary
+from genood.writers.tables import PositionTableWriter, ScoreTableWriter
+
+__all__ = [
+    "STDOUT",
+    "PositionTableWriter",
+    "ReadsOutput",
+    "ReadsWriter",
+    "ScoreTableWriter",
+    "Summary",
+    "mate_files",
+    "open_output",
+]
