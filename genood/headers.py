@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pysam
 
 from genood.errors import ConfigError
 
 _TOOL = "genood"
-_MUST_AGREE = ("SQ", "RG")
+_PROGRAM_ID = re.compile(r"^@PG\t(?:[^\n]*\t)?ID:([^\t\n]+)", re.MULTILINE)
 
 
 class CommonHeader:
@@ -29,7 +31,7 @@ class CommonHeader:
             return
         if self.header is None:
             self.header = header
-        elif _lines(header) != _lines(self.header):
+        elif _content(header) != _content(self.header):
             raise ConfigError(
                 "--bam-out: the inputs are aligned to different sequences or name different read groups; "
                 "score them one by one, or join them with samtools merge first"
@@ -39,7 +41,7 @@ class CommonHeader:
 
 def with_program(header: pysam.AlignmentHeader, version: str, command: str) -> pysam.AlignmentHeader:
     """The header with a last ``@PG`` line, after the program that was last before."""
-    ids = [line.get("ID", "") for line in header.to_dict().get("PG", [])]
+    ids = _PROGRAM_ID.findall(str(header))
     name, number = _TOOL, 0
     while name in ids:
         number += 1
@@ -47,12 +49,12 @@ def with_program(header: pysam.AlignmentHeader, version: str, command: str) -> p
     fields = [f"ID:{name}", f"PN:{_TOOL}", *([f"PP:{ids[-1]}"] if ids else []), f"VN:{version}"]
     if command:
         fields.append(f"CL:{' '.join(command.split())}")
-    # As text, which leaves all else as it is.
-    text = str(header)
-    text += "" if not text or text.endswith("\n") else "\n"
-    return pysam.AlignmentHeader.from_text(text + "\t".join(["@PG", *fields]) + "\n")
+    # As text, which leaves all else as it is; pysam ends it with an empty line where there is no @SQ.
+    lines = [*str(header).splitlines(), "\t".join(["@PG", *fields])]
+    return pysam.AlignmentHeader.from_text("".join(f"{line}\n" for line in lines if line))
 
 
-def _lines(header: pysam.AlignmentHeader) -> list[object]:
-    lines = header.to_dict()
-    return [lines.get(kind, []) for kind in _MUST_AGREE]
+def _content(header: pysam.AlignmentHeader) -> tuple[object, ...]:
+    """What records refer to: sequences and read groups."""
+    groups = [line for line in str(header).splitlines() if line.startswith("@RG\t")]
+    return header.references, header.lengths, groups

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Literal, Protocol
 
 import torch
 
@@ -25,11 +25,13 @@ from genood.files import check_distinct
 from genood.intake import IntakeConfig, check_inputs, files_read, intake
 from genood.writers import (
     STDOUT,
+    AlignmentsConfig,
     PositionTableWriter,
     ReadsOutput,
     ReadsWriter,
     ScoreTableWriter,
     Summary,
+    alignments_output,
     mate_files,
     open_output,
 )
@@ -56,6 +58,8 @@ class ScoreJob:
     ood_out, in_out
         Files of the reads that are called ``ood``, and of all others, where wanted; of two files of mates
         a name with ``#``, see `mate_files`.
+    bam_out
+        File of alignments with the scores as tags, where wanted.
     detectors
         Names of detectors, the one that calls first.
     alpha
@@ -64,6 +68,8 @@ class ScoreJob:
         False discovery rate of the calls over the whole run, in place of `alpha`.
     seed
         Of the sample behind the summary's quantiles.
+    command
+        The command line, for headers.
     """
 
     bundle: str
@@ -74,13 +80,16 @@ class ScoreJob:
     summary: str | None = None
     ood_out: str | None = None
     in_out: str | None = None
+    bam_out: str | None = None
     detectors: Sequence[str] = (DEFAULT_DETECTOR,)
     alpha: float = 0.05
     fdr: float | None = None
     seed: int = 0
+    command: str = ""
 
     def __post_init__(self) -> None:
         check_distinct(files_read(self.inputs, self.intake), self.outputs())
+        self.alignments()  # raises if it is not to be
 
     def outputs(self) -> list[str]:
         """All files that are written."""
@@ -90,14 +99,26 @@ class ScoreJob:
             if target is not None
             for path in mate_files(target, self.intake.pairs)
         ]
-        others = [self.output, self.per_position, self.summary]
+        others = [self.output, self.per_position, self.summary, self.bam_out]
         return [*(path for path in others if path is not None), *reads]
 
     def kept_records(self) -> IntakeConfig:
         """`intake`, with the records that the outputs need."""
-        if self.ood_out is None and self.in_out is None:
+        if self.bam_out is None and self.ood_out is None and self.in_out is None:
             return self.intake
-        return replace(self.intake, reader=replace(self.intake.reader, keep_records="reads"))
+        keep: Literal["reads", "all"] = "reads" if self.bam_out is None else "all"
+        return replace(self.intake, reader=replace(self.intake.reader, keep_records=keep))
+
+    def alignments(self) -> AlignmentsConfig | None:
+        """What `bam_out` is to be."""
+        if self.bam_out is None:
+            return None
+        return AlignmentsConfig(
+            target=self.bam_out,
+            reference=self.intake.reader.reference,
+            one_input=len(self.inputs) == 1,
+            command=self.command,
+        )
 
 
 def score_files(
@@ -185,6 +206,9 @@ def _open_outputs(job: ScoreJob, stack: ExitStack) -> _Outputs:
         if target is not None:
             paths = mate_files(target, job.intake.pairs)
             called.append(ReadsOutput([ReadsWriter(p, opened(p)) for p in paths], takes_ood=takes_ood))
+    alignments = job.alignments()
+    if alignments is not None:
+        called.append(stack.enter_context(alignments_output(alignments)))
     return _Outputs(
         at_once=[] if job.per_position is None else [PositionTableWriter(opened(job.per_position))],
         called=called,

@@ -127,19 +127,26 @@ def test_of_a_dataset(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("keep", ["reads", "all"])
-def test_selection(tmp_path: Path, keep: str) -> None:
-    """Reads that are not taken stay among all records, and only there."""
+SELECTION = SelectionConfig(min_length=3, max_reads=2)
+
+
+@pytest.mark.parametrize("reader", [READS, ALL])
+def test_selection(tmp_path: Path, reader: ReaderConfig) -> None:
     path = tmp_path / "reads.fa"
     path.write_text(">a\nAC\n>b\nACGT\n>c\nA\n>d\nACGTA\n>e\nACGT\n")
-    config = IntakeConfig(
-        reader=ReaderConfig(keep_records="all" if keep == "all" else "reads"),
-        selection=SelectionConfig(min_length=3, max_reads=2),
-    )
-    blocks = list(intake([str(path)], config, Counter()))
-    assert [item.name for records in kept(blocks) for item in records.reads()] == ["b", "d"]
-    names = [item.name for records in kept(blocks) for item in records.items]
-    assert names == (["a", "b", "c", "d"] if keep == "all" else ["b", "d"])
+    blocks = list(intake([str(path)], IntakeConfig(reader=reader, selection=SELECTION), Counter()))
+    assert [item.name for records in kept(blocks) for item in records.items] == ["b", "d"]
+
+
+def test_selection_of_alignments(tmp_path: Path) -> None:
+    """Those that are not taken stay among the rest, up to the last that is."""
+    path = tmp_path / "reads.sam"
+    bases = ["AC", "ACGT", "A", "ACGTA", "ACGT"]
+    lines = [f"r{i}\t4\t*\t0\t0\t*\t*\t0\t0\t{text}\t*" for i, text in enumerate(bases)]
+    path.write_text("@HD\tVN:1.6\n" + "\n".join(lines) + "\n")
+    blocks = list(intake([str(path)], IntakeConfig(reader=ALL, selection=SELECTION), Counter()))
+    assert lines_of(blocks) == lines[:4]
+    assert names_of_reads(blocks) == ["r1", "r3"]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])

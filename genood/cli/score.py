@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import shlex
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import wraps
@@ -65,6 +67,12 @@ def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--in-out", metavar="FILE", help="All other reads that are scored, likewise.")
 @click.option(
+    "--bam-out",
+    metavar="FILE",
+    help="All alignments of the input, or unaligned reads, as SAM, BAM or CRAM by the ending; with tags XL:f "
+    "(llr per base), XP:f (p-value) and XC:Z (call) where scored.",
+)
+@click.option(
     "--paired", is_flag=True, help="READS are two files of mates, R1 R2, in the same order; or several such."
 )
 @click.option("--interleaved", is_flag=True, help="In READS, mate 2 follows mate 1.")
@@ -112,6 +120,7 @@ def command(
     summary: str | None,
     ood_out: str | None,
     in_out: str | None,
+    bam_out: str | None,
     paired: bool,
     interleaved: bool,
     reference: str | None,
@@ -166,9 +175,11 @@ def command(
         summary=summary,
         ood_out=ood_out,
         in_out=in_out,
+        bam_out=bam_out,
         detectors=detectors,
         fdr=fdr,
         seed=seed,
+        command=shlex.join(["genood", *sys.argv[1:]]),
         **overrides(alpha=alpha),
     )
     with reads_progress(show=show_progress()) as progress:

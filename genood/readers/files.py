@@ -55,9 +55,9 @@ class ReaderConfig:
     min_quality
         Bases of a lower Phred quality become 4, unknown; 0 leaves all as they are.
     keep_records
-        Which records travel with the blocks, as they are in the input: those of the ``reads``, FASTQ or
-        FASTA of alignments as they were sequenced; or ``all``, alignments as they are, those that are no
-        reads and those that are not taken among them; or none.
+        Which records travel with the blocks, as they are in the input: those of the ``reads``, of
+        alignments as they were sequenced; or ``all``, of alignments those that are no reads and those
+        that are not taken among them; or none.
     """
 
     reference: str | None = None
@@ -178,9 +178,7 @@ class _File:
             parser = _open_parser(self.path, start, stream)  # kept until after `stream` is closed
             for records in grouped(parser, len):
                 numbers = range(self.num_read + 1, self.num_read + 1 + len(records))
-                kept = None
-                if self.config.keep_records is not None:
-                    kept = Records.of_reads(records, keeps_others=self.config.keep_records == "all")
+                kept = None if self.config.keep_records is None else Records.of_reads(records)
                 yield from self._blocks_of(records, numbers, [0] * len(records), kept)
                 self.num_read += len(records)
 
@@ -251,7 +249,7 @@ def _read_codes(path: str, config: ReaderConfig) -> Iterator[ReadBlock]:
             kept = None
             if config.keep_records is not None:
                 items = [dnaio.SequenceRecord(*item) for item in zip(names, map(decode, codes), strict=False)]
-                kept = Records.of_reads(items, keeps_others=config.keep_records == "all")
+                kept = Records.of_reads(items)
             yield ReadBlock(
                 names=names,
                 mates=[0] * good,

@@ -25,7 +25,7 @@ class Records:
     header
         `pysam.AlignmentHeader` of the first alignment file among the inputs, where alignments are kept.
     keeps_others
-        Whether records that are no reads, or are not taken, stay in their place.
+        Whether records that are no reads, or are not taken, stay in their place, as alignments do.
     """
 
     items: list[Any]
@@ -34,10 +34,9 @@ class Records:
     keeps_others: bool = False
 
     @classmethod
-    def of_reads(cls, items: Sequence[Any], *, keeps_others: bool = False) -> Self:
+    def of_reads(cls, items: Sequence[Any]) -> Self:
         """Records each of which is a read."""
-        rows = np.arange(len(items), dtype=np.int64)
-        return cls(items=list(items), rows=rows, keeps_others=keeps_others)
+        return cls(items=list(items), rows=np.arange(len(items), dtype=np.int64))
 
     @classmethod
     def joined(cls, parts: Sequence[Records]) -> Self:
@@ -47,7 +46,7 @@ class Records:
             items=list(chain.from_iterable(part.items for part in parts)),
             rows=np.concatenate([part.rows + start for part, start in zip(parts, starts, strict=False)]),
             header=next((part.header for part in parts if part.header is not None), None),
-            keeps_others=parts[0].keeps_others,
+            keeps_others=any(part.keeps_others for part in parts),
         )
 
     def ends(self) -> npt.NDArray[np.int64]:
@@ -76,8 +75,8 @@ class Records:
     def interleaved(self, other: Records) -> Records:
         """The records of mates 1, which these are, and of mates 2, in turns; without others."""
         pairs = zip(self.reads(), other.reads(), strict=True)
-        joined = Records.of_reads(list(chain.from_iterable(pairs)), keeps_others=self.keeps_others)
-        return replace(joined, header=self.header)
+        header = self.header if self.header is not None else other.header
+        return replace(Records.of_reads(list(chain.from_iterable(pairs))), header=header)
 
     def reads(self) -> list[Any]:
         """The record of each read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from genood.writers.alignments import AlignmentsConfig, alignments_output
 from genood.writers.reads import ReadsOutput, ReadsWriter, mate_files
 from genood.writers.streams import STDOUT, open_output
 from genood.writers.summary import Summary
@@ -9,11 +10,13 @@ from genood.writers.tables import PositionTableWriter, ScoreTableWriter
 
 __all__ = [
     "STDOUT",
+    "AlignmentsConfig",
     "PositionTableWriter",
     "ReadsOutput",
     "ReadsWriter",
     "ScoreTableWriter",
     "Summary",
+    "alignments_output",
     "mate_files",
     "open_output",
 ]
