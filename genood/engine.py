@@ -16,7 +16,7 @@ from genood.errors import BundleError, ConfigError
 from genood.overlap import ahead, apply_ahead
 from genood.pairs import pair_p_values
 from genood.pieces import Pieces, Positions, Scores
-from genood.readers import Read, ReadBlock, blocks_of
+from genood.readers import Read, ReadBlock, Records, blocks_of
 from genood.sequence import UNKNOWN, Codes, pad
 
 CALLS = ("in", "ood", "na")
@@ -32,7 +32,8 @@ class EngineConfig:
     ----------
     window_bases, window_reads
         Reads are taken in windows of at most so much (and at least one read or pair), sorted by length
-        within the window and written in input order after it. This bounds the memory.
+        within the window and written in input order after it. This bounds the memory. Records that are
+        kept beside reads count as reads.
     piece_bases, lead_bases
         Longer sequences are scored in pieces of nearly equal length, which the threads share. A model
         reads each from so many bases before it, so that its contexts carry on; what it derives from the
@@ -84,6 +85,10 @@ class ScoredReads:
         Per-position values, where they were asked for.
     pair_p_values
         See `genood.pairs.pair_p_values`, of the p-values above; None where reads are no pairs.
+    pair_calls
+        As `calls`, by those; both mates of a pair have one call.
+    records
+        See `ReadBlock.records`.
     """
 
     names: list[str]
@@ -101,6 +106,8 @@ class ScoredReads:
     calls: list[str]
     positions: list[Positions] | None
     pair_p_values: Floats | None = None
+    pair_calls: list[str] | None = None
+    records: Records | None = None
 
 
 class Scorer:
@@ -167,12 +174,22 @@ class Scorer:
         parts: list[ReadBlock] = []
         num_reads = num_bases = 0
         for block in blocks:
+            records_before = np.arange(len(block.names) + 1)
+            if block.records is not None:
+                records_before = block.records.ends()
+                if not block.names:  # other records alone
+                    parts.append(block)
+                    num_reads += len(block.records.items)
+                    if num_reads >= self.config.window_reads:
+                        yield ReadBlock.joined(parts)
+                        parts, num_reads, num_bases = [], 0, 0
             bases_before = np.concatenate([[0], np.cumsum(block.lengths)])
             start = 0
             while start < len(block.names):
                 last_base = bases_before[start] + self.config.window_bases - num_bases
                 stop = int(np.searchsorted(bases_before, last_base, side="right")) - 1
-                stop = min(stop, start + self.config.window_reads - num_reads)
+                last_record = records_before[start] + self.config.window_reads - num_reads
+                stop = min(stop, int(np.searchsorted(records_before, last_record, side="right")) - 1)
                 stop -= _cuts_pair(block, stop)
                 if parts and stop <= start:
                     yield ReadBlock.joined(parts)
@@ -181,7 +198,7 @@ class Scorer:
                 stop = max(stop, start + 1)
                 stop += _cuts_pair(block, stop)
                 parts.append(block.part(start, stop))
-                num_reads += stop - start
+                num_reads += int(records_before[stop] - records_before[start])
                 num_bases += int(bases_before[stop] - bases_before[start])
                 start = stop
         if parts:
@@ -192,8 +209,7 @@ class Scorer:
         scores = pieces.joined(self._score_pieces(window.codes, pieces))
         ood_scores = {name: scores.means[name] for name in self.detectors}
         p_values = self._null.p_values(next(iter(ood_scores.values())), scores.num_scored)
-        calls = np.where(p_values <= self.config.alpha, "ood", "in")
-        calls[np.isnan(p_values)] = "na"
+        joint = pair_p_values(window.names, window.mates, p_values) if self.paired else None
         return ScoredReads(
             names=window.names,
             mates=window.mates,
@@ -202,9 +218,11 @@ class Scorer:
             ood_scores=ood_scores,
             p_values=p_values,
             null_reads=self._null.independent_reads(scores.num_scored),
-            calls=calls.tolist(),
+            calls=calls_at(self.config.alpha, p_values),
             positions=scores.positions,
-            pair_p_values=pair_p_values(window.names, window.mates, p_values) if self.paired else None,
+            pair_p_values=joint,
+            pair_calls=None if joint is None else calls_at(self.config.alpha, joint),
+            records=window.records,
             **scores.sums,
             **{name: scores.means[name] for name in _MEANS},
         )
@@ -241,6 +259,8 @@ class Scorer:
         Yields their indices and their codes, uint8 of shape (B, L) padded with 4.
         """
         lengths = pieces.lengths
+        if not len(lengths):
+            return
         order = np.argsort(-lengths, kind="stable")
         rows = None
         if lengths.sum() == len(codes) and lengths.min() == lengths.max():
@@ -256,6 +276,14 @@ class Scorer:
                 firsts, numbers = pieces.starts[members].tolist(), lengths[members].tolist()
                 yield members, pad([codes[at : at + n] for at, n in zip(firsts, numbers, strict=True)])[0]
             start += size
+
+
+def calls_at(threshold: float, p_values: Floats) -> list[str]:
+    """``ood`` for each p-value that is at most the threshold, ``na`` for NaN, else ``in``."""
+    calls = np.where(p_values <= threshold, "ood", "in")
+    calls[np.isnan(p_values)] = "na"
+    names: list[str] = calls.tolist()
+    return names
 
 
 def _cuts_pair(block: ReadBlock, place: int) -> bool:

@@ -1,24 +1,22 @@
 """Calls at a false discovery rate, over a whole run, in bounded memory.
 
-Which reads such calls take depends on the p-values of all. The scores therefore wait in a temporary file,
-which has no name and is gone when the program ends, however it ends; once all p-values are known they are
-read back, in their order, with the calls that hold.
+Which reads such calls take depends on the p-values of all. The scores therefore wait on disk; once all
+p-values are known they are read back, in their order, with the calls that hold.
 """
 
 from __future__ import annotations
 
 import logging
-import pickle
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from genood.engine import ScoredReads
-from genood.errors import ConfigError, GenoodError
+from genood.engine import ScoredReads, calls_at
+from genood.errors import ConfigError
+from genood.pairs import starts_of_pairs
+from genood.spool import ScoreSpool
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +111,8 @@ class FdrCaller:
         self.level = level
         self.threshold: float | None = None
         """The largest p-value called, once `call` gives its first reads; None where there is none."""
+        self.pair_threshold: float | None = None
+        """The same of the p-values of pairs, one for each; reads without a mate count as one."""
 
     def call(self, windows: Iterable[ScoredReads]) -> Iterator[ScoredReads]:
         """The same windows in their order, with new calls and without per-position values.
@@ -124,30 +124,23 @@ class FdrCaller:
         GenoodError
             The temporary file cannot be written.
         """
-        counts = PValueCounts(self.level)
+        counts, pair_counts = PValueCounts(self.level), PValueCounts(self.level)
         most_null_reads = 0.0
-        num_windows = 0
-        with tempfile.TemporaryFile(prefix="genood-") as spool:
+        with ScoreSpool() as spool:
             for scored in windows:
                 counts.add(scored.p_values)
+                if scored.pair_p_values is not None:
+                    pair_counts.add(_one_of_each_pair(scored, scored.pair_p_values))
                 most_null_reads = max(most_null_reads, float(scored.null_reads.max(initial=0.0)))
-                with _named_errors():
-                    pickle.dump(replace(scored, positions=None), spool, pickle.HIGHEST_PROTOCOL)
-                num_windows += 1
-            self.threshold = counts.threshold()
+                spool.write(scored)
+            self.threshold, self.pair_threshold = counts.threshold(), pair_counts.threshold()
             self._tell(counts.num_tests, most_null_reads)
-            with _named_errors():
-                spool.seek(0)
-            for _ in range(num_windows):
-                scored = pickle.load(spool)  # of this process's own making, in a file without a name
-                yield replace(scored, calls=self._calls(scored.p_values))
-
-    def _calls(self, p_values: Floats) -> list[str]:
-        threshold = self.threshold if self.threshold is not None else -1.0
-        calls = np.where(as_in_table(p_values) <= threshold, "ood", "in")
-        calls[np.isnan(p_values)] = "na"
-        names: list[str] = calls.tolist()
-        return names
+            for scored in spool.read():
+                pair_calls = None
+                if scored.pair_p_values is not None:
+                    pair_calls = _calls(self.pair_threshold, scored.pair_p_values)
+                calls = _calls(self.threshold, scored.p_values)
+                yield replace(scored, calls=calls, pair_calls=pair_calls)
 
     def _tell(self, num_tests: int, most_null_reads: float) -> None:
         """Warn where the null is too small for the level, whatever the reads."""
@@ -164,12 +157,11 @@ class FdrCaller:
             )
 
 
-@contextmanager
-def _named_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise GenoodError(
-            f"{tempfile.gettempdir()}: cannot hold the scores until all are known "
-            f"({error.strerror or error}); name a directory with more room in TMPDIR"
-        ) from error
+def _calls(threshold: float | None, p_values: Floats) -> list[str]:
+    return calls_at(-1.0 if threshold is None else threshold, as_in_table(p_values))
+
+
+def _one_of_each_pair(scored: ScoredReads, p_values: Floats) -> Floats:
+    is_second = np.zeros(len(p_values), dtype=np.bool_)
+    is_second[starts_of_pairs(scored.names, scored.mates) + 1] = True
+    return p_values[~is_second]

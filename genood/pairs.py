@@ -43,7 +43,7 @@ def paired_blocks(first_path: str, second_path: str, read: Reader) -> Iterator[R
     """
     num_pairs = 0
     with closing(read(first_path)) as firsts, closing(read(second_path)) as seconds:
-        first, second = next(firsts, None), next(seconds, None)
+        first, second = _next(firsts), _next(seconds)
         while first is not None and second is not None:
             number = min(len(first.names), len(second.names))
             _check_unflagged(first_path, first)
@@ -54,8 +54,8 @@ def paired_blocks(first_path: str, second_path: str, read: Reader) -> Iterator[R
                     raise InputError(second_path, problem, record=num_pairs + i + 1)
             yield _interleaved(first.part(0, number), second.part(0, number))
             num_pairs += number
-            first = _after(number, first) or next(firsts, None)
-            second = _after(number, second) or next(seconds, None)
+            first = _after(number, first) or _next(firsts)
+            second = _after(number, second) or _next(seconds)
     if first is not None or second is not None:
         longer, shorter = (first_path, second_path) if first is not None else (second_path, first_path)
         raise InputError(
@@ -78,6 +78,9 @@ def interleaved_blocks(path: str, read: Reader) -> Iterator[ReadBlock]:
     num_before = num_alone = 0
     with closing(read(path)) as blocks:
         for block in blocks:
+            if not block.names and rest is None:
+                yield block  # of other records
+                continue
             if rest is not None:
                 block = ReadBlock.joined([rest, block])
             elif num_before == 0:
@@ -131,6 +134,11 @@ def pair_p_values(names: Sequence[str], mates: Sequence[int], p_values: Floats) 
     return joint
 
 
+def _next(blocks: Iterator[ReadBlock]) -> ReadBlock | None:
+    """The next block that holds reads, and not only other records."""
+    return next((block for block in blocks if block.names), None)
+
+
 def _after(number: int, block: ReadBlock) -> ReadBlock | None:
     """The reads of a block but for the first so many."""
     return block.part(number, len(block.names)) if number < len(block.names) else None
@@ -155,14 +163,13 @@ def _with_mates(path: str, num_before: int, block: ReadBlock) -> ReadBlock:
 
 
 def _interleaved(first: ReadBlock, second: ReadBlock) -> ReadBlock:
-    qualities = None
-    if first.qualities is not None or second.qualities is not None:
-        none = [""] * len(first.names)
-        qualities = list(chain(*zip(first.qualities or none, second.qualities or none, strict=True)))
+    records = None
+    if first.records is not None and second.records is not None:
+        records = first.records.interleaved(second.records)
     return ReadBlock(
         names=list(chain(*zip(first.names, second.names, strict=True))),
         mates=[1, 2] * len(first.names),
         lengths=np.stack([first.lengths, second.lengths], axis=1).reshape(-1),
         codes=np.concatenate(list(chain(*zip(first.sequences(), second.sequences(), strict=True)))),
-        qualities=qualities,
+        records=records,
     )

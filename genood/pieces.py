@@ -71,14 +71,14 @@ class Pieces:
 
     @classmethod
     def of(cls, lengths: Ints, most: int | None, lead: int) -> Self:
-        """The pieces of reads of these lengths, int64 (N,), N and each length at least 1.
+        """The pieces of reads of these lengths, int64 (N,), each at least 1.
 
         Pieces of a read are nearly equal and have at most `most` bases, not counting their `lead`; with
         None each read is one piece.
         """
         first_bases = np.cumsum(lengths) - lengths
         reads = np.arange(len(lengths))
-        if most is None or lengths.max() <= most:
+        if most is None or lengths.max(initial=0) <= most:
             return cls(starts=first_bases, lengths=lengths, leads=np.zeros_like(lengths), owners=reads)
         num_pieces = -(-lengths // most)
         owners = np.repeat(reads, num_pieces)
@@ -94,7 +94,7 @@ class Pieces:
 
     def joined(self, scores: Scores) -> Scores:
         """Scores of the reads, from those of their pieces."""
-        if self.owners[-1] + 1 == len(self.owners):
+        if not len(self.owners) or self.owners[-1] + 1 == len(self.owners):
             return scores
         num_scored = np.bincount(self.owners, scores.num_scored).astype(np.int64)
         unscored = num_scored == 0

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Literal, Protocol
 
 import torch
 
@@ -23,7 +23,18 @@ from genood.engine import EngineConfig, ScoredReads, Scorer
 from genood.fdr import FdrCaller
 from genood.files import check_distinct
 from genood.intake import IntakeConfig, check_inputs, files_read, intake
-from genood.writers import STDOUT, PositionTableWriter, ScoreTableWriter, Summary, open_output
+from genood.writers import (
+    STDOUT,
+    AlignmentsConfig,
+    PositionTableWriter,
+    ReadsOutput,
+    ReadsWriter,
+    ScoreTableWriter,
+    Summary,
+    alignments_output,
+    mate_files,
+    open_output,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +55,11 @@ class ScoreJob:
         The score table; ``-`` is standard output.
     per_position, summary
         The per-position table and the summary, where wanted.
+    ood_out, in_out
+        Files of the reads that are called ``ood``, and of all others, where wanted; of two files of mates
+        a name with ``#``, see `mate_files`.
+    bam_out
+        File of alignments with the scores as tags, where wanted.
     detectors
         Names of detectors, the one that calls first.
     alpha
@@ -52,6 +68,8 @@ class ScoreJob:
         False discovery rate of the calls over the whole run, in place of `alpha`.
     seed
         Of the sample behind the summary's quantiles.
+    command
+        The command line, for headers.
     """
 
     bundle: str
@@ -60,13 +78,47 @@ class ScoreJob:
     output: str = STDOUT
     per_position: str | None = None
     summary: str | None = None
+    ood_out: str | None = None
+    in_out: str | None = None
+    bam_out: str | None = None
     detectors: Sequence[str] = (DEFAULT_DETECTOR,)
     alpha: float = 0.05
     fdr: float | None = None
     seed: int = 0
+    command: str = ""
 
     def __post_init__(self) -> None:
-        check_distinct(files_read(self.inputs, self.intake), [self.output, self.per_position, self.summary])
+        check_distinct(files_read(self.inputs, self.intake), self.outputs())
+        self.alignments()  # raises if it is not to be
+
+    def outputs(self) -> list[str]:
+        """All files that are written."""
+        reads = [
+            path
+            for target in (self.ood_out, self.in_out)
+            if target is not None
+            for path in mate_files(target, self.intake.pairs)
+        ]
+        others = [self.output, self.per_position, self.summary, self.bam_out]
+        return [*(path for path in others if path is not None), *reads]
+
+    def kept_records(self) -> IntakeConfig:
+        """`intake`, with the records that the outputs need."""
+        if self.bam_out is None and self.ood_out is None and self.in_out is None:
+            return self.intake
+        keep: Literal["reads", "all"] = "reads" if self.bam_out is None else "all"
+        return replace(self.intake, reader=replace(self.intake.reader, keep_records=keep))
+
+    def alignments(self) -> AlignmentsConfig | None:
+        """What `bam_out` is to be."""
+        if self.bam_out is None:
+            return None
+        return AlignmentsConfig(
+            target=self.bam_out,
+            reference=self.intake.reader.reference,
+            one_input=len(self.inputs) == 1,
+            command=self.command,
+        )
 
 
 def score_files(
@@ -108,32 +160,60 @@ def score_files(
     skipped: Counter[str] = Counter()
     caller = None if job.fdr is None else FdrCaller(job.fdr)
     with ExitStack() as stack:
-        table = ScoreTableWriter(
-            stack.enter_context(open_output(job.output)), job.detectors, paired=job.intake.pairs is not None
-        )
-        summary_stream = None
-        if job.summary is not None:
-            summary_stream = stack.enter_context(open_output(job.summary))
-        positions = None
-        if job.per_position is not None:
-            positions = PositionTableWriter(stack.enter_context(open_output(job.per_position)))
-        reads = intake(job.inputs, job.intake, skipped)
-        windows = _as_scored(scorer.score_blocks(reads), positions, progress)
+        outputs = _open_outputs(job, stack)
+        reads = intake(job.inputs, job.kept_records(), skipped)
+        windows = _as_scored(scorer.score_blocks(reads), outputs.at_once, progress)
         for scored in windows if caller is None else caller.call(windows):
-            table.write(scored)
+            for writer in outputs.called:
+                writer.write(scored)
             summary.add(scored)
         report = summary.to_json(
             run=_about(job, bundle, device, caller),
             seconds=time.perf_counter() - started,
             skipped=skipped,
         )
-        if summary_stream is not None:
-            summary_stream.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
+        if outputs.summary is not None:
+            outputs.summary.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
     _tell_of_null(report["ood_fraction"])
     calls = report["calls"].values()
     note = f"; {skipped.total()} skipped" if skipped else ""
     logger.info("%d reads: %d in, %d ood, %d na%s", sum(calls), *calls, note)
     return report
+
+
+class _Writer(Protocol):
+    def write(self, scored: ScoredReads) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outputs:
+    """All that a job writes: what takes windows once they are scored, and what once they are called."""
+
+    at_once: list[_Writer]
+    called: list[_Writer]
+    summary: IO[bytes] | None
+
+
+def _open_outputs(job: ScoreJob, stack: ExitStack) -> _Outputs:
+    """Open all outputs; they appear under their names when the stack ends well."""
+
+    def opened(target: str) -> IO[bytes]:
+        return stack.enter_context(open_output(target))
+
+    paired = job.intake.pairs is not None
+    called: list[_Writer] = [ScoreTableWriter(opened(job.output), job.detectors, paired=paired)]
+    for target, takes_ood in ((job.ood_out, True), (job.in_out, False)):
+        if target is not None:
+            paths = mate_files(target, job.intake.pairs)
+            called.append(ReadsOutput([ReadsWriter(p, opened(p)) for p in paths], takes_ood=takes_ood))
+    alignments = job.alignments()
+    if alignments is not None:
+        called.append(stack.enter_context(alignments_output(alignments)))
+    return _Outputs(
+        at_once=[] if job.per_position is None else [PositionTableWriter(opened(job.per_position))],
+        called=called,
+        summary=None if job.summary is None else opened(job.summary),
+    )
 
 
 def _scorer_of(job: ScoreJob, bundle: Bundle) -> Scorer:
@@ -159,30 +239,31 @@ def _about(job: ScoreJob, bundle: Bundle, device: torch.device, caller: FdrCalle
         "bundle": {"path": os.fspath(job.bundle), "fingerprint": bundle.fingerprint},
         "inputs": list(job.inputs),
         "detectors": list(job.detectors),
-        **_level(job.alpha, caller),
+        **_level(job.alpha, caller, paired=job.intake.pairs is not None),
         "device": str(device),
     }
 
 
 def _as_scored(
     windows: Iterable[ScoredReads],
-    positions: PositionTableWriter | None,
+    writers: Sequence[_Writer],
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[ScoredReads]:
     """The same windows; what does not wait for calls is done as they come."""
     for scored in windows:
-        if positions is not None:
-            positions.write(scored)
+        for writer in writers:
+            writer.write(scored)
         if progress is not None:
             progress(len(scored.names), int(scored.lengths.sum()))
         yield scored
 
 
-def _level(alpha: float, caller: FdrCaller | None) -> dict[str, float | None]:
+def _level(alpha: float, caller: FdrCaller | None, *, paired: bool) -> dict[str, float | None]:
     """What the summary says about the level of the calls."""
     if caller is None:
         return {"alpha": alpha}
-    return {"alpha": None, "fdr": caller.level, "p_value_threshold": caller.threshold}
+    level = {"alpha": None, "fdr": caller.level, "p_value_threshold": caller.threshold}
+    return level | ({"pair_p_value_threshold": caller.pair_threshold} if paired else {})
 
 
 def _tell_of_null(fraction: Mapping[str, Any] | None) -> None:

@@ -73,10 +73,10 @@ def selected(
             block = _kept(block, block.lengths >= config.min_length, TOO_SHORT, paired, skipped)
         if num_left is not None and len(block.names) >= num_left:
             block = block.part(0, _whole(block, num_left) if paired else num_left)
-            if block.names:
+            if not block.is_empty:
                 yield block
             return
-        if block.names:
+        if not block.is_empty:
             yield block
         if num_left is not None:
             num_left -= len(block.names)

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from toys import uniform_codes, write_fasta
 
 from genood.errors import ConfigError, InputError
-from genood.readers import Read, ReadBlock, ReaderConfig, read_blocks, read_file
+from genood.readers import Read, ReaderConfig, read_blocks, read_file
 from genood.readers.streams import BGZF_END
 from genood.sequence import decode, reverse_complement
 
@@ -186,29 +186,6 @@ def test_names_are_kept_as_they_are(tmp_path: Path) -> None:
     sam = tmp_path / "reads.sam"
     sam.write_text("@HD\tVN:1.6\nr/1\t4\t*\t0\t0\t*\t*\t0\t0\tACG\t*\n")
     assert [read.name for read in read_file(sam)] == ["r/1"]
-
-
-@pytest.mark.parametrize("mode", MODES.values())
-def test_qualities_as_sequenced(by_hand: Path, tmp_path: Path, mode: str) -> None:
-    path = converted(by_hand, tmp_path / "reads", mode)
-    [block] = read_blocks([path], config=ReaderConfig(keep_qualities=True))
-    assert block.qualities == ["ABCDE", "EDCBA", "II", "II", "II", "II", ""]
-    [block] = read_blocks([path])
-    assert block.qualities is None
-
-
-def test_qualities_in_blocks(tmp_path: Path) -> None:
-    fastq, fasta = tmp_path / "reads.fq", tmp_path / "reads.fa"
-    fastq.write_text("@a\nACG\n+\nABC\n@b\nT\n+\n!\n")
-    fasta.write_text(">c\nAC\n")
-    first, second = read_blocks([fastq, fasta], config=ReaderConfig(keep_qualities=True))
-    assert (first.qualities, second.qualities) == (["ABC", "!"], None)
-    whole = ReadBlock.joined([first, second])
-    assert whole.qualities == ["ABC", "!", ""]
-    assert whole.part(1, 3).qualities == ["!", ""]
-    some = whole.where(np.array([True, False, True]))
-    assert (some.names, some.mates, some.qualities) == (["a", "c"], [0, 0], ["ABC", ""])
-    assert (some.lengths.tolist(), decode(some.codes)) == ([3, 2], "ACGAC")
 
 
 @pytest.mark.parametrize("mode", MODES.values())

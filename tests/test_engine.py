@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dnaio import SequenceRecord
 from toys import uniform_codes
 
 from genood.bundle import Bundle
 from genood.engine import EngineConfig, ScoredReads, Scorer
 from genood.errors import BundleError, ConfigError
 from genood.pieces import Pieces
-from genood.readers import Read, ReadBlock
+from genood.readers import Read, ReadBlock, Records
 from genood.sequence import UNKNOWN, encode
 
 
@@ -234,3 +235,36 @@ def test_detector_without_calibration(bundle_dir: Path) -> None:
 def test_alpha_out_of_range(alpha: float) -> None:
     with pytest.raises(ConfigError, match="alpha"):
         EngineConfig(alpha=alpha)
+
+
+def block_with_records(kinds: str, number: int) -> ReadBlock:
+    """A read for each ``r`` of `kinds`; all are its records, named by their number."""
+    rows = [row for row, kind in enumerate(kinds) if kind == "r"]
+    items = [SequenceRecord(f"{number}.{row}", "ACGT") for row in range(len(kinds))]
+    return ReadBlock(
+        names=[items[row].name for row in rows],
+        mates=[0] * len(rows),
+        lengths=np.full(len(rows), 4, dtype=np.int64),
+        codes=np.concatenate([np.empty(0, dtype=np.uint8), *[encode("ACGT")] * len(rows)]),
+        records=Records(items=items, rows=np.array(rows, dtype=np.int64), keeps_others=True),
+    )
+
+
+@pytest.mark.parametrize("overlap", [0, 1])
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_records_come_with_their_reads(bundle: Bundle, limit: int, overlap: int) -> None:
+    """However many other records there are, and however windows are cut."""
+    blocks = [
+        block_with_records(kinds, i) for i, kinds in enumerate(["xxx", "rr", "xrxxr", "xxx", "xx", "rx"])
+    ]
+    config = EngineConfig(window_reads=limit, overlap=overlap)
+    windows = list(Scorer(bundle, config=config).score_blocks(blocks))
+    kept = [window.records for window in windows if window.records is not None]
+    assert len(kept) == len(windows)
+    for window, records in zip(windows, kept, strict=True):
+        assert [item.name for item in records.reads()] == window.names
+        assert len(records.items) <= max(limit, 3) + 3
+    names = [item.name for records in kept for item in records.items]
+    assert names == [
+        item.name for block in blocks if block.records is not None for item in block.records.items
+    ]

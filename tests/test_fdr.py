@@ -8,12 +8,15 @@ import logging
 import math
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pysam
 import pytest
 from conftest import Genood
+from dnaio import SequenceRecord
 from scipy.stats import false_discovery_control
 from toys import strain_of, uniform_codes, write_fasta
 
@@ -21,6 +24,7 @@ from genood import fdr
 from genood.engine import Positions, ScoredReads
 from genood.errors import ConfigError, GenoodError
 from genood.fdr import FdrCaller, PValueCounts, as_in_table
+from genood.readers import Records
 
 LEVEL = "0.1"
 CPU = ("--device", "cpu", "--threads", "1")
@@ -138,6 +142,34 @@ def test_windows_come_back_as_they_were() -> None:
     assert one.calls == ["ood", "in"]
     assert one.positions is None
     np.testing.assert_array_equal(one.ood_scores["llr"], first.ood_scores["llr"])
+
+
+def test_records_come_back_as_they_were() -> None:
+    """Text, and alignments with tags of which SAM text would lose digits; some of them no reads."""
+    header = pysam.AlignmentHeader.from_text("@HD\tVN:1.6\n@SQ\tSN:c\tLN:100\n")
+    alignments = []
+    for flag in (0, 256, 16):
+        alignment = pysam.AlignedSegment.fromstring(f"r\t{flag}\tc\t1\t60\t4M\t*\t0\t0\tACGT\tIIII", header)
+        alignment.set_tag("XF", 0.123456789, "f")
+        alignments.append(alignment)
+    texts = [SequenceRecord("x y", "acgt", "IIII"), SequenceRecord("z", "A")]
+    mixed = Records(items=[texts[0], *alignments], rows=np.array([0, 1, 3]), header=header, keeps_others=True)
+    windows = [
+        replace(window([0.1, 0.2]), records=Records.of_reads(texts)),
+        replace(window([0.1] * 3), records=mixed),
+        replace(window([0.1]), records=replace(mixed, items=alignments[:2], rows=np.array([0]))),
+    ]
+    first, second, third = (scored.records for scored in FdrCaller(0.1).call(windows))
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert first.items == texts
+    assert second.items[0] == texts[0]
+    assert second.rows.tolist() == [0, 1, 3]
+    assert [item.to_string() for item in second.items[1:]] == [item.to_string() for item in alignments]
+    assert [item.to_string() for item in third.items] == [item.to_string() for item in alignments[:2]]
+    assert second.items[3].get_tag("XF") == alignments[0].get_tag("XF") != 0.123457
+    assert str(third.header) == str(header)
 
 
 def test_a_failure_of_the_source_reaches_the_caller() -> None:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = [
     {"errors", "registry", "overlap", ""},
-    {"sequence", "recipes", "files"},
+    {"sequence", "recipes", "files", "headers"},
     {"device", "dataset"},
     {"readers"},
     {"pairs"},
@@ -26,6 +26,7 @@ LAYERS = [
     {"training", "detectors"},
     {"calibration", "metrics"},
     {"engine", "bundling"},
+    {"spool"},
     {"writers", "build", "remember", "evaluation", "fdr", "recalibrate"},
     {"scoring"},
     {"cli"},
@@ -43,6 +44,7 @@ FREE_OF_TORCH = {
     "sequence",
     "recipes",
     "files",
+    "headers",
     "dataset",
     "readers",
     "pairs",

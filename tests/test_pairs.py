@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dnaio import SequenceRecord
 from scipy.stats import norm
 
 from genood.errors import InputError
@@ -19,7 +20,7 @@ Rows = list[tuple[str, int, str]]
 
 
 def read(path: str) -> Generator[ReadBlock, None, None]:
-    return read_blocks([path], config=ReaderConfig(keep_qualities=True))
+    return read_blocks([path], config=ReaderConfig(keep_records="reads"))
 
 
 def rows_of(blocks: list[ReadBlock]) -> Rows:
@@ -62,7 +63,10 @@ def test_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) 
     ]  # fmt: skip
     for block in blocks:
         assert block.mates == [1, 2] * (len(block.names) // 2)
-        assert block.qualities == ["I" * length for length in block.lengths.tolist()]
+        assert block.records is not None
+        assert [(r.id, r.sequence) for r in block.records.reads()] == [
+            (read.name, decode(read.codes)) for read in block.reads()
+        ]
 
 
 def test_two_files_out_of_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,12 +80,13 @@ def test_two_files_out_of_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert [bases for _, _, bases in rows[1::2]] == ["C" * (1 + i % 13) for i in range(100)]
 
 
-def test_qualities_of_one_file_only(tmp_path: Path) -> None:
-    first = fastq(tmp_path / "1.fq", {"a": "AC"})
+def test_records_of_mates(tmp_path: Path) -> None:
+    first = fastq(tmp_path / "1.fq", {"a 1:N": "AC"})
     second = tmp_path / "2.fa"
-    second.write_text(">a\nG\n")
+    second.write_text(">a 2:N\ng\n")
     [block] = paired_blocks(first, str(second), read)
-    assert block.qualities == ["II", ""]
+    assert block.records is not None
+    assert block.records.reads() == [SequenceRecord("a 1:N", "AC", "II"), SequenceRecord("a 2:N", "g", None)]
 
 
 @pytest.mark.parametrize("swapped", [False, True])

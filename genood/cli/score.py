@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import shlex
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import wraps
@@ -44,7 +46,7 @@ def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
     default="-",
     show_default="standard output",
     metavar="FILE",
-    help="Score table; .gz is compressed as BGZF.",
+    help="Score table; .gz (as BGZF), .zst, .xz or .bz2 is compressed, as all outputs are.",
 )
 @click.option(
     "--detector",
@@ -57,6 +59,19 @@ def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--per-position", metavar="FILE", help="Per-position table.")
 @click.option("--summary", metavar="JSON", help="Counts, fractions and quantiles of the run.")
+@click.option(
+    "--ood-out",
+    metavar="FILE",
+    help="Reads called ood, as they were in the input: FASTQ, or FASTA of reads without qualities. Mates "
+    "stay together; with --paired, # in the name becomes 1 and 2.",
+)
+@click.option("--in-out", metavar="FILE", help="All other reads that are scored, likewise.")
+@click.option(
+    "--bam-out",
+    metavar="FILE",
+    help="All alignments of the input, or unaligned reads, as SAM, BAM or CRAM by the ending; with tags XL:f "
+    "(llr per base), XP:f (p-value) and XC:Z (call) where scored.",
+)
 @click.option(
     "--paired", is_flag=True, help="READS are two files of mates, R1 R2, in the same order; or several such."
 )
@@ -103,6 +118,9 @@ def command(
     detectors: tuple[str, ...],
     per_position: str | None,
     summary: str | None,
+    ood_out: str | None,
+    in_out: str | None,
+    bam_out: str | None,
     paired: bool,
     interleaved: bool,
     reference: str | None,
@@ -155,9 +173,13 @@ def command(
         output=output,
         per_position=per_position,
         summary=summary,
+        ood_out=ood_out,
+        in_out=in_out,
+        bam_out=bam_out,
         detectors=detectors,
         fdr=fdr,
         seed=seed,
+        command=shlex.join(["genood", *sys.argv[1:]]),
         **overrides(alpha=alpha),
     )
     with reads_progress(show=show_progress()) as progress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from genood.readers.blocks import Read, ReadBlock, blocks_of
 from genood.readers.files import ReaderConfig, read_blocks, read_file, read_files
+from genood.readers.records import Records
 from genood.readers.streams import STDIN, check_readable
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Read",
     "ReadBlock",
     "ReaderConfig",
+    "Records",
     "blocks_of",
     "check_readable",
     "read_blocks",

@@ -9,16 +9,18 @@ import sys
 import threading
 from array import array
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import dnaio
+import numpy as np
 import pysam
 
 from genood.errors import InputError
 from genood.overlap import ahead
 from genood.readers.blocks import grouped
+from genood.readers.records import Records
 from genood.readers.streams import BGZF_END
 
 SKIPPED_FLAGS = {
@@ -43,11 +45,35 @@ _TO_TEXT = bytes(min(phred, 93) + 33 for phred in range(256))
 
 
 class AlignedRead(NamedTuple):
-    """A read, the number of its record in the file, from 1, and its mate: 0, or 1 or 2 by the flags."""
+    """A read.
+
+    Attributes
+    ----------
+    record
+        Name, sequence and maybe qualities, as sequenced.
+    number
+        Of its record in the file, from 1.
+    mate
+        0, or 1 or 2 by the flags.
+    alignment
+        What it was made from, where that is kept.
+    """
 
     record: dnaio.SequenceRecord
     number: int
     mate: int
+    alignment: pysam.AlignedSegment | None = None
+
+
+Item = AlignedRead | pysam.AlignedSegment
+"""A read, or a record that is none."""
+
+
+class AlignedReads(NamedTuple):
+    """Reads worth a block, and their records where those are kept."""
+
+    reads: list[AlignedRead]
+    kept: Records | None
 
 
 class Alignments:
@@ -63,6 +89,8 @@ class Alignments:
         FASTA file of the genome that a CRAM file was made with.
     with_qualities
         Whether to convert base qualities.
+    keep
+        Which records to keep, see `ReaderConfig.keep_records`.
     skipped
         Where to count the records left out, by reason.
     """
@@ -74,16 +102,22 @@ class Alignments:
         *,
         reference: str | None = None,
         with_qualities: bool = False,
+        keep: Literal["reads", "all"] | None = None,
         skipped: Counter[str],
     ) -> None:
         self._path = path
         self._stream = stream
         self._reference = reference
         self._with_qualities = with_qualities
+        self._keep = keep
+        self._header: Any = None
         self._skipped = skipped
 
-    def groups(self) -> Generator[list[AlignedRead], None, None]:
+    def groups(self) -> Generator[AlignedReads, None, None]:
         """The reads in lists, each worth a block; those before a failure come before it is raised.
+
+        Where all records are kept, a list may be without reads, and there is one even for a file without
+        records, for its header.
 
         They are parsed in a thread, as htslib's waiting for input cannot be interrupted, and waiting for
         the thread can.
@@ -95,8 +129,7 @@ class Alignments:
             come first.
         """
         feed = _Feed(self._stream)
-        source = grouped(self._reads(feed), lambda read: len(read.record))
-        parsed = ahead(source)
+        parsed = ahead(self._groups(feed))
         try:
             # Not `yield from`, which would close `parsed` before the feed has ended, for which it waits.
             for group in parsed:  # noqa: UP028
@@ -106,17 +139,44 @@ class Alignments:
             parsed.close()
             feed.close()
 
-    def _reads(self, feed: _Feed) -> Iterator[AlignedRead]:
+    def _groups(self, feed: _Feed) -> Iterator[AlignedReads]:
+        is_header_due = self._keep == "all"
+        for items in grouped(self._items(feed), _num_bases):
+            reads = [item for item in items if isinstance(item, AlignedRead)]
+            yield AlignedReads(reads, None if self._keep is None else self._records(items, reads))
+            is_header_due = False
+        if is_header_due:
+            yield AlignedReads([], self._records([], []))
+
+    def _records(self, items: Sequence[Item], reads: Sequence[AlignedRead]) -> Records:
+        if self._keep == "reads":
+            return Records.of_reads([with_mate_number(read.record, read.mate) for read in reads])
+        return Records(
+            items=[item.alignment if isinstance(item, AlignedRead) else item for item in items],
+            rows=np.array(
+                [row for row, item in enumerate(items) if isinstance(item, AlignedRead)], dtype=np.int64
+            ),
+            header=self._header,
+            keeps_others=True,
+        )
+
+    def _items(self, feed: _Feed) -> Iterator[Item]:
+        """The reads, and where all are kept the other records too."""
         verbosity = pysam.set_verbosity(0)  # else htslib prints errors too
+        keeps = self._keep == "all"
         number = 0
         try:
             with self._opened(feed) as alignments:
+                self._header = alignments.header
                 for number, alignment in enumerate(alignments.fetch(until_eof=True), start=1):
                     reason = _reason_to_skip(alignment)
                     if reason is None:
-                        yield AlignedRead(self._record_of(alignment, number), number, _mate(alignment))
-                    else:
-                        self._skipped[reason] += 1
+                        record = self._record_of(alignment, number)
+                        yield AlignedRead(record, number, mate_of(alignment), alignment if keeps else None)
+                        continue
+                    self._skipped[reason] += 1
+                    if keeps:
+                        yield alignment
         except (OSError, ValueError, RuntimeError) as error:
             raise self._failure(feed, number, error) from error
         finally:
@@ -139,12 +199,8 @@ class Alignments:
         alignments.close()  # which tells of what reading has not
 
     def _record_of(self, alignment: pysam.AlignedSegment, number: int) -> dnaio.SequenceRecord:
-        qualities = alignment.get_forward_qualities() if self._with_qualities else None
-        text = None if qualities is None else array("B", qualities).tobytes().translate(_TO_TEXT).decode()
         try:
-            return dnaio.SequenceRecord(
-                alignment.query_name or "", alignment.get_forward_sequence() or "", text
-            )
+            return as_sequenced(alignment, with_qualities=self._with_qualities)
         except ValueError as error:
             raise InputError(self._path, f"is not text: {error}", record=number) from error
 
@@ -169,7 +225,32 @@ def _reason_to_skip(alignment: pysam.AlignedSegment) -> str | None:
     return None if alignment.query_length else WITHOUT_SEQUENCE
 
 
-def _mate(alignment: pysam.AlignedSegment) -> int:
+def _num_bases(item: Item) -> int:
+    return len(item.record) if isinstance(item, AlignedRead) else item.query_length
+
+
+def as_sequenced(alignment: pysam.AlignedSegment, *, with_qualities: bool = True) -> dnaio.SequenceRecord:
+    """Name, sequence and maybe qualities of an alignment before it was turned to fit the reference.
+
+    Raises
+    ------
+    ValueError
+        The name is not ASCII.
+    """
+    qualities = alignment.get_forward_qualities() if with_qualities else None
+    text = None if qualities is None else array("B", qualities).tobytes().translate(_TO_TEXT).decode()
+    return dnaio.SequenceRecord(alignment.query_name or "", alignment.get_forward_sequence() or "", text)
+
+
+def with_mate_number(record: dnaio.SequenceRecord, mate: int) -> dnaio.SequenceRecord:
+    """The record named ``/1`` or ``/2`` at its end, where it is a mate and was not."""
+    suffix = f"/{mate}"
+    if not mate or record.name.endswith(suffix):
+        return record
+    return dnaio.SequenceRecord(record.name + suffix, record.sequence, record.qualities)
+
+
+def mate_of(alignment: pysam.AlignedSegment) -> int:
     """1 or 2; 0 where the flags say neither, or both, as of a read in the middle of a template."""
     flag = alignment.flag
     if not flag & pysam.FPAIRED:

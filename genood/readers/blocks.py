@@ -10,6 +10,7 @@ from typing import NamedTuple, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from genood.readers.records import Records
 from genood.sequence import Codes
 
 T = TypeVar("T")
@@ -48,16 +49,15 @@ class ReadBlock:
         int64, shape (N,), in bases, at least 1.
     codes
         uint8, as long as the lengths together.
-    qualities
-        Base qualities of each read as in FASTQ, Phred + 33; empty for a read without. None where they
-        were not asked for or no read has any.
+    records
+        What the reads were in the input; None where that was not asked for.
     """
 
     names: list[str]
     mates: list[int]
     lengths: npt.NDArray[np.int64]
     codes: Codes
-    qualities: list[str] | None = None
+    records: Records | None = None
 
     @classmethod
     def of(cls, reads: Sequence[Read]) -> Self:
@@ -72,19 +72,12 @@ class ReadBlock:
     @classmethod
     def joined(cls, blocks: Sequence[ReadBlock]) -> Self:
         """The reads of several blocks, at least one."""
-        qualities = None
-        if any(block.qualities is not None for block in blocks):
-            qualities = [
-                text
-                for block in blocks
-                for text in (block.qualities if block.qualities is not None else [""] * len(block.names))
-            ]
         return cls(
             names=[name for block in blocks for name in block.names],
             mates=[mate for block in blocks for mate in block.mates],
             lengths=np.concatenate([block.lengths for block in blocks]),
             codes=np.concatenate([block.codes for block in blocks]),
-            qualities=qualities,
+            records=_joined_records(blocks),
         )
 
     def part(self, start: int, stop: int) -> ReadBlock:
@@ -96,7 +89,7 @@ class ReadBlock:
             mates=self.mates[start:stop],
             lengths=self.lengths[start:stop],
             codes=self.codes[first:last],
-            qualities=None if self.qualities is None else self.qualities[start:stop],
+            records=None if self.records is None else self.records.part(start, stop),
         )
 
     def where(self, kept: npt.NDArray[np.bool_]) -> ReadBlock:
@@ -106,8 +99,13 @@ class ReadBlock:
             mates=list(compress(self.mates, kept)),
             lengths=self.lengths[kept],
             codes=self.codes[np.repeat(kept, self.lengths)],
-            qualities=None if self.qualities is None else list(compress(self.qualities, kept)),
+            records=None if self.records is None else self.records.where(kept),
         )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is neither a read nor anything else to pass on."""
+        return not self.names and (self.records is None or not self.records.keeps_others)
 
     def sequences(self) -> list[Codes]:
         """The codes of each read, uint8, shape (L,); they share the memory of the block."""
@@ -120,6 +118,11 @@ class ReadBlock:
     def reads(self) -> Iterator[Read]:
         """The reads one by one."""
         return map(Read, self.names, self.sequences(), self.mates)
+
+
+def _joined_records(blocks: Sequence[ReadBlock]) -> Records | None:
+    kept = [block.records for block in blocks if block.records is not None]
+    return Records.joined(kept) if kept else None
 
 
 def blocks_of(reads: Iterable[Read]) -> Iterator[ReadBlock]:

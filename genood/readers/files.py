@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from typing import Literal
 
 import dnaio
 import numpy as np
@@ -22,6 +23,7 @@ import numpy.typing as npt
 from genood.dataset import check_codes, is_codes_file, open_codes
 from genood.errors import ConfigError, InputError
 from genood.readers.blocks import BLOCK_BASES, BLOCK_READS, Read, ReadBlock, grouped
+from genood.readers.records import Records
 from genood.readers.streams import (
     DECOMPRESSION_ERRORS,
     STDIN,
@@ -30,7 +32,7 @@ from genood.readers.streams import (
     is_bam_or_cram,
     opened,
 )
-from genood.sequence import UNKNOWN, Codes, encode_nucleotides, first_foreign_letter
+from genood.sequence import UNKNOWN, Codes, decode, encode_nucleotides, first_foreign_letter
 
 logger = logging.getLogger(__name__)
 
@@ -52,22 +54,19 @@ class ReaderConfig:
         FASTA file of the genome that CRAM files were made with; htslib indexes it if it is not.
     min_quality
         Bases of a lower Phred quality become 4, unknown; 0 leaves all as they are.
-    keep_qualities
-        Whether blocks carry base qualities.
+    keep_records
+        Which records travel with the blocks, as they are in the input: those of the ``reads``, of
+        alignments as they were sequenced; or ``all``, of alignments those that are no reads and those
+        that are not taken among them; or none.
     """
 
     reference: str | None = None
     min_quality: int = 0
-    keep_qualities: bool = False
+    keep_records: Literal["reads", "all"] | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_quality <= _MAX_PHRED:
             raise ConfigError(f"min_quality must lie between 0 and {_MAX_PHRED}, not {self.min_quality}")
-
-    @property
-    def needs_qualities(self) -> bool:
-        """Whether base qualities are looked at."""
-        return self.keep_qualities or self.min_quality > 0
 
 
 _DEFAULT = ReaderConfig()
@@ -150,7 +149,7 @@ class _File:
         if self.path != STDIN and is_codes_file(self.path):
             if self.config.min_quality:
                 raise _without_qualities(self.path, 1)
-            yield from _read_codes(self.path)
+            yield from _read_codes(self.path, self.config)
             return
         try:
             yield from self._parsed_blocks()
@@ -179,7 +178,8 @@ class _File:
             parser = _open_parser(self.path, start, stream)  # kept until after `stream` is closed
             for records in grouped(parser, len):
                 numbers = range(self.num_read + 1, self.num_read + 1 + len(records))
-                yield from self._blocks_of(records, numbers, [0] * len(records))
+                kept = None if self.config.keep_records is None else Records.of_reads(records)
+                yield from self._blocks_of(records, numbers, [0] * len(records), kept)
                 self.num_read += len(records)
 
     def _alignment_blocks(self, stream: io.BufferedReader) -> Iterator[ReadBlock]:
@@ -190,46 +190,52 @@ class _File:
             self.path,
             stream,
             reference=config.reference,
-            with_qualities=config.needs_qualities,
+            with_qualities=config.min_quality > 0 or config.keep_records == "reads",
+            keep=config.keep_records,
             skipped=self.skipped,
         )
         with closing(alignments.groups()) as groups:
             for group in groups:
-                records, numbers, mates = zip(*group, strict=True)
-                yield from self._blocks_of(records, numbers, list(mates))
+                records = [read.record for read in group.reads]
+                numbers, mates = [read.number for read in group.reads], [read.mate for read in group.reads]
+                yield from self._blocks_of(records, numbers, mates, group.kept)
                 self.num_read += len(records)
 
     def _blocks_of(
-        self, records: Sequence[dnaio.SequenceRecord], numbers: Sequence[int], mates: list[int]
+        self,
+        records: Sequence[dnaio.SequenceRecord],
+        numbers: Sequence[int],
+        mates: list[int],
+        kept: Records | None,
     ) -> Iterator[ReadBlock]:
         """A block of records; or one of those before the first bad one, for which InputError is raised."""
         names = [(record.name.split(maxsplit=1) or [""])[0] for record in records]
         sequences = [record.sequence for record in records]
         codes = encode_nucleotides("".join(sequences).encode("ascii"))
-        qualities = [record.qualities or "" for record in records] if self.config.needs_qualities else None
-        is_complete = not self.config.min_quality or all(qualities or ())
-        if codes is not None and is_complete and all(names) and all(sequences):
+        qualities = [record.qualities or "" for record in records] if self.config.min_quality else []
+        if codes is not None and all(qualities) and all(names) and all(sequences):
             if self.config.min_quality:
-                _mask(codes, "".join(qualities or ()), self.config.min_quality)
+                _mask(codes, "".join(qualities), self.config.min_quality)
             yield ReadBlock(
                 names=names,
                 mates=mates,
                 lengths=np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences)),
                 codes=codes,
-                qualities=qualities if self.config.keep_qualities and any(qualities or ()) else None,
+                records=kept,
             )
             return
         for i, (name, sequence) in enumerate(zip(names, sequences, strict=True)):
             problem = _problem(name, sequence.encode("ascii"))
             if problem is not None or (self.config.min_quality and not records[i].qualities):
                 if i:
-                    yield from self._blocks_of(records[:i], numbers[:i], mates[:i])
+                    before = None if kept is None else kept.part(0, i)
+                    yield from self._blocks_of(records[:i], numbers[:i], mates[:i], before)
                 if problem is None:
                     raise _without_qualities(self.path, numbers[i])
                 raise InputError(self.path, problem, record=numbers[i])
 
 
-def _read_codes(path: str) -> Iterator[ReadBlock]:
+def _read_codes(path: str, config: ReaderConfig) -> Iterator[ReadBlock]:
     """The reads of a split of a dataset, from its memory map."""
     rows = open_codes(path)
     num_reads, length = rows.shape
@@ -239,11 +245,17 @@ def _read_codes(path: str) -> Iterator[ReadBlock]:
         codes = np.array(rows[start : start + step])
         good = int((codes.max(axis=1) <= UNKNOWN).cumprod().sum())
         if good:
+            names = [f"{split}:{row}" for row in range(start, start + good)]
+            kept = None
+            if config.keep_records is not None:
+                items = [dnaio.SequenceRecord(*item) for item in zip(names, map(decode, codes), strict=False)]
+                kept = Records.of_reads(items)
             yield ReadBlock(
-                names=[f"{split}:{row}" for row in range(start, start + good)],
+                names=names,
                 mates=[0] * good,
                 lengths=np.full(good, length, dtype=np.int64),
                 codes=codes[:good].reshape(-1),
+                records=kept,
             )
         check_codes(path, codes[good:], start + good)
     if not num_reads:

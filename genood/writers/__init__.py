@@ -1,0 +1,22 @@
+"""What a run writes: tables, reads, alignments, the summary."""
+
+from __future__ import annotations
+
+from genood.writers.alignments import AlignmentsConfig, alignments_output
+from genood.writers.reads import ReadsOutput, ReadsWriter, mate_files
+from genood.writers.streams import STDOUT, open_output
+from genood.writers.summary import Summary
+from genood.writers.tables import PositionTableWriter, ScoreTableWriter
+
+__all__ = [
+    "STDOUT",
+    "AlignmentsConfig",
+    "PositionTableWriter",
+    "ReadsOutput",
+    "ReadsWriter",
+    "ScoreTableWriter",
+    "Summary",
+    "alignments_output",
+    "mate_files",
+    "open_output",
+]

@@ -1,0 +1,191 @@
+"""Alignments with the scores as tags, in SAM, BAM or CRAM; unaligned records of reads that are none."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pysam
+from dnaio import SequenceRecord
+
+from genood import __version__
+from genood.engine import ScoredReads
+from genood.errors import ConfigError, InputError
+from genood.files import atomic_path
+from genood.headers import CommonHeader, with_program
+from genood.pairs import fragment_of
+from genood.writers.streams import write_errors_named
+
+LLR_TAG, P_VALUE_TAG, CALL_TAG, COMMENT_TAG = "XL", "XP", "XC", "CO"
+
+_MODES = {".sam": "w", ".bam": "wb", ".cram": "wc"}
+_UNALIGNED_FLAGS = {
+    0: pysam.FUNMAP,
+    1: pysam.FPAIRED | pysam.FUNMAP | pysam.FMUNMAP | pysam.FREAD1,
+    2: pysam.FPAIRED | pysam.FUNMAP | pysam.FMUNMAP | pysam.FREAD2,
+}
+_UNALIGNED_HEADER = "@HD\tVN:1.6\tSO:unsorted\n"
+_SORT_ORDER = re.compile(r"^(@HD\t[^\n]*?SO:)[^\t\n]+", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentsConfig:
+    """Where alignments are written, and what their header says.
+
+    Attributes
+    ----------
+    target
+        A file ending in ``.sam``, ``.bam`` or ``.cram``.
+    reference
+        FASTA file of the genome, for CRAM of aligned reads.
+    one_input
+        Whether all records are of one file, so that they are sorted as it was.
+    command
+        The command line, for the header.
+
+    Raises
+    ------
+    ConfigError
+        The name does not say which format.
+    """
+
+    target: str
+    reference: str | None = None
+    one_input: bool = True
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        if self.mode is None:
+            raise ConfigError(f"{self.target}: --bam-out needs a file ending in {', '.join(_MODES)}")
+
+    @property
+    def mode(self) -> str | None:
+        """Of `pysam.AlignmentFile`."""
+        return _MODES.get(os.path.splitext(self.target)[1].lower())
+
+
+@contextmanager
+def alignments_output(config: AlignmentsConfig) -> Iterator[AlignmentsWriter]:
+    """A writer to a file that appears under its name when the block ends well."""
+    with atomic_path(config.target) as path:
+        writer = AlignmentsWriter(config, path)
+        try:
+            yield writer
+        except BaseException:
+            with suppress(OSError):  # of the same cause
+                writer.give_up()
+            raise
+        writer.close()
+
+
+class AlignmentsWriter:
+    """Writes the records of the input with tags, and those that are no reads, or were not taken, without.
+
+    ``XL:f`` is the log-likelihood ratio in nats per scored base, ``XP:f`` the p-value, ``XC:Z`` the call;
+    a read of which nothing can be scored has the call alone. The header is that of the first alignments,
+    with a ``@PG`` line more.
+
+    Parameters
+    ----------
+    config
+        See there.
+    path
+        Where to write what is to be named `config.target`.
+    """
+
+    def __init__(self, config: AlignmentsConfig, path: Path) -> None:
+        self._config = config
+        self._path = path
+        self._headers = CommonHeader()
+        self._file: Any = None
+
+    def write(self, scored: ScoredReads) -> None:
+        """Append records; the engine must have been given all of them.
+
+        Raises
+        ------
+        GenoodError
+            The inputs' headers disagree, a name is too long for the format, or the file cannot be written.
+        """
+        records = scored.records
+        assert records is not None
+        with write_errors_named(self._config.target):
+            self._opened(records.header)
+            reads = dict(zip(records.rows.tolist(), range(len(scored.names)), strict=True))
+            values = list(
+                zip(scored.llr_per_base.tolist(), scored.p_values.tolist(), scored.calls, strict=True)
+            )
+            for row, item in enumerate(records.items):
+                read = reads.get(row)
+                if isinstance(item, SequenceRecord):
+                    assert read is not None
+                    alignment = self._unaligned(item, scored.mates[read])
+                else:
+                    self._headers.add(item.header)
+                    alignment = item
+                if read is not None:
+                    _tag(alignment, *values[read])
+                self._file.write(alignment)
+
+    def close(self) -> None:
+        """Finish the file, which has a header even if there were no records."""
+        with write_errors_named(self._config.target):
+            self._opened(None)
+            self._file.close()
+
+    def give_up(self) -> None:
+        """Let go of the file, which is of no use."""
+        if self._file is not None:
+            self._file.close()
+
+    def _opened(self, header: pysam.AlignmentHeader | None) -> None:
+        """Open the file at the first records; check the header of all others."""
+        if self._file is not None:
+            self._headers.add(header)
+            return
+        if header is None:
+            header = pysam.AlignmentHeader.from_text(_UNALIGNED_HEADER)
+        self._headers.add(header)
+        config = self._config
+        if config.mode == "wc" and header.nreferences and config.reference is None:
+            raise ConfigError(
+                f"{config.target}: CRAM of aligned reads needs their genome; give it with --reference"
+            )
+        if not config.one_input:
+            header = pysam.AlignmentHeader.from_text(_SORT_ORDER.sub(r"\1unsorted", str(header)))
+        self._file = pysam.AlignmentFile(
+            os.fspath(self._path),
+            config.mode,
+            header=with_program(header, __version__, config.command),
+            reference_filename=config.reference if header.nreferences else None,
+        )
+
+    def _unaligned(self, record: SequenceRecord, mate: int) -> pysam.AlignedSegment:
+        alignment = pysam.AlignedSegment(self._file.header)
+        name = fragment_of(record.id) if mate else record.id
+        try:
+            alignment.query_name = name
+        except ValueError as error:
+            raise InputError(
+                self._config.target, f"cannot hold a name as long as that of {name[:40]!r}..."
+            ) from error
+        alignment.flag = _UNALIGNED_FLAGS[mate]
+        alignment.query_sequence = record.sequence
+        if record.qualities is not None:
+            alignment.query_qualities = pysam.qualitystring_to_array(record.qualities)
+        if record.comment:
+            alignment.set_tag(COMMENT_TAG, record.comment, "Z")
+        return alignment
+
+
+def _tag(alignment: pysam.AlignedSegment, llr_per_base: float, p_value: float, call: str) -> None:
+    is_scored = call != "na"
+    # None takes away what another run may have left.
+    alignment.set_tag(LLR_TAG, llr_per_base if is_scored else None, "f")
+    alignment.set_tag(P_VALUE_TAG, p_value if is_scored else None, "f")
+    alignment.set_tag(CALL_TAG, call, "Z")

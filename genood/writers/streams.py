@@ -1,0 +1,82 @@
+"""Streams for output, compressed by the ending of their name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+import pysam
+from xopen import xopen
+
+from genood.errors import InputError
+from genood.files import atomic_path
+from genood.readers import STDIN
+
+STDOUT = STDIN
+COMPRESSIONS = (".gz", ".zst", ".xz", ".bz2")
+"""Endings of compressed files; `.gz` is BGZF."""
+
+
+@contextmanager
+def open_output(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A binary stream for output: ``-`` is standard output, a name that ends as in `COMPRESSIONS` compresses.
+
+    A file appears under its name only when the block ends well.
+    """
+    if os.fspath(target) == STDOUT:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with atomic_path(target) as path, closing(_OutputFile(target, path)) as stream:
+        yield cast(IO[bytes], stream)
+
+
+class _OutputFile:
+    """A file to write to at `path`, whose errors name `target`, as the user knows it."""
+
+    def __init__(self, target: str | os.PathLike[str], path: Path) -> None:
+        self._target = target
+        with self._named_errors():
+            self._stream = _opened(path, compression_of(target))
+
+    def write(self, data: bytes) -> None:
+        with self._named_errors():
+            self._stream.write(data)
+
+    def close(self) -> None:
+        with self._named_errors():
+            self._stream.close()
+
+    def _named_errors(self) -> AbstractContextManager[None]:
+        return write_errors_named(self._target)
+
+
+def compression_of(target: str | os.PathLike[str]) -> str:
+    """The ending of a file's name that says how it is compressed; empty for none."""
+    return next((ending for ending in COMPRESSIONS if os.fspath(target).endswith(ending)), "")
+
+
+def _opened(path: Path, compression: str) -> Any:
+    if compression == ".gz":
+        return pysam.BGZFile(os.fspath(path), "wb")  # type: ignore[call-arg]
+    if compression:
+        return xopen(path, "wb", format=compression[1:], threads=0)
+    return open(path, "wb")
+
+
+@contextmanager
+def write_errors_named(target: str | os.PathLike[str]) -> Iterator[None]:
+    """Name the file that could not be written, as the user knows it."""
+    verbosity = pysam.set_verbosity(0)  # else htslib prints errors too
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError(target, f"cannot be written ({error.strerror or error})") from error
+    finally:
+        pysam.set_verbosity(verbosity)

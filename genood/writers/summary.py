@@ -1,0 +1,116 @@
+"""The summary of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genood.calibration import FRACTION_LAMBDAS, ood_fraction
+from genood.engine import CALLS, ScoredReads
+
+_QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+_QUANTILE_SAMPLE = 100_000
+
+
+class Summary:
+    """Counts, fractions and quantiles of a run, in constant memory.
+
+    Parameters
+    ----------
+    seed
+        Of the sample behind the quantiles of runs beyond 100,000 reads.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._num_reads = 0
+        self._num_bases = 0
+        self._num_scored_bases = 0
+        self._strong_bases = 0.0
+        self._num_p_values = 0
+        self._num_above = dict.fromkeys(FRACTION_LAMBDAS, 0)
+        self._inverse_null_reads = 0.0
+        self._calls = dict.fromkeys(CALLS, 0)
+        self._quantiles: dict[str, _QuantileSketch] = {}
+        self._seed = seed
+
+    def add(self, scored: ScoredReads) -> None:
+        """Count a window of reads."""
+        self._num_reads += len(scored.names)
+        self._num_bases += int(scored.lengths.sum())
+        self._num_scored_bases += int(scored.num_scored.sum())
+        self._strong_bases += float(np.nansum(scored.gc * scored.num_scored))
+        for call in CALLS:
+            self._calls[call] += scored.calls.count(call)
+        p_values = scored.p_values[~np.isnan(scored.p_values)]
+        self._num_p_values += len(p_values)
+        for level in FRACTION_LAMBDAS:
+            self._num_above[level] += int((p_values > level).sum())
+        self._inverse_null_reads += float((1.0 / scored.null_reads[~np.isnan(scored.p_values)]).sum())
+        columns = {"length": scored.lengths.astype(np.float64), "llr_per_base": scored.llr_per_base}
+        columns |= {f"ood_score_{name}": scores for name, scores in scored.ood_scores.items()}
+        for name, values in columns.items():
+            sketch = self._quantiles.setdefault(name, _QuantileSketch(self._seed))
+            sketch.add(values[~np.isnan(values)])
+
+    def to_json(
+        self, *, run: Mapping[str, Any], seconds: float, skipped: Mapping[str, int] | None = None
+    ) -> dict[str, Any]:
+        """The summary as JSON types.
+
+        Parameters
+        ----------
+        run
+            What ran on what: tool, version, bundle, inputs, options. Comes first.
+        seconds
+            Wall time.
+        skipped
+            Reads of the input that were not handed to the model, by reason.
+        """
+        skipped = skipped or {}
+        fraction = None
+        if self._num_p_values:
+            null_reads = self._num_p_values / self._inverse_null_reads
+            at_half, at_end = self._num_above.values()
+            fraction = ood_fraction(self._num_p_values, (at_half, at_end), null_reads)
+        return {
+            **run,
+            "reads": {
+                "in": self._num_reads + sum(skipped.values()),
+                "scored": self._num_reads - self._calls["na"],
+                "skipped": {"nothing to score": self._calls["na"], **skipped},
+            },
+            "bases": {"in": self._num_bases, "scored": self._num_scored_bases},
+            "calls": dict(self._calls),
+            "ood_fraction": None if fraction is None else fraction._asdict(),
+            "gc": self._strong_bases / self._num_scored_bases if self._num_scored_bases else None,
+            "quantiles": {name: sketch.to_json() for name, sketch in self._quantiles.items()},
+            "wall_seconds": seconds,
+            "reads_per_second": self._num_reads / seconds if seconds else None,
+            "bases_per_second": self._num_bases / seconds if seconds else None,
+        }
+
+
+class _QuantileSketch:
+    """Quantiles from a uniform sample without replacement: exact until the sample is full."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = np.random.default_rng(seed)
+        self._values = np.empty(0)
+        self._keys = np.empty(0)
+
+    def add(self, values: npt.NDArray[np.float64]) -> None:
+        """Take values in; those with the smallest random keys stay."""
+        self._values = np.concatenate([self._values, values])
+        self._keys = np.concatenate([self._keys, self._generator.random(len(values))])
+        if len(self._values) > _QUANTILE_SAMPLE:
+            kept = np.argpartition(self._keys, _QUANTILE_SAMPLE)[:_QUANTILE_SAMPLE]
+            self._values, self._keys = self._values[kept], self._keys[kept]
+
+    def to_json(self) -> dict[str, float] | None:
+        if not len(self._values):
+            return None
+        quantiles = np.quantile(self._values, _QUANTILE_LEVELS)
+        return {f"{level:g}": float(q) for level, q in zip(_QUANTILE_LEVELS, quantiles, strict=True)}

@@ -1,0 +1,254 @@
+"""`genood score --bam-out`: the alignments of the input with the scores as tags; or unaligned records."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pysam
+import pytest
+from conftest import Genood
+from toys import strain_of, uniform_codes, write_fasta
+
+from genood import __version__
+from genood.sequence import Codes, decode, reverse_complement
+
+CPU = ("--device", "cpu", "--threads", "1")
+GENOME = strain_of(uniform_codes(24_000, 1), 77)
+HEADER = """\
+@HD\tVN:1.6\tSO:coordinate
+@SQ\tSN:c\tLN:24000
+@SQ\tSN:empty\tLN:7
+@RG\tID:g\tSM:s
+@PG\tID:bwa\tPN:bwa
+@PG\tID:genood\tPN:genood\tPP:bwa
+@CO\tas it was
+"""
+OTHERS = [256, 2048, 512, 0]
+"""Flags of records that are no reads; the last one is without a sequence."""
+Run = Callable[..., list[dict[str, str]]]
+
+
+def read_codes(i: int) -> Codes:
+    if i == 7:
+        return uniform_codes(50, 1) * 0 + 4
+    return uniform_codes(150, 1000 + i) if i % 3 == 0 else GENOME[400 * i : 400 * i + 150]
+
+
+def aligned(header: pysam.AlignmentHeader, i: int, flag: int) -> pysam.AlignedSegment:
+    codes = read_codes(i)
+    record = pysam.AlignedSegment(header)
+    record.query_name, record.flag = f"r{i}", flag | (16 if i % 2 else 0)
+    record.reference_id, record.reference_start, record.cigarstring = 0, 400 * i, f"{len(codes)}M"
+    record.query_sequence = decode(reverse_complement(codes) if i % 2 else codes)
+    record.query_qualities = pysam.qualitystring_to_array("ABCDE" * (len(codes) // 5))
+    record.set_tags([("RG", "g", "Z"), ("XC", 5, "i"), ("XF", 0.123456789, "f")])
+    return record
+
+
+def alignments(text: str = HEADER) -> tuple[pysam.AlignmentHeader, list[pysam.AlignedSegment]]:
+    """Forty reads in the order of their places, and between them others."""
+    header = pysam.AlignmentHeader.from_text(text)
+    records = []
+    for i in range(40):
+        records.append(aligned(header, i, 0))
+        if i % 8 == 5:
+            records += [aligned(header, i, flag) for flag in OTHERS]
+            records[-1].query_sequence = None
+    return header, records
+
+
+def write(path: str, header: pysam.AlignmentHeader, records: list[pysam.AlignedSegment]) -> None:
+    mode = {"b": "wb", "s": "w", "c": "wc"}[path.rpartition(".")[2][0]]
+    with pysam.AlignmentFile(path, mode, header=header, reference_filename="genome.fa") as writer:  # type: ignore[arg-type]
+        for record in records:
+            writer.write(record)
+
+
+def read(path: str) -> tuple[str, list[pysam.AlignedSegment]]:
+    with pysam.AlignmentFile(path, check_sq=False, reference_filename="genome.fa") as reader:
+        return str(reader.header), list(reader.fetch(until_eof=True))
+
+
+def without_scores(record: pysam.AlignedSegment) -> str:
+    return re.sub(r"\tX[LPC]:[^\t]*", "", record.to_string())
+
+
+def without_order_of_tags(record: pysam.AlignedSegment) -> list[str]:
+    """CRAM has an order of its own, and adds tags that follow from the reference."""
+    cells = without_scores(record).split("\t")
+    return [*cells[:11], *sorted(cell for cell in cells[11:] if cell[:2] not in ("MD", "NM"))]
+
+
+def tagged(records: list[pysam.AlignedSegment]) -> Iterator[dict[str, str]]:
+    """The tags of records that were scored, as the table shows them."""
+    for record in records:
+        tags = {name: (value, kind) for name, value, kind in record.get_tags(with_value_type=True)}
+        if tags.get("XC", ("", ""))[1] != "Z":
+            assert not {"XL", "XP"} & set(tags)
+            continue
+        assert {kind for name, (_, kind) in tags.items() if name in ("XL", "XP")} <= {"f"}
+        yield {
+            "read_id": record.query_name or "",
+            "llr_per_base": f"{tags['XL'][0]:.6g}" if "XL" in tags else "",
+            "p_value": f"{tags['XP'][0]:.6g}" if "XP" in tags else "",
+            "call": tags["XC"][0],
+        }
+
+
+def shown(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [{name: row[name] for name in ("read_id", "llr_per_base", "p_value", "call")} for row in rows]
+
+
+@pytest.fixture
+def run(genood_here: Genood, context_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Score in a folder of its own; the rows of the table."""
+    monkeypatch.chdir(tmp_path)
+    write_fasta(Path("genome.fa"), {"c": GENOME, "empty": uniform_codes(7, 1)})
+
+    def score(*arguments: str | Path) -> list[dict[str, str]]:
+        result = genood_here("score", "-m", context_dir, *arguments, "-o", "scores.tsv", *CPU)
+        assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+        return list(csv.DictReader(io.StringIO(Path("scores.tsv").read_text()), delimiter="\t"))
+
+    return score
+
+
+@pytest.mark.parametrize("options", [(), ("--fdr", "0.2")])
+def test_records_in_their_place_with_tags(run: Run, options: tuple[str, ...]) -> None:
+    header, records = alignments()
+    write("reads.bam", header, records)
+    rows = run("reads.bam", "--bam-out", "scored.bam", *options)
+    assert {row["call"] for row in rows} == {"in", "ood", "na"}
+    pysam.quickcheck("scored.bam")
+    text, found = read("scored.bam")
+    *same, program = text.splitlines()
+    assert same == HEADER.splitlines()
+    start = f"@PG\tID:genood.1\tPN:genood\tPP:genood\tVN:{__version__}\tCL:genood score -m "
+    assert program.startswith(start)
+    assert program.endswith(
+        " ".join(["reads.bam", "--bam-out", "scored.bam", *options, "-o", "scores.tsv", *CPU])
+    )
+    assert list(map(without_scores, found)) == list(map(without_scores, records))
+    assert list(tagged(found)) == shown(rows)
+    assert sum(record.get_tag("XC") == 5 for record in found if record.has_tag("XC")) == 5 * len(OTHERS)
+    assert {record.get_tag("XF") for record in found} == {records[0].get_tag("XF")}
+    pysam.index("scored.bam")
+    with pysam.AlignmentFile("scored.bam") as reader:
+        assert [record.query_name for record in reader.fetch("c", 800, 1201)] == ["r2", "r3"]
+
+
+@pytest.mark.parametrize("source", ["reads.sam", "reads.bam", "reads.cram"])
+@pytest.mark.parametrize("target", ["scored.sam", "scored.cram"])
+def test_formats(run: Run, source: str, target: str) -> None:
+    header, records = alignments()
+    write(source, header, [record for record in records if record.query_sequence])
+    before = list(map(without_order_of_tags, read(source)[1]))
+    rows = run(source, "--bam-out", target, "--reference", "genome.fa")
+    assert Path(target).read_bytes()[:3] == {"scored.sam": b"@HD", "scored.cram": b"CRA"}[target]
+    found = read(target)[1]
+    assert list(map(without_order_of_tags, found)) == before
+    assert list(tagged(found)) == shown(rows)
+
+
+def test_reads_that_are_not_taken_stay_untagged(run: Run) -> None:
+    header, records = alignments()
+    write("reads.bam", header, records)
+    rows = run("reads.bam", "--bam-out", "scored.bam", "--min-length", "60", "--sample-fraction", "0.5")
+    assert 0 < len(rows) < 35
+    found = read("scored.bam")[1]
+    assert list(map(without_scores, found)) == list(map(without_scores, records))
+    assert list(tagged(found)) == shown(rows)
+
+
+def test_without_records(run: Run) -> None:
+    write("none.bam", pysam.AlignmentHeader.from_text(HEADER), [])
+    run("none.bam", "--bam-out", "scored.bam")
+    Path("none.fq").touch()
+    text, found = read("scored.bam")
+    assert (text[: len(HEADER)], found) == (HEADER, [])
+    run("none.fq", "--bam-out", "unaligned.bam")
+    text, found = read("unaligned.bam")
+    assert (text.splitlines()[0], found) == ("@HD\tVN:1.6\tSO:unsorted", [])
+
+
+def test_several_inputs(run: Run) -> None:
+    """Two files of alignments and one of text: no longer sorted."""
+    header, records = alignments()
+    write("a.bam", header, records[:10])
+    write("b.sam", header, records[10:])
+    write_fasta(Path("c.fa"), {"text": GENOME[:100]})
+    rows = run("a.bam", "b.sam", "c.fa", "--bam-out", "scored.bam")
+    text, found = read("scored.bam")
+    assert text.splitlines()[:2] == ["@HD\tVN:1.6\tSO:unsorted", "@SQ\tSN:c\tLN:24000"]
+    assert list(map(without_scores, found[:-1])) == list(map(without_scores, records))
+    assert (found[-1].query_name, found[-1].flag) == ("text", 4)
+    assert list(tagged(found)) == shown(rows)
+
+
+@pytest.mark.parametrize("options", [(), ("--fdr", "0.2")])
+def test_unaligned_mates(run: Run, options: tuple[str, ...]) -> None:
+    texts = [decode(read_codes(i)) for i in range(20)]
+    for mate in (1, 2):
+        lines = [f"@r{i}/{mate} x  y\n{text.lower()}\n+\n{'I' * len(text)}\n" for i, text in enumerate(texts)]
+        Path(f"R{mate}.fq").write_text("".join(lines))
+    rows = run("--paired", "R1.fq", "R2.fq", "--bam-out", "scored.bam", *options)
+    pysam.quickcheck("-u", "scored.bam")
+    found = read("scored.bam")[1]
+    assert [(r.query_name, r.flag) for r in found] == [
+        (f"r{i // 2}", 141 if i % 2 else 77) for i in range(40)
+    ]
+    assert [r.query_sequence for r in found] == [texts[i // 2] for i in range(40)]
+    assert {(r.query_qualities_str or "").strip("I") for r in found} == {""}
+    assert {r.get_tag("CO") for r in found} == {"x  y"}
+    expected = [row | {"read_id": row["read_id"][:-2]} for row in shown(rows)]
+    assert list(tagged(found)) == expected
+
+
+def test_unaligned_cram_of_single_reads(run: Run) -> None:
+    write_fasta(Path("reads.fa"), {"a/1": GENOME[:90], "b": GENOME[90:200]})
+    rows = run("reads.fa", "--bam-out", "scored.cram")
+    found = read("scored.cram")[1]
+    assert [(r.query_name, r.flag, r.query_qualities) for r in found] == [("a/1", 4, None), ("b", 4, None)]
+    assert list(tagged(found)) == shown(rows)
+
+
+REFUSALS = {
+    "format": (("a.bam", "--bam-out", "o.txt"), "o.txt: --bam-out needs a file ending in .sam, .bam, .cram"),
+    "stream": (("a.bam", "--bam-out", "-"), "-: --bam-out needs a file ending in"),
+    "input": (("a.bam", "--bam-out", "a.bam"), "a.bam: is both an input and an output"),
+    "reference": (("a.bam", "--bam-out", "o.cram"), "o.cram: CRAM of aligned reads needs their genome"),
+    "headers": (("a.bam", "b.bam", "--bam-out", "o.bam"), "--bam-out: the inputs are aligned to different"),
+    "headers, spooled": (
+        ("a.bam", "b.bam", "--bam-out", "o.bam", "--fdr", "0.1"),
+        "--bam-out: the inputs are aligned to different",
+    ),
+    "name": (("long.fa", "--bam-out", "o.bam"), f"o.bam: cannot hold a name as long as that of '{'n' * 40}'"),
+    "full disk": (("a.bam", "--bam-out", "full.bam"), "full.bam: cannot be written ("),
+}
+
+
+@pytest.mark.parametrize(("arguments", "says"), REFUSALS.values(), ids=REFUSALS)
+def test_refusals(
+    genood_here: Genood,
+    context_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    header, records = alignments()
+    write("a.bam", header, records)
+    write("b.bam", *alignments(HEADER.replace("24000", "24001")))
+    write_fasta(Path("long.fa"), {"n" * 255: GENOME[:100]})
+    Path("full.bam").symlink_to("/dev/full")
+    before = sorted(tmp_path.iterdir())
+    result = genood_here("score", "-m", context_dir, *arguments, "-o", "scores.tsv", *CPU)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"genood: error: {says}")
+    assert result.stderr.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
