@@ -279,7 +279,7 @@ def write_tensors(
     try:
         save_file(dict(tensors), path, metadata=None if metadata is None else dict(metadata))
     except SafetensorError as error:
-        raise OSError(errno.EIO, f"cannot be written ({error})", os.fspath(path)) from error
+        raise OSError(errno.EIO, str(error), os.fspath(path)) from error
 
 
 def _weights(model: DensityModel) -> dict[str, torch.Tensor]:

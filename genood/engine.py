@@ -218,16 +218,22 @@ class Scorer:
             p_values=p_values,
             null_reads=self._null.independent_reads(num_scored),
             calls=calls.tolist(),
-            positions=[positions[i] for i in range(num_reads)] if self.keep_positions else None,
+            positions=_of_all(window, positions) if self.keep_positions else None,
             pair_p_values=pair_p_values(window.names, window.mates, p_values) if self.paired else None,
             **columns,
         )
 
     def _batches(self, window: ReadBlock) -> Iterator[tuple[npt.NDArray[np.int64], Codes]]:
-        """Reads of similar length, at most `batch_bases` with padding, longest first.
+        """Reads of similar length, at most `batch_bases` with padding, longest first; not those of N only.
 
         Yields their indices and their codes, uint8 of shape (B, L) padded with 4.
         """
+        known = _have_known_bases(window)
+        places = np.flatnonzero(known)
+        if not len(places):
+            return
+        if len(places) < len(known):
+            window = window.where(known)
         lengths = window.lengths
         order = np.argsort(-lengths, kind="stable")
         # Reads of one length lie in the window as they do in a batch, and `order` is theirs.
@@ -238,10 +244,28 @@ class Scorer:
             size = max(1, self.config.batch_bases // int(lengths[order[start]]))
             members = order[start : start + size]
             if rows is not None:
-                yield members, rows[start : start + size]
+                yield places[members], rows[start : start + size]
             else:
-                yield members, pad([sequences[i] for i in members])[0]
+                yield places[members], pad([sequences[i] for i in members])[0]
             start += size
+
+
+def _have_known_bases(window: ReadBlock) -> npt.NDArray[np.bool_]:
+    """Of each read, shape (N,), whether there is anything to score."""
+    starts = np.cumsum(window.lengths) - window.lengths
+    return np.minimum.reduceat(window.codes, starts) < UNKNOWN
+
+
+def _of_all(window: ReadBlock, positions: Mapping[int, Positions]) -> list[Positions]:
+    """The positions of each read, also of those that were not scored."""
+    return [
+        positions[i] if i in positions else _unscored(codes) for i, codes in enumerate(window.sequences())
+    ]
+
+
+def _unscored(codes: Codes) -> Positions:
+    zeros = np.zeros(len(codes), dtype=np.float32)
+    return Positions(codes=codes, scored=codes < UNKNOWN, log_p=zeros, background_log_p=zeros)
 
 
 def _cuts_pair(block: ReadBlock, place: int) -> bool:

@@ -16,7 +16,7 @@ import pysam
 from genood.calibration import FRACTION_LAMBDAS, ood_fraction
 from genood.engine import CALLS, Positions, ScoredReads
 from genood.errors import InputError
-from genood.files import atomic_path
+from genood.files import atomic_path, writing_to
 from genood.readers import STDIN
 from genood.sequence import decode
 
@@ -38,6 +38,7 @@ PAIR_COLUMN = "pair_p_value"
 POSITION_COLUMNS = ("read_id", "position", "base", "log_p", "background_log_p", "llr")
 
 STDOUT = STDIN
+_STDOUT_NAME = "standard output"
 _QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 _QUANTILE_SAMPLE = 100_000
 _POSITIONS_AT_ONCE = 65_536
@@ -50,29 +51,38 @@ def open_output(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     A file appears under its name only when the block ends well.
     """
     if os.fspath(target) == STDOUT:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        if sys.stdout is None:
+            raise InputError(_STDOUT_NAME, "is closed; name a file")
+        stream = _Output(_STDOUT_NAME, sys.stdout.buffer)
+        yield cast(IO[bytes], stream)
+        stream.flush()
         return
-    with atomic_path(target) as path, closing(_OutputFile(target, path)) as stream:
+    with atomic_path(target) as path, closing(_output_file(target, path)) as stream:
         yield cast(IO[bytes], stream)
 
 
-class _OutputFile:
-    """A file to write to at `path`, whose errors name `target`, as the user knows it."""
+def _output_file(target: str | os.PathLike[str], path: Path) -> _Output:
+    """A stream to `path`, which will be `target`."""
+    with writing_to(target):
+        if os.fspath(target).endswith(".gz"):
+            return _Output(target, pysam.BGZFile(os.fspath(path), "wb"))  # type: ignore[call-arg]
+        return _Output(target, open(path, "wb"))
 
-    def __init__(self, target: str | os.PathLike[str], path: Path) -> None:
+
+class _Output:
+    """A stream to write to, whose errors name `target`, as the user knows it."""
+
+    def __init__(self, target: str | os.PathLike[str], stream: Any) -> None:
         self._target = target
-        compressed = os.fspath(target).endswith(".gz")
-        with self._named_errors():
-            self._stream: Any = (
-                pysam.BGZFile(os.fspath(path), "wb")  # type: ignore[call-arg]
-                if compressed
-                else open(path, "wb")  # noqa: SIM115
-            )
+        self._stream = stream
 
     def write(self, data: bytes) -> None:
         with self._named_errors():
             self._stream.write(data)
+
+    def flush(self) -> None:
+        with self._named_errors():
+            self._stream.flush()
 
     def close(self) -> None:
         with self._named_errors():
@@ -82,11 +92,12 @@ class _OutputFile:
     def _named_errors(self) -> Iterator[None]:
         verbosity = pysam.set_verbosity(0)  # else htslib prints errors too
         try:
-            yield
-        except BrokenPipeError:
+            with writing_to(self._target):
+                yield
+        except InputError as error:
+            if isinstance(self._stream, pysam.BGZFile):  # htslib does not say why
+                raise InputError(self._target, "cannot be written (is the disk full?)") from error
             raise
-        except OSError as error:
-            raise InputError(self._target, f"cannot be written ({error.strerror or error})") from error
         finally:
             pysam.set_verbosity(verbosity)
 

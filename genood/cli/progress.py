@@ -114,7 +114,10 @@ def reads_progress(*, show: bool) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """While in the block, SIGINT and SIGTERM ask to stop after the running step; a second stops at once."""
+    """While in the block, SIGINT, SIGTERM and SIGHUP ask to stop after the running step.
+
+    A second one stops at once. SIGHUP stays ignored where it is, as by nohup.
+    """
     asked = False
 
     def ask(signum: int, frame: FrameType | None) -> None:
@@ -124,7 +127,10 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
         asked = True
         logger.info("stopping after this step; again to stop at once")
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield lambda: asked
     finally:
