@@ -318,7 +318,8 @@ def _load_model(
     except (KeyError, TypeError):
         raise BundleError(f"{root}: has no configuration of the {role} model") from None
     except ConfigError as error:
-        raise BundleError(f"{root}: {error}") from error
+        reason = str(error).splitlines()[0]  # torch goes on with where in its code that is
+        raise BundleError(f"{root}: {reason}") from error
     except (OSError, SafetensorError) as error:
         raise BundleError(f"{path}: cannot be read ({error})") from error
     except RuntimeError as error:
