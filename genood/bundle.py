@@ -279,7 +279,7 @@ def write_tensors(
     try:
         save_file(dict(tensors), path, metadata=None if metadata is None else dict(metadata))
     except SafetensorError as error:
-        raise OSError(errno.EIO, f"cannot be written ({error})", os.fspath(path)) from error
+        raise OSError(errno.EIO, str(error), os.fspath(path)) from error
 
 
 def _weights(model: DensityModel) -> dict[str, torch.Tensor]:
@@ -318,7 +318,8 @@ def _load_model(
     except (KeyError, TypeError):
         raise BundleError(f"{root}: has no configuration of the {role} model") from None
     except ConfigError as error:
-        raise BundleError(f"{root}: {error}") from error
+        reason = str(error).splitlines()[0]  # torch goes on with where in its code that is
+        raise BundleError(f"{root}: {reason}") from error
     except (OSError, SafetensorError) as error:
         raise BundleError(f"{path}: cannot be read ({error})") from error
     except RuntimeError as error:

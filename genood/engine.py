@@ -250,11 +250,16 @@ class Scorer:
                 positions.update(zip(members.tolist(), _positions_of(batch, leads), strict=True))
         for values in (*sums.values(), *means.values()):
             values[num_scored == 0] = np.nan
-        kept = [positions[i] for i in range(num_pieces)] if self.keep_positions else None
+        kept = None
+        if self.keep_positions:
+            kept = [
+                positions.get(number) or Positions.unscored(piece)
+                for number, piece in enumerate(pieces.of_codes(codes))
+            ]
         return Scores(num_scored=num_scored, sums=sums, means=means, positions=kept)
 
     def _batches(self, codes: Codes, pieces: Pieces) -> Iterator[tuple[npt.NDArray[np.int64], Codes]]:
-        """Pieces of similar length, at most `batch_bases` with padding, longest first.
+        """Pieces of similar length, at most `batch_bases` with padding, longest first; not those of N only.
 
         Yields their indices and their codes, uint8 of shape (B, L) padded with 4.
         """
@@ -262,8 +267,11 @@ class Scorer:
         if not len(lengths):
             return
         order = np.argsort(-lengths, kind="stable")
+        known = pieces.have_known_bases(codes)
         rows = None
-        if lengths.sum() == len(codes) and lengths.min() == lengths.max():
+        if not known.all():
+            order = order[known[order]]
+        elif lengths.sum() == len(codes) and lengths.min() == lengths.max():
             # They lie in `codes` as they do in a batch, and `order` is theirs.
             rows = codes.reshape(len(lengths), -1)
         start = 0

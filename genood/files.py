@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,8 @@ from typing import Any
 from genood.errors import ConfigError, InputError
 
 _CHUNK_BYTES = 2**20
+_MAX_NAME_LETTERS = 50
+"""Of the final name, in a temporary one: file systems take 255 bytes in all, up to four a letter."""
 
 
 @contextmanager
@@ -25,30 +28,66 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     not a regular file (``/dev/null``, a named pipe) is handed out as it is. Permissions are those of
     the file that was there, else the usual ones of a new file.
 
+    Of several that write to one target at once, the last to end wins, whole.
+
     Raises
     ------
     InputError
-        The target is a directory, or its directory is missing or cannot be written to.
+        The target is a directory, or its directory is missing or cannot be written to, or what is
+        written does not reach the disk.
     """
     final = _regular_file(target)
     if final is None:
         yield Path(target)
         return
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-    try:
-        temporary.touch()
-    except OSError as error:  # it names the temporary file, of which the user knows nothing
-        raise InputError(target, f"cannot be written ({error.strerror or error})") from error
+    temporary = temporary_beside(final)
+    with writing_to(target):
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     try:
         mode = stat.S_IMODE((final if final.exists() else temporary).stat().st_mode)
-        yield temporary
-        # safetensors writes files that only their owner can read.
-        temporary.chmod(mode)
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, final)
+        try:
+            yield temporary
+        except OSError as error:
+            if error.filename != os.fspath(temporary):
+                raise
+            raise _unwritten(target, error) from error
+        with writing_to(target):
+            # safetensors writes files that only their owner can read.
+            temporary.chmod(mode)
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
+            os.replace(temporary, final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_beside(final: Path) -> Path:
+    """A name for what will be renamed to `final`, that no other process uses, nor one on another machine.
+
+    Process numbers would not do: containers that share a directory all have the same ones.
+    """
+    random = secrets.token_hex(6)
+    return final.with_name(f".{final.name[:_MAX_NAME_LETTERS]}.{random}.tmp")
+
+
+@contextmanager
+def writing_to(target: str | os.PathLike[str]) -> Iterator[None]:
+    """Let what the system refuses to write in this block be an InputError about the target.
+
+    A closed pipe stays BrokenPipeError, as it is nothing to tell of.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _unwritten(target, error) from error
+
+
+def _unwritten(target: str | os.PathLike[str], error: OSError) -> InputError:
+    # Not the file that the error names, the temporary one, of which the user knows nothing.
+    # Libraries that do not say why have mostly met a full disk.
+    return InputError(target, f"cannot be written ({error.strerror or 'is the disk full?'})")
 
 
 def check_writable(outputs: Iterable[str | None]) -> None:
@@ -110,7 +149,7 @@ def _is_special(path: str) -> bool:
 
 def write_text(target: str | os.PathLike[str], text: str) -> None:
     """Write a UTF-8 text file atomically."""
-    with atomic_path(target) as path:
+    with atomic_path(target) as path, writing_to(target):
         path.write_text(text, encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from genood.sequence import Codes
+from genood.sequence import UNKNOWN, Codes
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -23,6 +23,12 @@ class Positions:
     scored: npt.NDArray[np.bool_]
     log_p: npt.NDArray[np.float32]
     background_log_p: npt.NDArray[np.float32]
+
+    @classmethod
+    def unscored(cls, codes: Codes) -> Self:
+        """The values of a read without a known base."""
+        zeros = np.zeros(len(codes), dtype=np.float32)
+        return cls(codes=codes, scored=zeros > 0, log_p=zeros, background_log_p=zeros)
 
     @classmethod
     def joined(cls, pieces: Sequence[Positions]) -> Self:
@@ -91,6 +97,15 @@ class Pieces:
             leads=leads,
             owners=owners,
         )
+
+    def of_codes(self, codes: Codes) -> list[Codes]:
+        """The codes of each piece without its lead, of those of all reads, uint8."""
+        firsts, lasts = (self.starts + self.leads).tolist(), (self.starts + self.lengths).tolist()
+        return [codes[first:last] for first, last in zip(firsts, lasts, strict=True)]
+
+    def have_known_bases(self, codes: Codes) -> npt.NDArray[np.bool_]:
+        """Of each piece, shape (P,), whether there is anything to score after its lead."""
+        return np.minimum.reduceat(codes, self.starts + self.leads) < UNKNOWN
 
     def joined(self, scores: Scores) -> Scores:
         """Scores of the reads, from those of their pieces."""

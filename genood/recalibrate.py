@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from genood import __version__
-from genood.bundle import Bundle
+from genood.bundle import Bundle, check_free
 from genood.bundling import check_output, recalibrated_card
 from genood.calibration import LENGTH_BINS, Calibration, NullSample
 from genood.detectors import DETECTORS
@@ -272,7 +272,14 @@ def _directory_beside(final: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent) as parent:
         inside = Path(parent) / final.name
         inside.mkdir()  # with the usual permissions, which its parent has not
-        yield inside
+        try:
+            yield inside
+        except InputError as error:  # name what the user knows of
+            place = Path(error.path)
+            if place.parent != inside:
+                raise
+            raise InputError(final / place.name, error.problem) from error
+        check_free(final)  # another run may have been faster
         os.replace(inside, os.path.realpath(final))
 
 

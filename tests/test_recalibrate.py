@@ -205,6 +205,25 @@ def test_a_bundle_is_not_overwritten(context_dir: Path, negatives: Path) -> None
     assert {path.name: path.stat().st_mtime_ns for path in context_dir.iterdir()} == before
 
 
+def test_another_run_with_the_same_output_was_faster(
+    context_dir: Path, negatives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = CalibrateJob(bundle=str(context_dir), inputs=[str(negatives)], output=str(tmp_path / "new"))
+    device = Bundle.load(context_dir).device
+    save = Bundle.save
+
+    def save_later(bundle: Bundle, directory: Path) -> Bundle:
+        monkeypatch.undo()
+        recalibrate_bundle(job, device=device)
+        return save(bundle, directory)
+
+    monkeypatch.setattr(Bundle, "save", save_later)
+    with pytest.raises(BundleError, match="new: there is a bundle already"):
+        recalibrate_bundle(job, device=device)
+    Bundle.load(tmp_path / "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
 def test_weak_bases_are_masked(genood_here: Genood, context_dir: Path, tmp_path: Path) -> None:
     """Of reads of 60 bases the last ten are weak: runs of 50 remain."""
     reads = tmp_path / "reads.fq"

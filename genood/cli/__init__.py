@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
@@ -101,8 +102,10 @@ def main() -> NoReturn:
 def run(command: click.Command, program: str) -> NoReturn:
     """Run a command of some program and exit: 0 done, 1 bad data or failure, 2 usage, 130 interrupted.
 
-    SIGTERM interrupts as SIGINT does. A closed pipe ends it quietly. Tracebacks only with ``--debug``.
+    SIGTERM and SIGHUP interrupt as SIGINT does. A closed pipe ends it quietly. Tracebacks only with
+    ``--debug``.
     """
+    _fill_closed_descriptors()
     _catch_interrupts()
     debug = "--debug" in sys.argv[1:]
     try:
@@ -116,7 +119,7 @@ def run(command: click.Command, program: str) -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         if debug:
             traceback.print_exc()
-        click.echo(f"{program}: interrupted", err=True)
+        _tell(f"{program}: interrupted")
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         # What is still buffered has nowhere to go; without this Python complains at exit.
@@ -125,15 +128,37 @@ def run(command: click.Command, program: str) -> NoReturn:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        click.echo(f"{program}: error: {_describe(error)}", err=True)
+        _tell(f"{program}: error: {_describe(error)}")
         sys.exit(EXIT_FAILURE)
 
 
+def _tell(line: str) -> None:
+    """Say it on stderr, where there is one: a terminal may have been closed, a disk be full."""
+    with suppress(OSError):
+        click.echo(line, err=True)
+
+
+def _fill_closed_descriptors() -> None:
+    """Open what the caller closed of 0, 1 and 2, or the next files would be those: errors end up in tables.
+
+    Python's streams stay None where they are closed, but for stderr, which takes what nobody wants to read.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free, which is this one
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
 def _catch_interrupts() -> None:
-    """Let SIGTERM, and SIGINT where it is not ignored, raise KeyboardInterrupt, though not in an import."""
+    """Let SIGTERM, SIGINT and SIGHUP raise KeyboardInterrupt, though not in an import.
+
+    Not the last two where they are ignored, as by a shell's background job and by nohup.
+    """
     numbers = [signal.SIGTERM, signal.SIGALRM]
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        numbers.append(signal.SIGINT)
+    numbers += [n for n in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
     for number in numbers:
         signal.signal(number, _interrupt)
 
@@ -161,7 +186,8 @@ class _StderrHandler(logging.Handler):
     """Writes to what is standard error at the time: while progress is drawn, that is above it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr)
+        with suppress(OSError):  # a closed terminal or a full disk ends no work
+            print(self.format(record), file=sys.stderr)
 
 
 def _describe(error: Exception) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self, TextIO, cast
 
 from rich.console import Console
 from rich.progress import (
@@ -42,6 +43,29 @@ class _RateColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:,.1f} {self._unit}/s")
 
 
+class _Terminal:
+    """Standard error as a file; one that was closed while something is drawn on it ends no work."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _console() -> Console:
+    return Console(file=cast(TextIO, _Terminal()))
+
+
 class TrainingProgress:
     """Draws losses, steps, rate and time left, and logs each validation."""
 
@@ -52,7 +76,7 @@ class TrainingProgress:
             _RateColumn("steps"),
             TimeRemainingColumn(),
             TextColumn("left"),
-            console=Console(stderr=True),
+            console=_console(),
             disable=not show,
         )
         self._task = self._progress.add_task("training", total=num_steps, losses="")
@@ -97,7 +121,7 @@ def reads_progress(*, show: bool) -> Iterator[Callable[[int, int], None]]:
         _RateColumn("reads"),
         TextColumn("{task.fields[bases]:,} bases"),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=_console(),
         disable=not show,
     )
     task = progress.add_task("scoring", total=None, bases=0)
@@ -114,7 +138,10 @@ def reads_progress(*, show: bool) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """While in the block, SIGINT and SIGTERM ask to stop after the running step; a second stops at once."""
+    """While in the block, SIGINT, SIGTERM and SIGHUP ask to stop after the running step.
+
+    A second one stops at once. SIGHUP stays ignored where it is, as by nohup.
+    """
     asked = False
 
     def ask(signum: int, frame: FrameType | None) -> None:
@@ -124,7 +151,10 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
         asked = True
         logger.info("stopping after this step; again to stop at once")
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield lambda: asked
     finally:

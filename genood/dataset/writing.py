@@ -28,7 +28,7 @@ from genood.dataset.layout import (
     side_of,
 )
 from genood.errors import ConfigError, InputError
-from genood.files import sha256_of, write_json
+from genood.files import sha256_of, temporary_beside, write_json
 from genood.sequence import UNKNOWN, Codes
 
 
@@ -64,8 +64,7 @@ def create_dataset(
         raise ConfigError(f"read length must be at least 1, not {read_length}")
     final = Path(directory)
     check_new(directory)
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = temporary_beside(final)
     try:
         temporary.mkdir()
         with ExitStack() as stack:

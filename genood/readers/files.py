@@ -6,6 +6,7 @@ dnaio's and htslib's; what is added here is that every failure names the file an
 
 from __future__ import annotations
 
+import codecs
 import io
 import logging
 import os
@@ -14,7 +15,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import Literal
+from typing import BinaryIO, Literal, cast
 
 import dnaio
 import numpy as np
@@ -27,6 +28,7 @@ from genood.readers.records import Records
 from genood.readers.streams import (
     DECOMPRESSION_ERRORS,
     STDIN,
+    WithoutBlankEnd,
     check_readable,
     decompressed,
     is_bam_or_cram,
@@ -39,6 +41,7 @@ logger = logging.getLogger(__name__)
 _PEEK_BYTES = 4096
 _SAM_HEADER = re.compile(rb"@(HD|SQ|RG|PG|CO)\t")
 _SAM_RECORD = re.compile(rb"[^@>#\s][^\t\n]*\t\d+\t[^\t\n]+\t\d+\t\d+\t")
+_BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _PARSE_ERRORS = (dnaio.FileFormatError, UnicodeDecodeError)
 _PHRED_OFFSET = 33
 _MAX_PHRED = 93
@@ -146,12 +149,12 @@ class _File:
 
     def blocks(self) -> Iterator[ReadBlock]:
         check_readable([self.path])
-        if self.path != STDIN and is_codes_file(self.path):
-            if self.config.min_quality:
-                raise _without_qualities(self.path, 1)
-            yield from _read_codes(self.path, self.config)
-            return
         try:
+            if self.path != STDIN and is_codes_file(self.path):
+                if self.config.min_quality:
+                    raise _without_qualities(self.path, 1)
+                yield from _read_codes(self.path, self.config)
+                return
             yield from self._parsed_blocks()
         except _PARSE_ERRORS as error:
             raise _format_error(self.path, self.num_read + 1, error) from error
@@ -213,7 +216,8 @@ class _File:
         sequences = [record.sequence for record in records]
         codes = encode_nucleotides("".join(sequences).encode("ascii"))
         qualities = [record.qualities or "" for record in records] if self.config.min_quality else []
-        if codes is not None and all(qualities) and all(names) and all(sequences):
+        is_text = "".join(names).isprintable()
+        if codes is not None and is_text and all(qualities) and all(names) and all(sequences):
             if self.config.min_quality:
                 _mask(codes, "".join(qualities), self.config.min_quality)
             yield ReadBlock(
@@ -236,30 +240,43 @@ class _File:
 
 
 def _read_codes(path: str, config: ReaderConfig) -> Iterator[ReadBlock]:
-    """The reads of a split of a dataset, from its memory map."""
+    """The reads of a split of a dataset."""
     rows = open_codes(path)
+    assert isinstance(rows, np.memmap)
     num_reads, length = rows.shape
-    split = os.path.basename(path).removesuffix(".npy")
+    # Read, not mapped: a map of what is gone, or cannot be read, ends the process.
+    place = rows.offset
+    del rows
+    # A space would end the name in FASTQ, a tab break the table.
+    split = "_".join(os.path.basename(path).removesuffix(".npy").split())
+    if not split.isprintable():
+        raise InputError(path, "its reads would be named by it, which is no text; rename the file")
     step = min(BLOCK_READS, max(1, BLOCK_BASES // length))
-    for start in range(0, num_reads, step):
-        codes = np.array(rows[start : start + step])
-        good = int((codes.max(axis=1) <= UNKNOWN).cumprod().sum())
-        if good:
-            names = [f"{split}:{row}" for row in range(start, start + good)]
-            kept = None
-            if config.keep_records is not None:
-                items = [dnaio.SequenceRecord(*item) for item in zip(names, map(decode, codes), strict=False)]
-                kept = Records.of_reads(items)
-            yield ReadBlock(
-                names=names,
-                mates=[0] * good,
-                lengths=np.full(good, length, dtype=np.int64),
-                codes=codes[:good].reshape(-1),
-                records=kept,
-            )
-        check_codes(path, codes[good:], start + good)
+    with open(path, "rb") as stream:
+        stream.seek(place)
+        for start in range(0, num_reads, step):
+            codes = np.empty((min(step, num_reads - start), length), dtype=np.uint8)
+            if stream.readinto(codes.data) < codes.nbytes:
+                raise InputError(path, "has become shorter while it was read", record=start + 1)
+            good = int((codes.max(axis=1) <= UNKNOWN).cumprod().sum())
+            if good:
+                names = [f"{split}:{row}" for row in range(start, start + good)]
+                yield ReadBlock(
+                    names=names,
+                    mates=[0] * good,
+                    lengths=np.full(good, length, dtype=np.int64),
+                    codes=codes[:good].reshape(-1),
+                    records=None if config.keep_records is None else _records_of(names, codes[:good]),
+                )
+            check_codes(path, codes[good:], start + good)
     if not num_reads:
         _warn_of_none(path)
+
+
+def _records_of(names: Sequence[str], codes: Codes) -> Records:
+    """Records of reads of a dataset, which have nothing but a name and bases."""
+    pairs = zip(names, map(decode, codes), strict=True)
+    return Records.of_reads([dnaio.SequenceRecord(name, sequence) for name, sequence in pairs])
 
 
 def _warn_of_none(path: str) -> None:
@@ -273,11 +290,15 @@ def _open_parser(path: str, start: bytes, stream: io.BufferedReader) -> Iterable
     if text.startswith((b">", b"#")):
         return dnaio.FastaReader(stream)
     if start.startswith(b"@"):
-        return dnaio.FastqReader(stream)
+        return dnaio.FastqReader(cast(BinaryIO, WithoutBlankEnd(stream)))
     if _SAM_RECORD.match(start):
         raise InputError(path, "is SAM without its header; write it with samtools view -h")
     if text.startswith(b"@"):
         raise InputError(path, "starts with white space; a FASTQ file starts with '@'")
+    if start.startswith(_BYTE_ORDER_MARKS):
+        raise InputError(
+            path, "starts with a byte-order mark, as some editors write it; save it as ASCII text"
+        )
     raise InputError(path, "is neither FASTA nor FASTQ, SAM, BAM or CRAM: it starts with neither '>' nor '@'")
 
 
@@ -290,10 +311,17 @@ def _mask(codes: Codes, qualities: str, min_quality: int) -> None:
 def _problem(name: str, letters: bytes) -> str | None:
     if not name:
         return "the record has no name"
+    shown = repr(_shortened(name, 80))
+    if not name.isprintable():
+        return f"the name {shown} holds a control character; the file may be damaged"
     if not letters:
-        return f"{name!r} has no sequence; drop such records (cutadapt -m 1 does), or re-create the file"
+        return f"{shown} has no sequence; drop such records (cutadapt -m 1 does), or re-create the file"
     foreign = first_foreign_letter(letters)
-    return None if foreign is None else f"{name!r} holds {foreign!r}, which is no nucleotide"
+    return None if foreign is None else f"{shown} holds {foreign!r}, which is no nucleotide"
+
+
+def _shortened(text: str, num_letters: int) -> str:
+    return text if len(text) <= num_letters else f"{text[:num_letters]}..."
 
 
 def _without_qualities(path: str, number: int) -> InputError:
@@ -302,7 +330,7 @@ def _without_qualities(path: str, number: int) -> InputError:
 
 def _format_error(path: str, number: int, error: Exception) -> InputError:
     if isinstance(error, dnaio.FileFormatError):
-        problem, line = " ".join(str(error.message).split()).rstrip("."), error.line
+        problem, line = " ".join(_shortened(str(error.message), 400).split()).rstrip("."), error.line
     else:
         problem, line = f"is not text: {error}", None
     if line is None and not isinstance(error, dnaio.FastaFormatError):

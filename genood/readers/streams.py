@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
@@ -32,6 +33,12 @@ logger = logging.getLogger(__name__)
 STDIN = "-"
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 """The empty block that ends a BGZF file."""
+_SKIPPABLE_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+"""What a zstd file begins with where data for programs, such as pzstd's sizes, come first."""
+_MAX_BLANK = 65_536
+_MAX_NAME = 256
+_WITHOUT_QUALITIES = re.compile(rb"\n\r?\n\+[^\n]*\Z")
+"""The end of a FASTQ record without a sequence, but for its last line."""
 DECOMPRESSION_ERRORS: tuple[type[Exception], ...] = (
     EOFError,
     zlib.error,
@@ -96,7 +103,8 @@ def decompressed(path: str, source: io.BufferedReader) -> Iterator[io.BufferedRe
     if path != STDIN and source.seekable() and _lacks_bgzf_end(source):
         # A warning only, because bcl2fastq never writes it.
         logger.warning("%s lacks the block that ends a BGZF file; it may have been cut short", path)
-    stream = xopen(source, "rb", threads=0)
+    form = "zst" if _SKIPPABLE_FRAME.match(source.peek(4)) else None  # else xopen finds out
+    stream = xopen(source, "rb", threads=0, format=form)
     try:
         yield stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[arg-type]
     finally:
@@ -113,3 +121,34 @@ def _lacks_bgzf_end(source: BinaryIO) -> bool:
     end = source.read() if is_bgzf else b""
     source.seek(0)
     return is_bgzf and end != BGZF_END
+
+
+class WithoutBlankEnd:
+    """A stream but for the blank lines at its end, which a parser would take for half a FASTQ record.
+
+    Line ends wait until something follows them; more than 64 kB of them do not, and are left to the parser.
+    """
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._stream = stream
+        self._held = b""
+        self._wants_line = False
+
+    def read(self, size: int) -> bytes:
+        """At most so many bytes; none at the end."""
+        while len(self._held) < min(size, _MAX_BLANK):
+            chunk = self._stream.read(size - len(self._held))
+            if not chunk and not self._wants_line:
+                return b""
+            if not chunk:
+                break
+            chunk = self._held + chunk
+            text = chunk.rstrip(b"\r\n")
+            # With the text goes the end of its line.
+            stop = chunk.find(b"\n", len(text)) + 1 or len(text) if text else 0
+            self._held = chunk[stop:]
+            if text:
+                self._wants_line = _WITHOUT_QUALITIES.search(text[-_MAX_NAME:]) is not None
+                return chunk[:stop]
+        given, self._held = self._held[:size], self._held[size:]
+        return given

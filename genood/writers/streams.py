@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -13,10 +13,11 @@ import pysam
 from xopen import xopen
 
 from genood.errors import InputError
-from genood.files import atomic_path
+from genood.files import atomic_path, writing_to
 from genood.readers import STDIN
 
 STDOUT = STDIN
+_STDOUT_NAME = "standard output"
 COMPRESSIONS = (".gz", ".zst", ".xz", ".bz2")
 """Endings of compressed files; `.gz` is BGZF."""
 
@@ -28,31 +29,40 @@ def open_output(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     A file appears under its name only when the block ends well.
     """
     if os.fspath(target) == STDOUT:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        if sys.stdout is None:
+            raise InputError(_STDOUT_NAME, "is closed; name a file")
+        stream = _Output(_STDOUT_NAME, sys.stdout.buffer)
+        yield cast(IO[bytes], stream)
+        stream.flush()
         return
-    with atomic_path(target) as path, closing(_OutputFile(target, path)) as stream:
+    with atomic_path(target) as path, closing(_output_file(target, path)) as stream:
         yield cast(IO[bytes], stream)
 
 
-class _OutputFile:
-    """A file to write to at `path`, whose errors name `target`, as the user knows it."""
+def _output_file(target: str | os.PathLike[str], path: Path) -> _Output:
+    """A stream to `path`, which will be `target`."""
+    with write_errors_named(target):
+        return _Output(target, _opened(path, compression_of(target)))
 
-    def __init__(self, target: str | os.PathLike[str], path: Path) -> None:
+
+class _Output:
+    """A stream to write to, whose errors name `target`, as the user knows it."""
+
+    def __init__(self, target: str | os.PathLike[str], stream: Any) -> None:
         self._target = target
-        with self._named_errors():
-            self._stream = _opened(path, compression_of(target))
+        self._stream = stream
 
     def write(self, data: bytes) -> None:
-        with self._named_errors():
+        with write_errors_named(self._target):
             self._stream.write(data)
 
-    def close(self) -> None:
-        with self._named_errors():
-            self._stream.close()
+    def flush(self) -> None:
+        with write_errors_named(self._target):
+            self._stream.flush()
 
-    def _named_errors(self) -> AbstractContextManager[None]:
-        return write_errors_named(self._target)
+    def close(self) -> None:
+        with write_errors_named(self._target):
+            self._stream.close()
 
 
 def compression_of(target: str | os.PathLike[str]) -> str:
@@ -73,10 +83,7 @@ def write_errors_named(target: str | os.PathLike[str]) -> Iterator[None]:
     """Name the file that could not be written, as the user knows it."""
     verbosity = pysam.set_verbosity(0)  # else htslib prints errors too
     try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise InputError(target, f"cannot be written ({error.strerror or error})") from error
+        with writing_to(target):
+            yield
     finally:
         pysam.set_verbosity(verbosity)

@@ -6,40 +6,16 @@ import gzip
 import json
 import os
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Genood, StartGenood
+from conftest import Genood
+from refusals import CPU, WINDOW_READS, check_refused, fastq
 from toys import markov_codes, uniform_codes, write_fasta
 
-from genood.sequence import decode
-
-CPU = ("--device", "cpu", "--threads", "1")
 OLD = "an older table\n"
-WINDOW_READS = 16_384
-"""More reads than this and the first rows are written before the last reads are read."""
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, hidden ones too."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def check_refused(run: Genood, folder: Path, *arguments: str | Path, says: str) -> None:
-    """One line that says so, exit code 1, and nothing in the folder changed."""
-    before = snapshot(folder)
-    result = run(*arguments)
-    assert result.returncode == 1
-    assert result.stdout == ""
-    assert result.stderr.splitlines() == [result.stderr.rstrip("\n")]
-    assert result.stderr.startswith("genood: error: ")
-    assert says in result.stderr
-    assert snapshot(folder) == before
 
 
 @pytest.fixture
@@ -57,11 +33,6 @@ def score_to_old(genood_here: Genood, bundle_dir: Path, folder: Path) -> Callabl
         return genood_here("score", "-m", bundle, *arguments, *outputs, *CPU)
 
     return run
-
-
-def fastq(num_reads: int) -> bytes:
-    codes = uniform_codes(20, 3)
-    return b"".join(f"@r{i}\n{decode(codes)}\n+\n{'I' * 20}\n".encode() for i in range(num_reads))
 
 
 BAD_READS = {
@@ -235,98 +206,3 @@ def test_unwritable_directory(genood_here: Genood, bundle_dir: Path, folder: Pat
 
 def test_stdin_twice(score_to_old: Genood, folder: Path) -> None:
     check_refused(score_to_old, folder, "-", "-", says="standard input: can be named only once")
-
-
-@pytest.mark.parametrize("name", ["positions.tsv", "positions.tsv.gz"])
-def test_full_disk(bundle_dir: Path, folder: Path, name: str) -> None:
-    """A limit on the size of files stands for the full disk."""
-    write_fasta(folder / "long.fa", {"r": uniform_codes(5000, 1)})
-
-    def limited(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        script = 'ulimit -f 8; exec "$@"'
-        command = ["sh", "-c", script, "sh", sys.executable, "-m", "genood", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True)
-
-    check_refused(
-        limited, folder, "score", "-m", bundle_dir, folder / "long.fa", "-o", folder / "scores.tsv",
-        "--per-position", folder / name, *CPU,
-        says=f"genood: error: {folder / name}: cannot be written (",
-    )  # fmt: skip
-
-
-def wait_for_rows(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Until rows are in the temporary file."""
-    deadline = time.monotonic() + 120
-    while not any(path.stat().st_size for path in folder.glob(".scores.tsv.*.tmp")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-@pytest.mark.parametrize("threads", ["1", "2"])
-@pytest.mark.parametrize(
-    ("number", "code", "says", "leftovers"),
-    [
-        (signal.SIGKILL, -9, b"", 1),
-        (signal.SIGTERM, 130, b"genood: interrupted\n", 0),
-        (signal.SIGINT, 130, b"genood: interrupted\n", 0),
-    ],
-)
-def test_stopped_in_the_middle(
-    start_genood: StartGenood,
-    bundle_dir: Path,
-    folder: Path,
-    number: signal.Signals,
-    code: int,
-    says: bytes,
-    leftovers: int,
-    threads: str,
-) -> None:
-    """The end of standard input never comes, so that the process is certainly in the middle."""
-    before = snapshot(folder)
-    arguments = ("-m", bundle_dir, "-", "-o", folder / "scores.tsv", "--device", "cpu", "-t", threads)
-    with start_genood("score", *arguments) as process:
-        process.stdin.write(fastq(WINDOW_READS + 10_000))
-        wait_for_rows(process, folder)
-        process.send_signal(number)
-        assert process.wait(timeout=60) == code
-        assert process.stderr.read() == says
-    after = snapshot(folder)
-    assert {name: after.pop(name) for name in before} == before
-    assert len(after) == leftovers
-    assert all(name.endswith(".tmp") for name in after)
-
-
-def test_killed_before_the_first_table(start_genood: StartGenood, bundle_dir: Path, tmp_path: Path) -> None:
-    with start_genood("score", "-m", bundle_dir, "-", "-o", tmp_path / "scores.tsv", *CPU) as process:
-        process.stdin.write(fastq(WINDOW_READS + 10_000))
-        wait_for_rows(process, tmp_path)
-        process.kill()
-        process.wait(timeout=60)
-    assert not (tmp_path / "scores.tsv").exists()
-
-
-@pytest.mark.parametrize("output", ["-", "/dev/stdout"])
-def test_closed_pipe_is_quiet(
-    start_genood: StartGenood, bundle_dir: Path, tmp_path: Path, output: str
-) -> None:
-    (tmp_path / "reads.fq").write_bytes(fastq(WINDOW_READS + 10))
-    arguments = ("score", "-m", bundle_dir, tmp_path / "reads.fq", "-o", output, *CPU)
-    with start_genood(*arguments) as process:
-        assert process.stdout.readline().startswith(b"read_id\tmate\tlength\t")
-        process.stdout.close()
-        assert process.wait(timeout=120) == 1
-        assert process.stderr.read() == b""
-
-
-def test_closed_standard_output_does_not_matter_to_a_file(bundle_dir: Path, tmp_path: Path) -> None:
-    (tmp_path / "reads.fa").write_text(">r\nACGT\n")
-    command = '"$0" -m genood score -q -m "$1" reads.fa -o scores.tsv >&-'
-    result = subprocess.run(
-        ["bash", "-c", command, sys.executable, bundle_dir],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        timeout=60,
-    )
-    assert (result.returncode, result.stderr) == (0, b"")
-    assert len((tmp_path / "scores.tsv").read_text().splitlines()) == 2
