@@ -18,6 +18,7 @@ from genood.pairs import pair_p_values
 from genood.pieces import Pieces, Positions, Scores
 from genood.readers import Read, ReadBlock, Records, blocks_of
 from genood.sequence import UNKNOWN, Codes, pad
+from genood.windowing import windows_of
 
 CALLS = ("in", "ood", "na")
 
@@ -165,44 +166,10 @@ class Scorer:
 
     def score_blocks(self, blocks: Iterable[ReadBlock]) -> Iterator[ScoredReads]:
         """As `score`, of reads in blocks; how they are cut into blocks does not matter."""
-        windows = self._windows(blocks)
+        windows = windows_of(blocks, self.config.window_bases, self.config.window_reads)
         if not self.config.overlap:
             return map(self._score_window, windows)
         return apply_ahead(self._score_window, ahead(windows), self.config.overlap)
-
-    def _windows(self, blocks: Iterable[ReadBlock]) -> Iterator[ReadBlock]:
-        parts: list[ReadBlock] = []
-        num_reads = num_bases = 0
-        for block in blocks:
-            records_before = np.arange(len(block.names) + 1)
-            if block.records is not None:
-                records_before = block.records.ends()
-                if not block.names:  # other records alone
-                    parts.append(block)
-                    num_reads += len(block.records.items)
-                    if num_reads >= self.config.window_reads:
-                        yield ReadBlock.joined(parts)
-                        parts, num_reads, num_bases = [], 0, 0
-            bases_before = np.concatenate([[0], np.cumsum(block.lengths)])
-            start = 0
-            while start < len(block.names):
-                last_base = bases_before[start] + self.config.window_bases - num_bases
-                stop = int(np.searchsorted(bases_before, last_base, side="right")) - 1
-                last_record = records_before[start] + self.config.window_reads - num_reads
-                stop = min(stop, int(np.searchsorted(records_before, last_record, side="right")) - 1)
-                stop -= _cuts_pair(block, stop)
-                if parts and stop <= start:
-                    yield ReadBlock.joined(parts)
-                    parts, num_reads, num_bases = [], 0, 0
-                    continue
-                stop = max(stop, start + 1)
-                stop += _cuts_pair(block, stop)
-                parts.append(block.part(start, stop))
-                num_reads += int(records_before[stop] - records_before[start])
-                num_bases += int(bases_before[stop] - bases_before[start])
-                start = stop
-        if parts:
-            yield ReadBlock.joined(parts)
 
     def _score_window(self, window: ReadBlock) -> ScoredReads:
         pieces = Pieces.of(window.lengths, self.config.piece_bases, self.config.lead_bases)
@@ -292,11 +259,6 @@ def calls_at(threshold: float, p_values: Floats) -> list[str]:
     calls[np.isnan(p_values)] = "na"
     names: list[str] = calls.tolist()
     return names
-
-
-def _cuts_pair(block: ReadBlock, place: int) -> bool:
-    """Whether the read before `place` is a mate 1 and the one after it a mate 2."""
-    return block.mates[max(place - 1, 0) : place + 1] == [1, 2]
 
 
 _SUMS = ("log_likelihood", "background_log_likelihood", "llr")
