@@ -23,6 +23,7 @@ from genood.engine import EngineConfig, ScoredReads, Scorer
 from genood.fdr import FdrCaller
 from genood.files import check_distinct
 from genood.intake import IntakeConfig, check_inputs, files_read, intake
+from genood.parquet import is_parquet
 from genood.writers import (
     STDOUT,
     AlignmentsConfig,
@@ -34,6 +35,8 @@ from genood.writers import (
     alignments_output,
     mate_files,
     open_output,
+    position_parquet,
+    score_parquet,
 )
 
 logger = logging.getLogger(__name__)
@@ -160,7 +163,7 @@ def score_files(
     skipped: Counter[str] = Counter()
     caller = None if job.fdr is None else FdrCaller(job.fdr)
     with ExitStack() as stack:
-        outputs = _open_outputs(job, stack)
+        outputs = _open_outputs(job, bundle.fingerprint, stack)
         reads = intake(job.inputs, job.kept_records(), skipped)
         windows = _as_scored(scorer.score_blocks(reads), outputs.at_once, progress)
         for scored in windows if caller is None else caller.call(windows):
@@ -194,14 +197,24 @@ class _Outputs:
     summary: IO[bytes] | None
 
 
-def _open_outputs(job: ScoreJob, stack: ExitStack) -> _Outputs:
+def _open_outputs(job: ScoreJob, fingerprint: str, stack: ExitStack) -> _Outputs:
     """Open all outputs; they appear under their names when the stack ends well."""
 
     def opened(target: str) -> IO[bytes]:
         return stack.enter_context(open_output(target))
 
     paired = job.intake.pairs is not None
-    called: list[_Writer] = [ScoreTableWriter(opened(job.output), job.detectors, paired=paired)]
+    at_once: list[_Writer] = []
+    called: list[_Writer] = []
+    if is_parquet(job.output):
+        table = score_parquet(job.output, job.detectors, paired=paired, fingerprint=fingerprint)
+        called.append(stack.enter_context(table))
+    else:
+        called.append(ScoreTableWriter(opened(job.output), job.detectors, paired=paired))
+    if job.per_position is not None and is_parquet(job.per_position):
+        at_once.append(stack.enter_context(position_parquet(job.per_position, fingerprint=fingerprint)))
+    elif job.per_position is not None:
+        at_once.append(PositionTableWriter(opened(job.per_position)))
     for target, takes_ood in ((job.ood_out, True), (job.in_out, False)):
         if target is not None:
             paths = mate_files(target, job.intake.pairs)
@@ -210,7 +223,7 @@ def _open_outputs(job: ScoreJob, stack: ExitStack) -> _Outputs:
     if alignments is not None:
         called.append(stack.enter_context(alignments_output(alignments)))
     return _Outputs(
-        at_once=[] if job.per_position is None else [PositionTableWriter(opened(job.per_position))],
+        at_once=at_once,
         called=called,
         summary=None if job.summary is None else opened(job.summary),
     )

@@ -46,7 +46,7 @@ def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
     default="-",
     show_default="standard output",
     metavar="FILE",
-    help="Score table; .gz (as BGZF), .zst, .xz or .bz2 is compressed, as all outputs are.",
+    help="Score table; .parquet is Parquet; .gz (as BGZF), .zst, .xz and .bz2 compress it, as all outputs.",
 )
 @click.option(
     "--detector",
@@ -57,7 +57,7 @@ def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="The first one calls; each further one adds a column. May be repeated.",
 )
-@click.option("--per-position", metavar="FILE", help="Per-position table.")
+@click.option("--per-position", metavar="FILE", help="Per-position table, likewise.")
 @click.option("--summary", metavar="JSON", help="Counts, fractions and quantiles of the run.")
 @click.option(
     "--ood-out",

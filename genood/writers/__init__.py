@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from genood.writers.alignments import AlignmentsConfig, alignments_output
+from genood.writers.parquet import position_parquet, score_parquet
 from genood.writers.reads import ReadsOutput, ReadsWriter, mate_files
 from genood.writers.streams import STDOUT, open_output
 from genood.writers.summary import Summary
@@ -19,4 +20,6 @@ __all__ = [
     "alignments_output",
     "mate_files",
     "open_output",
+    "position_parquet",
+    "score_parquet",
 ]
