@@ -33,6 +33,8 @@ from genood.writers import (
     ScoreTableWriter,
     Summary,
     alignments_output,
+    index_names,
+    indexed_position_table,
     mate_files,
     open_output,
     position_parquet,
@@ -103,7 +105,8 @@ class ScoreJob:
             for path in mate_files(target, self.intake.pairs)
         ]
         others = [self.output, self.per_position, self.summary, self.bam_out]
-        return [*(path for path in others if path is not None), *reads]
+        indexes = [] if self.per_position is None else index_names(self.per_position)
+        return [*(path for path in others if path is not None), *reads, *indexes]
 
     def kept_records(self) -> IntakeConfig:
         """`intake`, with the records that the outputs need."""
@@ -213,6 +216,8 @@ def _open_outputs(job: ScoreJob, fingerprint: str, stack: ExitStack) -> _Outputs
         called.append(ScoreTableWriter(opened(job.output), job.detectors, paired=paired))
     if job.per_position is not None and is_parquet(job.per_position):
         at_once.append(stack.enter_context(position_parquet(job.per_position, fingerprint=fingerprint)))
+    elif job.per_position is not None and index_names(job.per_position):
+        at_once.append(stack.enter_context(indexed_position_table(job.per_position)))
     elif job.per_position is not None:
         at_once.append(PositionTableWriter(opened(job.per_position)))
     for target, takes_ood in ((job.ood_out, True), (job.in_out, False)):

@@ -57,7 +57,9 @@ def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="The first one calls; each further one adds a column. May be repeated.",
 )
-@click.option("--per-position", metavar="FILE", help="Per-position table, likewise.")
+@click.option(
+    "--per-position", metavar="FILE", help="Per-position table, likewise; .gz gets an index for tabix."
+)
 @click.option("--summary", metavar="JSON", help="Counts, fractions and quantiles of the run.")
 @click.option(
     "--ood-out",

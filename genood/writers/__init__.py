@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from genood.writers.alignments import AlignmentsConfig, alignments_output
+from genood.writers.index import index_names, indexed_position_table
 from genood.writers.parquet import position_parquet, score_parquet
 from genood.writers.reads import ReadsOutput, ReadsWriter, mate_files
 from genood.writers.streams import STDOUT, open_output
@@ -18,6 +19,8 @@ __all__ = [
     "ScoreTableWriter",
     "Summary",
     "alignments_output",
+    "index_names",
+    "indexed_position_table",
     "mate_files",
     "open_output",
     "position_parquet",

@@ -31,7 +31,14 @@ def open_output(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    with atomic_path(target) as path, closing(_OutputFile(target, path)) as stream:
+    with atomic_path(target) as path, open_stream(target, path) as stream:
+        yield stream
+
+
+@contextmanager
+def open_stream(target: str | os.PathLike[str], path: Path) -> Iterator[IO[bytes]]:
+    """As `open_output`, to a file at `path` that is to be named `target`."""
+    with closing(_OutputFile(target, path)) as stream:
         yield cast(IO[bytes], stream)
 
 

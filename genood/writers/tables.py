@@ -100,11 +100,17 @@ class PositionTableWriter:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
+        self.num_reads = 0
+        """Reads that were written."""
+        self.longest = 0
+        """Bases of the longest of them."""
         self._stream.write(_row(POSITION_COLUMNS))
 
     def write(self, scored: ScoredReads) -> None:
         """Append rows; the engine must have kept positions."""
         assert scored.positions is not None
+        self.num_reads += len(scored.names)
+        self.longest = max(self.longest, int(scored.lengths.max(initial=0)))
         for name, read in zip(scored.names, scored.positions, strict=True):
             for start in range(0, len(read.codes), _POSITIONS_AT_ONCE):
                 self._write_part(name, read, start, start + _POSITIONS_AT_ONCE)
