@@ -27,6 +27,7 @@ from genood.parquet import is_parquet
 from genood.writers import (
     STDOUT,
     AlignmentsConfig,
+    KrakenWriter,
     PositionTableWriter,
     ReadsOutput,
     ReadsWriter,
@@ -35,6 +36,7 @@ from genood.writers import (
     alignments_output,
     index_names,
     indexed_position_table,
+    kraken_report,
     mate_files,
     open_output,
     position_parquet,
@@ -65,6 +67,8 @@ class ScoreJob:
         a name with ``#``, see `mate_files`.
     bam_out
         File of alignments with the scores as tags, where wanted.
+    kraken_report, kraken_output
+        Counts, and a line for each fragment, in the formats of Kraken 2, where wanted.
     detectors
         Names of detectors, the one that calls first.
     alpha
@@ -86,6 +90,8 @@ class ScoreJob:
     ood_out: str | None = None
     in_out: str | None = None
     bam_out: str | None = None
+    kraken_report: str | None = None
+    kraken_output: str | None = None
     detectors: Sequence[str] = (DEFAULT_DETECTOR,)
     alpha: float = 0.05
     fdr: float | None = None
@@ -104,7 +110,8 @@ class ScoreJob:
             if target is not None
             for path in mate_files(target, self.intake.pairs)
         ]
-        others = [self.output, self.per_position, self.summary, self.bam_out]
+        others = [self.output, self.per_position, self.summary]
+        others += [self.bam_out, self.kraken_report, self.kraken_output]
         indexes = [] if self.per_position is None else index_names(self.per_position)
         return [*(path for path in others if path is not None), *reads, *indexes]
 
@@ -227,6 +234,10 @@ def _open_outputs(job: ScoreJob, fingerprint: str, stack: ExitStack) -> _Outputs
     alignments = job.alignments()
     if alignments is not None:
         called.append(stack.enter_context(alignments_output(alignments)))
+    if job.kraken_report is not None:
+        called.append(stack.enter_context(kraken_report(job.kraken_report)))
+    if job.kraken_output is not None:
+        called.append(KrakenWriter(opened(job.kraken_output)))
     return _Outputs(
         at_once=at_once,
         called=called,

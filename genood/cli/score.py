@@ -75,6 +75,14 @@ def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
     "(llr per base), XP:f (p-value) and XC:Z (call) where scored.",
 )
 @click.option(
+    "--kraken-report",
+    metavar="FILE",
+    help="Report as of Kraken 2, for MultiQC or Krona: in as root; ood and na as unclassified.",
+)
+@click.option(
+    "--kraken-output", metavar="FILE", help="Output as of Kraken 2, a line a read or pair, for Recentrifuge."
+)
+@click.option(
     "--paired", is_flag=True, help="READS are two files of mates, R1 R2, in the same order; or several such."
 )
 @click.option("--interleaved", is_flag=True, help="In READS, mate 2 follows mate 1.")
@@ -123,6 +131,8 @@ def command(
     ood_out: str | None,
     in_out: str | None,
     bam_out: str | None,
+    kraken_report: str | None,
+    kraken_output: str | None,
     paired: bool,
     interleaved: bool,
     reference: str | None,
@@ -178,6 +188,8 @@ def command(
         ood_out=ood_out,
         in_out=in_out,
         bam_out=bam_out,
+        kraken_report=kraken_report,
+        kraken_output=kraken_output,
         detectors=detectors,
         fdr=fdr,
         seed=seed,
