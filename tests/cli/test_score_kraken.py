@@ -22,7 +22,7 @@ Run = Callable[..., list[dict[str, str]]]
 
 
 def read_codes(i: int, mate: int) -> Codes:
-    """Of a strain; every third fragment random, of every fifth a mate; one base unknown, of the fourth all."""
+    """Of a strain; every third fragment random, of every fifth a mate; a base unknown, of the fourth all."""
     if i % 3 == 0 or (i % 5 == 0 and mate == 2):
         codes = uniform_codes(120 + mate, 1000 + 2 * i + mate)
     else:
