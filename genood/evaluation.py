@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
-import zlib
-from lzma import LZMAError
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,39 +14,62 @@ import pandas as pd
 from genood.errors import InputError
 from genood.files import check_distinct, write_json
 from genood.metrics import separation_intervals
-from genood.readers import check_readable
+from genood.parquet import is_parquet, parquet_for
+from genood.readers.streams import DECOMPRESSION_ERRORS, STDIN, check_readable, decompressed, opened
 
 logger = logging.getLogger(__name__)
 
 
+_UNREADABLE: tuple[type[Exception], ...] = (ValueError, EOFError, OSError, *DECOMPRESSION_ERRORS)
+
+
 def read_scores(path: str, column: str) -> npt.NDArray[np.float64]:
-    """One column of a score table, float64; an empty cell is NaN.
+    """One column of a score table, text or Parquet, float64; an empty cell is NaN.
 
     Raises
     ------
     InputError
         No such file or column, or a cell that is no finite number.
+    ConfigError
+        The table is Parquet, and pyarrow is not installed.
     """
+    if path == STDIN:
+        raise InputError(path, "is not taken here; name a file")
     check_readable([path])
     try:
-        header = pd.read_csv(path, sep="\t", nrows=0, quoting=csv.QUOTE_NONE).columns
-        if column not in header:
-            raise InputError(path, f"has no column {column!r}; its columns are {', '.join(header)}")
+        scores = _of_parquet(path, column) if is_parquet(path) else _of_text(path, column)
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split())
+        raise InputError(path, f"cannot be read as a score table ({reason})") from error
+    if np.isinf(scores).any():
+        raise InputError(path, f"column {column!r} holds infinite values; make them finite or empty")
+    return scores
+
+
+def _of_parquet(path: str, column: str) -> npt.NDArray[np.float64]:
+    with parquet_for(path).ParquetFile(path) as table:
+        _check_column(path, column, table.schema_arrow.names)
+        return table.read([column]).column(0).to_numpy().astype(np.float64)
+
+
+def _of_text(path: str, column: str) -> npt.NDArray[np.float64]:
+    with opened(path) as source, decompressed(path, source) as stream:
+        _check_column(path, column, pd.read_csv(stream, sep="\t", nrows=0, quoting=csv.QUOTE_NONE).columns)
+    with opened(path) as source, decompressed(path, source) as stream:
         table = pd.read_csv(
-            path,
+            stream,
             sep="\t",
             usecols=[column],
             dtype={column: np.float64},
             index_col=False,  # else a row longer than the header shifts the columns
             quoting=csv.QUOTE_NONE,
         )
-    except (ValueError, EOFError, OSError, zlib.error, LZMAError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(path, f"cannot be read as a score table ({reason})") from error
-    scores = table[column].to_numpy()
-    if np.isinf(scores).any():
-        raise InputError(path, f"column {column!r} holds infinite values; make them finite or empty")
-    return scores
+    return table[column].to_numpy()
+
+
+def _check_column(path: str, column: str, names: Iterable[str]) -> None:
+    if column not in names:
+        raise InputError(path, f"has no column {column!r}; its columns are {', '.join(names)}")
 
 
 def evaluate_tables(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from genood.engine import ScoredReads, calls_at
 from genood.errors import ConfigError
 from genood.pairs import starts_of_pairs
+from genood.rounding import as_in_table
 from genood.spool import ScoreSpool
 
 logger = logging.getLogger(__name__)
@@ -82,13 +83,6 @@ class PValueCounts:
         self._counts = np.zeros(len(self._values), dtype=np.int64)
         np.add.at(self._counts, places, counts)
         self._pending, self._num_pending = [], 0
-
-
-def as_in_table(p_values: Floats) -> Floats:
-    """P-values, shape (N,), rounded to the six significant digits of the score table; NaN stays."""
-    exponent = np.floor(np.log10(np.where(p_values > 0, p_values, 1.0)))
-    scale = 10.0 ** (5 - exponent)
-    return np.rint(p_values * scale) / scale
 
 
 class FdrCaller:

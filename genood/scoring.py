@@ -23,17 +23,24 @@ from genood.engine import EngineConfig, ScoredReads, Scorer
 from genood.fdr import FdrCaller
 from genood.files import check_distinct
 from genood.intake import IntakeConfig, check_inputs, files_read, intake
+from genood.parquet import is_parquet
 from genood.writers import (
     STDOUT,
     AlignmentsConfig,
+    KrakenWriter,
     PositionTableWriter,
     ReadsOutput,
     ReadsWriter,
     ScoreTableWriter,
     Summary,
     alignments_output,
+    index_names,
+    indexed_position_table,
+    kraken_report,
     mate_files,
     open_output,
+    position_parquet,
+    score_parquet,
 )
 
 logger = logging.getLogger(__name__)
@@ -60,6 +67,8 @@ class ScoreJob:
         a name with ``#``, see `mate_files`.
     bam_out
         File of alignments with the scores as tags, where wanted.
+    kraken_report, kraken_output
+        Counts, and a line for each fragment, in the formats of Kraken 2, where wanted.
     detectors
         Names of detectors, the one that calls first.
     alpha
@@ -81,6 +90,8 @@ class ScoreJob:
     ood_out: str | None = None
     in_out: str | None = None
     bam_out: str | None = None
+    kraken_report: str | None = None
+    kraken_output: str | None = None
     detectors: Sequence[str] = (DEFAULT_DETECTOR,)
     alpha: float = 0.05
     fdr: float | None = None
@@ -99,8 +110,10 @@ class ScoreJob:
             if target is not None
             for path in mate_files(target, self.intake.pairs)
         ]
-        others = [self.output, self.per_position, self.summary, self.bam_out]
-        return [*(path for path in others if path is not None), *reads]
+        others = [self.output, self.per_position, self.summary]
+        others += [self.bam_out, self.kraken_report, self.kraken_output]
+        indexes = [] if self.per_position is None else index_names(self.per_position)
+        return [*(path for path in others if path is not None), *reads, *indexes]
 
     def kept_records(self) -> IntakeConfig:
         """`intake`, with the records that the outputs need."""
@@ -160,7 +173,7 @@ def score_files(
     skipped: Counter[str] = Counter()
     caller = None if job.fdr is None else FdrCaller(job.fdr)
     with ExitStack() as stack:
-        outputs = _open_outputs(job, stack)
+        outputs = _open_outputs(job, bundle.fingerprint, stack)
         reads = intake(job.inputs, job.kept_records(), skipped)
         windows = _as_scored(scorer.score_blocks(reads), outputs.at_once, progress)
         for scored in windows if caller is None else caller.call(windows):
@@ -194,14 +207,26 @@ class _Outputs:
     summary: IO[bytes] | None
 
 
-def _open_outputs(job: ScoreJob, stack: ExitStack) -> _Outputs:
+def _open_outputs(job: ScoreJob, fingerprint: str, stack: ExitStack) -> _Outputs:
     """Open all outputs; they appear under their names when the stack ends well."""
 
     def opened(target: str) -> IO[bytes]:
         return stack.enter_context(open_output(target))
 
     paired = job.intake.pairs is not None
-    called: list[_Writer] = [ScoreTableWriter(opened(job.output), job.detectors, paired=paired)]
+    at_once: list[_Writer] = []
+    called: list[_Writer] = []
+    if is_parquet(job.output):
+        table = score_parquet(job.output, job.detectors, paired=paired, fingerprint=fingerprint)
+        called.append(stack.enter_context(table))
+    else:
+        called.append(ScoreTableWriter(opened(job.output), job.detectors, paired=paired))
+    if job.per_position is not None and is_parquet(job.per_position):
+        at_once.append(stack.enter_context(position_parquet(job.per_position, fingerprint=fingerprint)))
+    elif job.per_position is not None and index_names(job.per_position):
+        at_once.append(stack.enter_context(indexed_position_table(job.per_position)))
+    elif job.per_position is not None:
+        at_once.append(PositionTableWriter(opened(job.per_position)))
     for target, takes_ood in ((job.ood_out, True), (job.in_out, False)):
         if target is not None:
             paths = mate_files(target, job.intake.pairs)
@@ -209,8 +234,12 @@ def _open_outputs(job: ScoreJob, stack: ExitStack) -> _Outputs:
     alignments = job.alignments()
     if alignments is not None:
         called.append(stack.enter_context(alignments_output(alignments)))
+    if job.kraken_report is not None:
+        called.append(stack.enter_context(kraken_report(job.kraken_report)))
+    if job.kraken_output is not None:
+        called.append(KrakenWriter(opened(job.kraken_output)))
     return _Outputs(
-        at_once=[] if job.per_position is None else [PositionTableWriter(opened(job.per_position))],
+        at_once=at_once,
         called=called,
         summary=None if job.summary is None else opened(job.summary),
     )

@@ -23,7 +23,7 @@ from toys import strain_of, uniform_codes, write_fasta
 from genood import fdr
 from genood.engine import Positions, ScoredReads
 from genood.errors import ConfigError, GenoodError
-from genood.fdr import FdrCaller, PValueCounts, as_in_table
+from genood.fdr import FdrCaller, PValueCounts
 from genood.readers import Records
 
 LEVEL = "0.1"
@@ -118,13 +118,6 @@ def test_expected_share_of_false_calls() -> None:
         called = np.array(calls_of(0.2, p_values.tolist())) == "ood"
         shares.append(called[100:].sum() / max(called.sum(), 1))
     assert 0.10 < np.mean(shares) < 0.17
-
-
-def test_rounding_is_that_of_the_table() -> None:
-    p_values = np.concatenate([np.random.default_rng(1).random(2000) ** 6, [1e-3, 9.999999e-4, 1.0, 5e-324]])
-    expected = [float(f"{p:.6g}") for p in p_values[:-1]]
-    np.testing.assert_array_equal(as_in_table(p_values[:-1]), expected)
-    assert np.isnan(as_in_table(np.array([math.nan]))).all()
 
 
 def test_memory_follows_different_values_alone() -> None:

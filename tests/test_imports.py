@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = [
-    {"errors", "registry", "overlap", ""},
-    {"sequence", "recipes", "files", "headers"},
+    {"errors", "registry", "overlap", "rounding", ""},
+    {"sequence", "recipes", "files", "headers", "parquet"},
     {"device", "dataset"},
     {"readers"},
     {"pairs", "pieces", "windowing"},
@@ -45,6 +45,8 @@ FREE_OF_TORCH = {
     "recipes",
     "files",
     "headers",
+    "parquet",
+    "rounding",
     "dataset",
     "readers",
     "pairs",

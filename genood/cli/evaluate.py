@@ -29,7 +29,7 @@ from genood.cli.options import logging_options
 def command(
     in_table: str, ood_table: str, output: str | None, column: str, resamples: int, seed: int
 ) -> None:
-    """Compare two score tables: reads known to be in-distribution, reads known to be OOD.
+    """Compare two score tables, text or Parquet: reads known to be in-distribution, reads known to be OOD.
 
     Prints AUROC, AUPRC and FPR80 with 95 % bootstrap intervals; in-distribution is the positive
     class. Reads without a score are left out and counted.

@@ -46,7 +46,7 @@ def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
     default="-",
     show_default="standard output",
     metavar="FILE",
-    help="Score table; .gz (as BGZF), .zst, .xz or .bz2 is compressed, as all outputs are.",
+    help="Score table; .parquet is Parquet; .gz (as BGZF), .zst, .xz and .bz2 compress it, as all outputs.",
 )
 @click.option(
     "--detector",
@@ -57,7 +57,9 @@ def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="The first one calls; each further one adds a column. May be repeated.",
 )
-@click.option("--per-position", metavar="FILE", help="Per-position table.")
+@click.option(
+    "--per-position", metavar="FILE", help="Per-position table, likewise; .gz gets an index for tabix."
+)
 @click.option("--summary", metavar="JSON", help="Counts, fractions and quantiles of the run.")
 @click.option(
     "--ood-out",
@@ -71,6 +73,14 @@ def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
     metavar="FILE",
     help="All alignments of the input, or unaligned reads, as SAM, BAM or CRAM by the ending; with tags XL:f "
     "(llr per base), XP:f (p-value) and XC:Z (call) where scored.",
+)
+@click.option(
+    "--kraken-report",
+    metavar="FILE",
+    help="Report as of Kraken 2, for MultiQC or Krona: in as root; ood and na as unclassified.",
+)
+@click.option(
+    "--kraken-output", metavar="FILE", help="Output as of Kraken 2, a line a read or pair, for Recentrifuge."
 )
 @click.option(
     "--paired", is_flag=True, help="READS are two files of mates, R1 R2, in the same order; or several such."
@@ -121,6 +131,8 @@ def command(
     ood_out: str | None,
     in_out: str | None,
     bam_out: str | None,
+    kraken_report: str | None,
+    kraken_output: str | None,
     paired: bool,
     interleaved: bool,
     reference: str | None,
@@ -176,6 +188,8 @@ def command(
         ood_out=ood_out,
         in_out=in_out,
         bam_out=bam_out,
+        kraken_report=kraken_report,
+        kraken_output=kraken_output,
         detectors=detectors,
         fdr=fdr,
         seed=seed,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from genood.writers.alignments import AlignmentsConfig, alignments_output
+from genood.writers.index import index_names, indexed_position_table
+from genood.writers.kraken import KrakenWriter, kraken_report
+from genood.writers.parquet import position_parquet, score_parquet
 from genood.writers.reads import ReadsOutput, ReadsWriter, mate_files
 from genood.writers.streams import STDOUT, open_output
 from genood.writers.summary import Summary
@@ -11,12 +14,18 @@ from genood.writers.tables import PositionTableWriter, ScoreTableWriter
 __all__ = [
     "STDOUT",
     "AlignmentsConfig",
+    "KrakenWriter",
     "PositionTableWriter",
     "ReadsOutput",
     "ReadsWriter",
     "ScoreTableWriter",
     "Summary",
     "alignments_output",
+    "index_names",
+    "indexed_position_table",
+    "kraken_report",
     "mate_files",
     "open_output",
+    "position_parquet",
+    "score_parquet",
 ]

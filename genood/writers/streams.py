@@ -35,7 +35,14 @@ def open_output(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         yield cast(IO[bytes], stream)
         stream.flush()
         return
-    with atomic_path(target) as path, closing(_output_file(target, path)) as stream:
+    with atomic_path(target) as path, open_stream(target, path) as stream:
+        yield stream
+
+
+@contextmanager
+def open_stream(target: str | os.PathLike[str], path: Path) -> Iterator[IO[bytes]]:
+    """As `open_output`, to a file at `path` that is to be named `target`."""
+    with closing(_output_file(target, path)) as stream:
         yield cast(IO[bytes], stream)
 
 

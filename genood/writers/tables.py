@@ -27,9 +27,46 @@ SCORE_COLUMNS = (
     "call",
 )
 PAIR_COLUMN = "pair_p_value"
+_FEW_VALUES = ("mate", "length", "num_scored", "gc")
+"""Columns in which the same values come again and again."""
 POSITION_COLUMNS = ("read_id", "position", "base", "log_p", "background_log_p", "llr")
 
 _POSITIONS_AT_ONCE = 65_536
+
+Column = Sequence[str] | npt.NDArray[np.int64] | npt.NDArray[np.float64]
+
+
+def score_columns(detectors: Sequence[str], *, paired: bool) -> list[str]:
+    """Names of the columns of the score table; the parameters are those of `ScoreTableWriter`."""
+    extra = [f"ood_score_{name}" for name in detectors[1:]]
+    return [*SCORE_COLUMNS, *extra, *([PAIR_COLUMN] if paired else [])]
+
+
+def score_values(scored: ScoredReads, detectors: Sequence[str], *, paired: bool) -> list[Column]:
+    """The columns of the score table, as many as `score_columns` names; NaN where there is no value."""
+    first, *others = (scored.ood_scores[name] for name in detectors)
+    columns: list[Column] = [
+        scored.names,
+        np.array(scored.mates, dtype=np.int64),
+        scored.lengths,
+        scored.num_scored,
+        scored.gc,
+        scored.log_likelihood,
+        scored.background_log_likelihood,
+        scored.llr,
+        scored.llr_per_base,
+        first,
+        scored.p_values,
+        scored.calls,
+        *others,
+    ]
+    if paired:
+        assert scored.pair_p_values is not None
+        columns.append(scored.pair_p_values)
+    return [
+        values.astype(np.float64) if isinstance(values, np.ndarray) and values.dtype == np.float32 else values
+        for values in columns
+    ]
 
 
 class ScoreTableWriter:
@@ -49,32 +86,14 @@ class ScoreTableWriter:
     def __init__(self, stream: IO[bytes], detectors: Sequence[str], *, paired: bool = False) -> None:
         self._stream = stream
         self._detectors = tuple(detectors)
-        extra = [f"ood_score_{name}" for name in self._detectors[1:]]
         self._paired = paired
-        self._stream.write(_row([*SCORE_COLUMNS, *extra, *([PAIR_COLUMN] if paired else [])]))
+        self._columns = score_columns(detectors, paired=paired)
+        self._stream.write(_row(self._columns))
 
     def write(self, scored: ScoredReads) -> None:
         """Append rows."""
-        first, *others = (scored.ood_scores[name] for name in self._detectors)
-        columns: list[Sequence[str]] = [
-            scored.names,
-            _few_numbers(scored.mates),
-            _few_numbers(scored.lengths),
-            _few_numbers(scored.num_scored),
-            _few_numbers(scored.gc),
-            _numbers(scored.log_likelihood),
-            _numbers(scored.background_log_likelihood),
-            _numbers(scored.llr),
-            _numbers(scored.llr_per_base),
-            _numbers(first),
-            _numbers(scored.p_values),
-            scored.calls,
-            *map(_numbers, others),
-        ]
-        if self._paired:
-            assert scored.pair_p_values is not None
-            columns.append(_numbers(scored.pair_p_values))
-        self._stream.write(_rows(columns))
+        values = score_values(scored, self._detectors, paired=self._paired)
+        self._stream.write(_rows([_cells(*column) for column in zip(self._columns, values, strict=True)]))
 
 
 class PositionTableWriter:
@@ -82,11 +101,17 @@ class PositionTableWriter:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
+        self.num_reads = 0
+        """Reads that were written."""
+        self.longest = 0
+        """Bases of the longest of them."""
         self._stream.write(_row(POSITION_COLUMNS))
 
     def write(self, scored: ScoredReads) -> None:
         """Append rows; the engine must have kept positions."""
         assert scored.positions is not None
+        self.num_reads += len(scored.names)
+        self.longest = max(self.longest, int(scored.lengths.max(initial=0)))
         for name, read in zip(scored.names, scored.positions, strict=True):
             for start in range(0, len(read.codes), _POSITIONS_AT_ONCE):
                 self._write_part(name, read, start, start + _POSITIONS_AT_ONCE)
@@ -104,6 +129,12 @@ class PositionTableWriter:
             _numbers(log_p - background),
         ]
         self._stream.write(_rows(columns))
+
+
+def _cells(name: str, values: Column) -> Sequence[str]:
+    if not isinstance(values, np.ndarray):
+        return values
+    return _few_numbers(values) if name in _FEW_VALUES else _numbers(values.astype(np.float64, copy=False))
 
 
 def _numbers(values: npt.NDArray[np.float64], style: str = "%.6g") -> list[str]:

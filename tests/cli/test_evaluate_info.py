@@ -148,7 +148,7 @@ BAD_TABLES = {
     "words": ("x.tsv", b"read_id\tood_score\nr\thigh\n", "x.tsv: cannot be read as a score table (could not"),
     "infinite": ("x.tsv", b"read_id\tood_score\nr\tinf\n", "x.tsv: column 'ood_score' holds infinite values"),
     "binary": ("x.tsv", b"\xff\xfe\x00", "x.tsv: cannot be read as a score table ("),
-    "not gzip": ("x.tsv.gz", b"read_id\tood_score\nr\t1\n", "x.tsv.gz: cannot be read as a score table ("),
+    "standard input": ("-", None, "standard input: is not taken here; name a file"),
     "half a gzip": ("x.tsv.gz", CUT_SHORT, "x.tsv.gz: cannot be read as a score table ("),
     "corrupt gzip": ("x.tsv.gz", CORRUPT_GZIP, "x.tsv.gz: cannot be read as a score table ("),
     "corrupt xz": ("x.tsv.xz", b"\xfd7zXZ\0" + b"\xff" * 60, "x.tsv.xz: cannot be read as a score table ("),
@@ -161,7 +161,15 @@ def test_bad_table(genood_here: Genood, folder: Path, name: str, content: bytes 
         (folder / name).write_bytes(content)
     output = folder / "evaluation.json"
     output.write_text("old")
-    check_error(genood_here, "evaluate", folder / name, folder / "ood.tsv", "-o", output, says=says)
+    check_error(
+        genood_here,
+        "evaluate",
+        name if name == "-" else folder / name,
+        folder / "ood.tsv",
+        "-o",
+        output,
+        says=says,
+    )
     assert output.read_text() == "old"
 
 

@@ -1,0 +1,97 @@
+"""An index beside a compressed per-position table, by which tabix finds a read's rows."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pysam
+
+from genood.errors import InputError
+from genood.files import atomic_path
+from genood.writers.streams import open_stream
+from genood.writers.tables import PositionTableWriter
+
+logger = logging.getLogger(__name__)
+
+_ENDINGS = (".tbi", ".csi")
+_TBI_POSITIONS = 2**29
+"""Positions that the older kind of index reaches."""
+_MOST_READS = 200_000
+"""Indexes take some 500 bytes of memory a read."""
+_NO_COMMENTS = "\0"
+"""Starts no line, so that a read may be named ``#1``."""
+
+
+def index_names(target: str) -> list[str]:
+    """The names, one of which the index of a table will have; none if it is not to have any."""
+    return [target + ending for ending in _ENDINGS] if target.endswith(".gz") else []
+
+
+@contextmanager
+def indexed_position_table(target: str) -> Iterator[PositionTableWriter]:
+    """A writer of a table ending in ``.gz``; table and index appear when the block ends well.
+
+    Where there cannot be an index, a message says why, and an older one is removed, as it is of the
+    table that was there before.
+    """
+    index: Path | None = None
+    try:
+        with atomic_path(target) as path:
+            with open_stream(target, path) as stream:
+                writer = PositionTableWriter(stream)
+                yield writer
+            if not path.is_file():
+                return
+            index, reason = _made_index(path, writer)
+        _replace(target, index, reason)
+    finally:
+        if index is not None:
+            index.unlink(missing_ok=True)
+
+
+def _made_index(path: Path, table: PositionTableWriter) -> tuple[Path | None, str]:
+    """Index a table that is not yet under its name; or the reason why that cannot be."""
+    if table.num_reads > _MOST_READS:
+        return None, f"for more than {_MOST_READS} reads it would take much memory"
+    is_long = table.longest > _TBI_POSITIONS
+    index = path.with_name(path.name + _ENDINGS[is_long])
+    verbosity = pysam.set_verbosity(0)  # else htslib prints errors too
+    try:
+        pysam.tabix_index(
+            os.fspath(path),
+            force=True,
+            seq_col=0,
+            start_col=1,
+            end_col=1,
+            meta_char=_NO_COMMENTS,
+            line_skip=1,
+            index=os.fspath(index),
+            keep_original=True,
+            csi=is_long,
+        )
+    except (OSError, ValueError):
+        index.unlink(missing_ok=True)
+        return None, "names that come more than once, as those of mates, leave it unsorted"
+    finally:
+        pysam.set_verbosity(verbosity)
+    return index, ""
+
+
+def _replace(target: str, index: Path | None, reason: str) -> None:
+    """Put an index in the place of older ones."""
+    kept = "" if index is None else target + index.suffix
+    try:
+        if index is not None:
+            with atomic_path(kept) as place:
+                os.replace(index, place)
+        for name in index_names(target):
+            if name != kept:
+                Path(name).unlink(missing_ok=True)
+    except (OSError, InputError) as error:
+        reason = str(error)
+    if reason:
+        logger.warning("%s has no index for tabix: %s", target, reason)
