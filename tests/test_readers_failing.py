@@ -307,3 +307,13 @@ def test_split_whose_name_is_no_text(tmp_path: Path, file_name: bytes) -> None:
     with open(path, "wb") as stream:
         stream.write(split(tmp_path / "x.npy", 1))
     assert "its reads would be named by it, which is no text; rename the file" in failure(os.fsdecode(path))
+
+
+@pytest.mark.parametrize(
+    "header", [b"(" * 2000, b"\0'descr': 1}", b"{'descr': '|u1', 'shape': ({}, 5)}", b"{", b"'"]
+)
+def test_split_with_a_damaged_header(tmp_path: Path, header: bytes) -> None:
+    """NumPy parses it as Python, whose errors are many."""
+    content = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + b"\0" * 10
+    path = written(tmp_path / "reads.npy", content)
+    assert failure(path).startswith(f"{path}: is damaged, or no array of reads (")

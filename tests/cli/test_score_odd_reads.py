@@ -106,7 +106,7 @@ def test_one_name_for_all(genood_here: Genood, bundle_dir: Path, tmp_path: Path)
 
 
 def test_one_name_for_all_with_flags(genood_here: Genood, bundle_dir: Path, tmp_path: Path) -> None:
-    """Mates that do not follow each other, of two fragments of one name: the two in the middle seem a pair."""
+    """Mates apart from each other, of two fragments of one name: those in the middle seem a pair."""
     bam = write_bam(tmp_path / "reads.bam", ["r"] * 4, [77, 77, 141, 141])
     result = genood_here("score", "-m", bundle_dir, bam, "--interleaved", *CPU)
     assert result.returncode == 0
