@@ -12,7 +12,8 @@ from dnaio import SequenceRecord
 from toys import uniform_codes
 
 from genood.bundle import Bundle
-from genood.engine import EngineConfig, ScoredReads, Scorer
+from genood.detectors.base import ScoreBatch
+from genood.engine import EngineConfig, ScoredReads, Scorer, forward
 from genood.errors import BundleError, ConfigError
 from genood.pieces import Pieces
 from genood.readers import Read, ReadBlock, Records
@@ -195,6 +196,34 @@ def test_nothing_to_score(bundle: Bundle) -> None:
     for values in (scored.gc, scored.log_likelihood, scored.llr, scored.llr_per_base, scored.p_values):
         assert math.isnan(values[0])
         assert not math.isnan(values[1])
+
+
+def test_the_model_is_not_run_on_nothing(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of reads of N only; what is beside them is scored as without them."""
+    num_bases: list[int] = []
+
+    def counted(*arguments: Any) -> ScoreBatch:
+        num_bases.append(arguments[1].size)
+        return forward(*arguments)
+
+    monkeypatch.setattr("genood.engine.forward", counted)
+    unknown = [Read(f"n{i}", np.full(50, 4, dtype=np.uint8)) for i in range(30)]
+    [scored] = score(bundle, unknown)
+    assert num_bases == []
+    assert set(scored.calls) == {"na"}
+    assert scored.positions is not None
+    assert [(len(p.codes), p.scored.any(), p.log_p.any()) for p in scored.positions] == [(50, 0, 0)] * 30
+    for known in (mixed_reads(30), [Read(f"r{i}", uniform_codes(50, i)) for i in range(30)]):
+        num_bases.clear()
+        mixture = [read for pair in zip(unknown, known, strict=True) for read in pair]
+        [scored] = score(bundle, mixture)
+        [alone] = score(bundle, known)
+        assert num_bases[: len(num_bases) // 2] == num_bases[len(num_bases) // 2 :]
+        assert scored.names == [read.name for read in mixture]
+        assert scored.llr[1::2].tolist() == alone.llr.tolist()
+        assert np.isnan(scored.llr[::2]).all()
+        assert scored.positions is not None
+        assert [p.codes.tolist() for p in scored.positions] == [read.codes.tolist() for read in mixture]
 
 
 def test_calls_follow_alpha(bundle: Bundle) -> None:

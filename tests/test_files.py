@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from genood.files import (
     sha256_of,
     write_json,
     write_text,
+    writing_to,
 )
 
 
@@ -80,6 +83,74 @@ def test_kill_leaves_what_was_there(tmp_path: Path) -> None:
         assert process.wait(timeout=60) == -9
     assert target.read_text() == "old"
     assert sorted(path.read_text() for path in tmp_path.iterdir()) == ["half", "old"]
+
+
+def test_two_writers_of_one_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in two containers, where process numbers are the same: the last to end wins, whole."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    target = tmp_path / "table.tsv"
+    with atomic_path(target) as slow:
+        slow.write_text("slow, fir")
+        with atomic_path(target) as fast:
+            assert fast != slow
+            fast.write_text("fast")
+        assert target.read_text() == "fast"
+        assert slow.read_text() == "slow, fir"
+        slow.write_text("slow, first and last")
+    assert target.read_text() == "slow, first and last"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_many_writers_of_one_target(tmp_path: Path) -> None:
+    target = tmp_path / "table.tsv"
+    texts = [str(i) * 50_000 for i in range(10)]
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(lambda text: write_text(target, text), texts * 3))
+    assert target.read_text() in texts
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "ä" * 127])
+def test_names_as_long_as_they_may_be(tmp_path: Path, name: str) -> None:
+    write_text(tmp_path / name, "text")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_what_the_system_refuses_is_said_of_the_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of the temporary file, of which the user knows nothing."""
+    target = tmp_path / "table.tsv"
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def write() -> None:
+        with atomic_path(target) as path, open(path, "w") as stream:
+            if monkeypatched == "write":
+                raise OSError(errno.ENOSPC, "No space left on device", os.fspath(path))
+            stream.write("text")
+
+    for monkeypatched in ("fsync", "replace", "write"):
+        with monkeypatch.context() as patch:
+            if monkeypatched != "write":
+                patch.setattr(os, monkeypatched, refuse)
+            with pytest.raises(InputError) as caught:
+                write()
+        assert str(caught.value) == f"{target}: cannot be written (No space left on device)"
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_of_the_system_stay_what_they_are(tmp_path: Path) -> None:
+    for error in (
+        OSError(errno.EIO, "Input/output error", "reads.fq"),
+        BrokenPipeError(errno.EPIPE, "closed"),
+    ):
+        with pytest.raises(OSError) as caught, atomic_path(tmp_path / "x"):  # noqa: PT011
+            raise error
+        assert caught.value is error
+    with pytest.raises(BrokenPipeError), writing_to("x"):
+        raise BrokenPipeError
 
 
 def test_link_is_followed(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NPY_MAGIC = b"\x93NUMPY"
+_DAMAGED = (OSError, EOFError, ValueError, TypeError, OverflowError, RecursionError, SyntaxError, TokenError)
+"""What NumPy raises of files that it did not write: their header is parsed as Python."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -203,7 +206,7 @@ def open_codes(path: str | os.PathLike[str]) -> Codes:
         codes = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise InputError(path, "no such file") from error
-    except (ValueError, EOFError, OSError) as error:
+    except _DAMAGED as error:
         reason = " ".join(str(error).split())
         raise InputError(path, f"is damaged, or no array of reads ({reason})") from error
     if (

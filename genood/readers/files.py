@@ -256,8 +256,10 @@ def _read_codes(path: str, config: ReaderConfig) -> Iterator[ReadBlock]:
         stream.seek(place)
         for start in range(0, num_reads, step):
             codes = np.empty((min(step, num_reads - start), length), dtype=np.uint8)
-            if stream.readinto(codes.data) < codes.nbytes:
-                raise InputError(path, "has become shorter while it was read", record=start + 1)
+            num_bytes = stream.readinto(codes.data)
+            if num_bytes < codes.nbytes:
+                number = start + num_bytes // length + 1
+                raise InputError(path, "has become shorter while it was read", record=number)
             good = int((codes.max(axis=1) <= UNKNOWN).cumprod().sum())
             if good:
                 names = [f"{split}:{row}" for row in range(start, start + good)]

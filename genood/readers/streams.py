@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from lzma import LZMAError
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from xopen import xopen
 
@@ -35,6 +35,7 @@ BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b00030000000000000000
 """The empty block that ends a BGZF file."""
 _SKIPPABLE_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 """What a zstd file begins with where data for programs, such as pzstd's sizes, come first."""
+_START_BYTES = 64
 _MAX_BLANK = 65_536
 _MAX_NAME = 256
 _WITHOUT_QUALITIES = re.compile(rb"\n\r?\n\+[^\n]*\Z")
@@ -71,7 +72,7 @@ def opened(path: str) -> Iterator[io.BufferedReader]:
     """The bytes of a file, or of standard input, which stays open."""
     if path != STDIN:
         # Opened by descriptor, the file has no name, so that xopen must look at its content.
-        with open(os.open(path, os.O_RDONLY), "rb") as source:
+        with _buffered(os.open(path, os.O_RDONLY)) as source:
             yield source
         return
     if sys.stdin is None:
@@ -83,8 +84,30 @@ def opened(path: str) -> Iterator[io.BufferedReader]:
         yield buffer
         return
     # Apart from Python's stream, whose lock a thread that an interrupt leaves waiting would keep at exit.
-    with open(descriptor, "rb") as source:
+    with _buffered(descriptor) as source:
         yield source
+
+
+def _buffered(descriptor: int) -> io.BufferedReader:
+    return io.BufferedReader(_PatientFile(descriptor))
+
+
+class _PatientFile(io.FileIO):
+    """A file whose first bytes, which tell the format, come together, even from a pipe that dribbles."""
+
+    _has_begun = False
+
+    def readinto(self, buffer: Any) -> int | None:
+        number = super().readinto(buffer)
+        if not self._has_begun:
+            self._has_begun = True
+            with memoryview(buffer) as view:
+                while number and number < min(_START_BYTES, len(view)):
+                    more = super().readinto(view[number:])
+                    if not more:
+                        break
+                    number += more
+        return number
 
 
 def is_bam_or_cram(source: io.BufferedReader) -> bool:
@@ -131,24 +154,31 @@ class WithoutBlankEnd:
 
     def __init__(self, stream: io.BufferedReader) -> None:
         self._stream = stream
+        self._ready = b""
         self._held = b""
         self._wants_line = False
 
     def read(self, size: int) -> bytes:
         """At most so many bytes; none at the end."""
-        while len(self._held) < min(size, _MAX_BLANK):
-            chunk = self._stream.read(size - len(self._held))
+        while not self._ready:
+            chunk = self._stream.read(size)
             if not chunk and not self._wants_line:
                 return b""
+            self._take(chunk)
             if not chunk:
                 break
-            chunk = self._held + chunk
-            text = chunk.rstrip(b"\r\n")
-            # With the text goes the end of its line.
-            stop = chunk.find(b"\n", len(text)) + 1 or len(text) if text else 0
-            self._held = chunk[stop:]
-            if text:
-                self._wants_line = _WITHOUT_QUALITIES.search(text[-_MAX_NAME:]) is not None
-                return chunk[:stop]
-        given, self._held = self._held[:size], self._held[size:]
+        given, self._ready = self._ready[:size], self._ready[size:]
         return given
+
+    def _take(self, chunk: bytes) -> None:
+        """Make what comes before the last line ends ready; and those if they belong to a record."""
+        is_end = not chunk
+        chunk = self._held + chunk
+        text = chunk.rstrip(b"\r\n")
+        # With the text goes the end of its line.
+        stop = chunk.find(b"\n", len(text)) + 1 or len(text) if text else 0
+        if is_end or len(chunk) - stop > _MAX_BLANK:
+            stop = len(chunk)
+        elif text:
+            self._wants_line = _WITHOUT_QUALITIES.search(text[-_MAX_NAME:]) is not None
+        self._ready, self._held = chunk[:stop], chunk[stop:]
