@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from genood import __version__
-from genood.engine import Positions, ScoredReads
+from genood.engine import ScoredReads
 from genood.errors import InputError
 from genood.files import atomic_path
 from genood.parquet import parquet_for
+from genood.pieces import Positions
 from genood.rounding import as_in_table
 from genood.sequence import decode
 from genood.writers.streams import write_errors_named

@@ -31,9 +31,9 @@ def open_output(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     if os.fspath(target) == STDOUT:
         if sys.stdout is None:
             raise InputError(_STDOUT_NAME, "is closed; name a file")
-        stream = _Output(_STDOUT_NAME, sys.stdout.buffer)
-        yield cast(IO[bytes], stream)
-        stream.flush()
+        standard = _Output(_STDOUT_NAME, sys.stdout.buffer)
+        yield cast(IO[bytes], standard)
+        standard.flush()
         return
     with atomic_path(target) as path, open_stream(target, path) as stream:
         yield stream
