@@ -105,7 +105,7 @@ class _AlignmentSpool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):
+        with suppress(OSError), _silent():
             self._bam.close()
         self._file.close()
 
@@ -124,9 +124,20 @@ class _AlignmentSpool:
 
 
 @contextmanager
-def _named_errors() -> Iterator[None]:
+def _silent() -> Iterator[None]:
+    """Keep htslib from printing what it fails with."""
+    verbosity = pysam.set_verbosity(0)
     try:
         yield
+    finally:
+        pysam.set_verbosity(verbosity)
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    try:
+        with _silent():
+            yield
     except OSError as error:
         raise GenoodError(
             f"{tempfile.gettempdir()}: cannot hold the scores until all are known "

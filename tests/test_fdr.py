@@ -190,6 +190,18 @@ def test_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         list(FdrCaller(0.1).call([window([0.1])]))
 
 
+def test_full_disk_for_alignments(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    header = pysam.AlignmentHeader.from_text("@HD\tVN:1.6\n")
+    alignment = pysam.AlignedSegment.fromstring("r\t4\t*\t0\t0\t*\t*\t0\t0\tACGT\tIIII", header)
+    records = Records(items=[alignment], rows=np.array([0]), header=header, keeps_others=True)
+    with tempfile.TemporaryFile() as for_scores, open("/dev/full", "r+b", buffering=0) as for_alignments:
+        files: list[Any] = [for_scores, for_alignments]
+        monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: files.pop(0))
+        with pytest.raises(GenoodError, match=r"cannot hold the scores.*TMPDIR"):
+            list(FdrCaller(0.1).call([replace(window([0.1]), records=records)]))
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("level", [0.0, 1.0, math.nan])
 def test_level_out_of_range(level: float) -> None:
     with pytest.raises(ConfigError, match="between 0 and 1"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,7 +88,7 @@ def _replace(target: str, index: Path | None, reason: str) -> None:
     try:
         if index is not None:
             with atomic_path(kept) as place:
-                os.replace(index, place)
+                shutil.move(index, place)  # a link's target may lie on another disk
         for name in index_names(target):
             if name != kept:
                 Path(name).unlink(missing_ok=True)
