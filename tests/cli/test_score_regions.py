@@ -306,6 +306,11 @@ def test_usage(
             ["--regions", "x.bed.gz", "--summary", "x.bed.gz.tbi"],
             "x.bed.gz.tbi: two outputs have the same name; give each its own",
         ),
+        (
+            "s.tsv",
+            ["--window-table", "x.parquet"],
+            "x.parquet: windows and regions are written as text; name it otherwise",
+        ),
         ("s.tsv", ["--regions", "missing/x.bed"], "missing/x.bed: its directory "),
     ],
 )
