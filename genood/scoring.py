@@ -31,6 +31,8 @@ from genood.writers import (
     PositionTableWriter,
     ReadsOutput,
     ReadsWriter,
+    RegionConfig,
+    RegionOutputs,
     ScoreTableWriter,
     Summary,
     alignments_output,
@@ -62,6 +64,8 @@ class ScoreJob:
         The score table; ``-`` is standard output.
     per_position, summary
         The per-position table and the summary, where wanted.
+    regions
+        What is wanted of windows and foreign regions.
     ood_out, in_out
         Files of the reads that are called ``ood``, and of all others, where wanted; of two files of mates
         a name with ``#``, see `mate_files`.
@@ -87,6 +91,7 @@ class ScoreJob:
     output: str = STDOUT
     per_position: str | None = None
     summary: str | None = None
+    regions: RegionConfig = field(default_factory=RegionConfig)
     ood_out: str | None = None
     in_out: str | None = None
     bam_out: str | None = None
@@ -113,7 +118,7 @@ class ScoreJob:
         others = [self.output, self.per_position, self.summary]
         others += [self.bam_out, self.kraken_report, self.kraken_output]
         indexes = [] if self.per_position is None else index_names(self.per_position)
-        return [*(path for path in others if path is not None), *reads, *indexes]
+        return [*(path for path in others if path is not None), *reads, *indexes, *self.regions.outputs]
 
     def kept_records(self) -> IntakeConfig:
         """`intake`, with the records that the outputs need."""
@@ -174,6 +179,10 @@ def score_files(
     caller = None if job.fdr is None else FdrCaller(job.fdr)
     with ExitStack() as stack:
         outputs = _open_outputs(job, bundle.fingerprint, stack)
+        regions = None
+        if job.regions.wanted:
+            regions = RegionOutputs(scorer, job.regions, stack)
+            outputs.at_once.append(regions)
         reads = intake(job.inputs, job.kept_records(), skipped)
         windows = _as_scored(scorer.score_blocks(reads), outputs.at_once, progress)
         for scored in windows if caller is None else caller.call(windows):
@@ -181,7 +190,7 @@ def score_files(
                 writer.write(scored)
             summary.add(scored)
         report = summary.to_json(
-            run=_about(job, bundle, device, caller),
+            run=_about(job, bundle, device, caller) | ({} if regions is None else regions.about()),
             seconds=time.perf_counter() - started,
             skipped=skipped,
         )
@@ -255,7 +264,7 @@ def _scorer_of(job: ScoreJob, bundle: Bundle) -> Scorer:
             piece_bases=bundle.foreground.piece_bases,
             overlap=bundle.foreground.overlap if torch.get_num_threads() > 1 else 0,
         ),
-        keep_positions=job.per_position is not None,
+        keep_positions=job.per_position is not None or job.regions.wanted,
         paired=job.intake.pairs is not None,
     )
 

@@ -60,6 +60,26 @@ def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--per-position", metavar="FILE", help="Per-position table, likewise; .gz gets an index for tabix."
 )
+@click.option(
+    "--windows",
+    "window",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Bases of a window of --window-table and --regions.  [default: 1000]",
+)
+@click.option("--window-table", metavar="FILE", help="Scores of windows of N bases that tile each read.")
+@click.option(
+    "--regions",
+    metavar="BED",
+    help="Foreign stretches of long reads and contigs; .gz gets an index for tabix.",
+)
+@click.option(
+    "--regions-fdr",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="Q",
+    help="Error level of --regions within a sequence: the chance of any region where nothing is foreign, "
+    "and the expected share of false ones among its regions.  [default: 0.05]",
+)
 @click.option("--summary", metavar="JSON", help="Counts, fractions and quantiles of the run.")
 @click.option(
     "--ood-out",
@@ -127,6 +147,10 @@ def command(
     output: str,
     detectors: tuple[str, ...],
     per_position: str | None,
+    window: int | None,
+    window_table: str | None,
+    regions: str | None,
+    regions_fdr: float | None,
     summary: str | None,
     ood_out: str | None,
     in_out: str | None,
@@ -164,11 +188,16 @@ def command(
         raise click.UsageError("--alpha and --fdr are two ways to call; give one")
     if paired and interleaved:
         raise click.UsageError("--paired and --interleaved are two ways to give mates; give one")
+    if window is not None and window_table is None and regions is None:
+        raise click.UsageError("--windows says how long windows are; give --window-table or --regions too")
+    if regions_fdr is not None and regions is None:
+        raise click.UsageError("--regions-fdr is the error level of --regions; give that too")
     from genood.cli.progress import reads_progress
     from genood.intake import IntakeConfig
     from genood.readers import ReaderConfig
     from genood.scoring import ScoreJob, score_files
     from genood.selection import SelectionConfig
+    from genood.writers import RegionConfig
 
     gc.freeze()
     gc.enable()
@@ -185,6 +214,9 @@ def command(
         output=output,
         per_position=per_position,
         summary=summary,
+        regions=RegionConfig(
+            window_table=window_table, regions=regions, **overrides(window=window, fdr=regions_fdr)
+        ),
         ood_out=ood_out,
         in_out=in_out,
         bam_out=bam_out,

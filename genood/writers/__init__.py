@@ -7,6 +7,7 @@ from genood.writers.index import index_names, indexed_position_table
 from genood.writers.kraken import KrakenWriter, kraken_report
 from genood.writers.parquet import position_parquet, score_parquet
 from genood.writers.reads import ReadsOutput, ReadsWriter, mate_files
+from genood.writers.regions import RegionConfig, RegionOutputs
 from genood.writers.streams import STDOUT, open_output
 from genood.writers.summary import Summary
 from genood.writers.tables import PositionTableWriter, ScoreTableWriter
@@ -18,6 +19,8 @@ __all__ = [
     "PositionTableWriter",
     "ReadsOutput",
     "ReadsWriter",
+    "RegionConfig",
+    "RegionOutputs",
     "ScoreTableWriter",
     "Summary",
     "alignments_output",

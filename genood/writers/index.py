@@ -1,13 +1,14 @@
-"""An index beside a compressed per-position table, by which tabix finds a read's rows."""
+"""An index beside a compressed table, by which tabix finds the rows of a read."""
 
 from __future__ import annotations
 
 import logging
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import IO, NamedTuple, Protocol, TypeVar
 
 import pysam
 
@@ -27,14 +28,52 @@ _NO_COMMENTS = "\0"
 """Starts no line, so that a read may be named ``#1``."""
 
 
+class TabixColumns(NamedTuple):
+    """Where a table has what tabix looks for: columns from 0, and lines without it.
+
+    Attributes
+    ----------
+    start, end
+        Columns of the first position of a row and of its last, or, of half-open ones, of the one after it.
+    half_open
+        Whether positions count from 0, and the end is the one after the last.
+    comments
+        What lines start with that hold no row.
+    header_lines
+        Lines before the first row.
+    """
+
+    start: int
+    end: int
+    half_open: bool
+    comments: str
+    header_lines: int
+
+
+class _Table(Protocol):
+    """A writer that knows how many reads it had, and the bases of the longest."""
+
+    num_reads: int
+    longest: int
+
+
+T = TypeVar("T", bound=_Table)
+
+
 def index_names(target: str) -> list[str]:
     """The names, one of which the index of a table will have; none if it is not to have any."""
     return [target + ending for ending in _ENDINGS] if target.endswith(".gz") else []
 
 
+def indexed_position_table(target: str) -> AbstractContextManager[PositionTableWriter]:
+    """See `indexed_table`."""
+    columns = TabixColumns(start=1, end=1, half_open=False, comments=_NO_COMMENTS, header_lines=1)
+    return indexed_table(target, PositionTableWriter, columns)
+
+
 @contextmanager
-def indexed_position_table(target: str) -> Iterator[PositionTableWriter]:
-    """A writer of a table ending in ``.gz``; table and index appear when the block ends well.
+def indexed_table(target: str, made: Callable[[IO[bytes]], T], columns: TabixColumns) -> Iterator[T]:
+    """A writer, made of a stream, of a table ending in ``.gz``; both it and its index appear in the end.
 
     Where there cannot be an index, a message says why, and an older one is removed, as it is of the
     table that was there before.
@@ -43,18 +82,18 @@ def indexed_position_table(target: str) -> Iterator[PositionTableWriter]:
     try:
         with atomic_path(target) as path:
             with open_stream(target, path) as stream:
-                writer = PositionTableWriter(stream)
+                writer = made(stream)
                 yield writer
             if not path.is_file():
                 return
-            index, reason = _made_index(path, writer)
+            index, reason = _made_index(path, writer, columns)
         _replace(target, index, reason)
     finally:
         if index is not None:
             index.unlink(missing_ok=True)
 
 
-def _made_index(path: Path, table: PositionTableWriter) -> tuple[Path | None, str]:
+def _made_index(path: Path, table: _Table, columns: TabixColumns) -> tuple[Path | None, str]:
     """Index a table that is not yet under its name; or the reason why that cannot be."""
     if table.num_reads > _MOST_READS:
         return None, f"for more than {_MOST_READS} reads it would take much memory"
@@ -66,10 +105,11 @@ def _made_index(path: Path, table: PositionTableWriter) -> tuple[Path | None, st
             os.fspath(path),
             force=True,
             seq_col=0,
-            start_col=1,
-            end_col=1,
-            meta_char=_NO_COMMENTS,
-            line_skip=1,
+            start_col=columns.start,
+            end_col=columns.end,
+            zerobased=columns.half_open,
+            meta_char=columns.comments,
+            line_skip=columns.header_lines,
             index=os.fspath(index),
             keep_original=True,
             csi=is_long,
