@@ -212,8 +212,8 @@ class Bundle:
             background=models.get("background"),
             metadata=metadata,
             calibration=_read_json(root / CALIBRATION_FILE),
-            training_table=(root / TRAINING_FILE).read_text(encoding="utf-8"),
-            card=(root / CARD_FILE).read_text(encoding="utf-8"),
+            training_table=_read_text(root / TRAINING_FILE),
+            card=_read_text(root / CARD_FILE),
             fingerprint=sha256_of(root / METADATA_FILE),
         )
 
@@ -294,6 +294,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BundleError(f"{path}: is not a JSON object")
     return value
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path}: is no text ({error})") from error
 
 
 def _check_files(root: Path, files: Mapping[str, str], hashes: Mapping[Path, Future[str]]) -> None:

@@ -103,9 +103,10 @@ def genood_here(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
 
     threads = torch.get_num_threads()
     level = logging.getLogger("genood").level
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield run_here
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     logging.getLogger("genood").setLevel(level)
     torch.set_num_threads(threads)
 

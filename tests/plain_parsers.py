@@ -15,6 +15,7 @@ Parsed = tuple[str, str]
 
 _LETTERS = dict(zip("ACGTU", "ACGTT", strict=True)) | dict.fromkeys("NRYSWKMBDHVX-.*", "N")
 _COMPLEMENT = str.maketrans("ACGT", "TGCA")
+_DIGITS = str.maketrans("0123", "ACGT")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SKIPPED = 0x100 | 0x200 | 0x800
 _BAM_LETTERS = "=ACMGRSVTWYHKDBN"
@@ -76,13 +77,19 @@ def _as_sequenced(name: bytes, letters: str, flag: int) -> Iterator[Parsed]:
 
 
 def sam(content: bytes) -> Iterator[Parsed]:
-    """Of each line the name, the flag and the sequence, in which htslib takes any sign for N but ``=``."""
+    """Of each line the name, the flag and the sequence.
+
+    In that htslib takes 0, 1, 2 and 3 for A, C, G and T, and whatever is no letter of its own for N.
+    """
     for line in re.split(b"\r?\n", content):
         if line and not line.startswith(b"@"):
             fields = line.split(b"\t")
             if len(fields) < 11:
                 raise ValueError("half a record")
-            letters = re.sub("[^=ACGTUacgtu]", "N", fields[9].decode("latin-1")) if fields[9] != b"*" else ""
+            letters = (
+                re.sub("[^=ACGTUacgtu0-3]", "N", fields[9].decode("latin-1")) if fields[9] != b"*" else ""
+            )
+            letters = letters.translate(_DIGITS)
             yield from _as_sequenced(fields[0], letters, int(fields[1]))
 
 

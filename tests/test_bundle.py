@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from toys import context_model, uniform_codes
 
 from genood.bundle import Bundle, write_tensors
+from genood.engine import Scorer
 from genood.errors import BundleError
 from genood.files import sha256_ahead, sha256_of, write_json
 from genood.models.lstm import LSTM, LSTMConfig
@@ -196,6 +198,78 @@ def test_metadata_without_a_part(copy: Path) -> None:
     del content["classes"], content["seed"]
     (copy / "genood.json").write_text(json.dumps(content))
     with pytest.raises(BundleError, match="lacks classes, seed"):
+        Bundle.load(copy)
+
+
+def places(value: object, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where there is something in a JSON value; of lists only at the start."""
+    items = (
+        value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    )
+    for key, item in items:
+        yield (*place, key)
+        yield from places(item, (*place, key))
+
+
+@pytest.mark.parametrize("name", ["genood.json", "calibration.json"])
+def test_any_part_of_the_json_replaced(copy: Path, name: str) -> None:
+    """With sha256 that say it is right: it is refused, or what is of use in it is still whole."""
+    metadata = json.loads((copy / "genood.json").read_text())
+    whole = (copy / name).read_text()
+    num_refused = 0
+    for place in places(json.loads(whole)):
+        for odd in (None, -1, "x", [1], {"a": 1}):
+            changed = json.loads(whole)
+            part = changed
+            for key in place[:-1]:
+                part = part[key]
+            part[place[-1]] = odd
+            (copy / name).write_text(json.dumps(changed))
+            if name != "genood.json":
+                metadata["files"][name] = sha256_of(copy / name)
+                (copy / "genood.json").write_text(json.dumps(metadata))
+            try:
+                Scorer(Bundle.load(copy))
+            except BundleError as error:
+                assert "\n" not in str(error)  # noqa: PT017
+                num_refused += 1
+    assert num_refused > 20
+
+
+@pytest.mark.parametrize(
+    "name", ["background.safetensors", "calibration.json", "training.tsv", "MODEL_CARD.md"]
+)
+def test_tampered_with(copy: Path, name: str) -> None:
+    path = copy / name
+    content = path.read_bytes()
+    secret = copy.parent / "secret"
+    secret.write_text("no part of it")
+    for make in (
+        lambda: path.write_bytes(content[:-1]),
+        lambda: path.write_bytes(content + b"\n"),
+        path.touch,
+        lambda: path.symlink_to(secret),
+        lambda: path.symlink_to("nowhere"),
+        path.mkdir,
+    ):
+        path.unlink()
+        make()
+        with pytest.raises(
+            BundleError, match=rf"{name}: (differs from the sha256|the bundle names this file)"
+        ):
+            Bundle.load(copy)
+    path.rmdir()
+    path.symlink_to(copy.parent / "elsewhere")
+    (copy.parent / "elsewhere").write_bytes(content)
+    (copy / "notes.txt").write_text("more files do no harm, nor does a link to the right one")
+    Bundle.load(copy)
+
+
+def test_tables_that_are_not_text(copy: Path) -> None:
+    (copy / "training.tsv").write_bytes(b"\xff")
+    files = json.loads((copy / "genood.json").read_text())["files"]
+    edit(copy, files={**files, "training.tsv": sha256_of(copy / "training.tsv")})
+    with pytest.raises(BundleError, match=r"training\.tsv: is no text"):
         Bundle.load(copy)
 
 

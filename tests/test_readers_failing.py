@@ -56,9 +56,9 @@ def fastq(num_reads: int = NUM_READS) -> bytes:
     )
 
 
-def bam(path: Path) -> bytes:
+def alignments(path: Path, mode: str) -> bytes:
     header = pysam.AlignmentHeader.from_dict({"HD": {"VN": "1.6"}})
-    with pysam.AlignmentFile(str(path), "wb", header=header) as writer:
+    with pysam.AlignmentFile(str(path), mode, header=header) as writer:
         for i in range(NUM_READS):
             record = pysam.AlignedSegment(header)
             record.query_name, record.flag = f"r{i}", 4
@@ -77,7 +77,8 @@ CONTENTS: dict[str, Callable[[Path], bytes]] = {
     "FASTQ": lambda path: fastq(),
     "gzip": lambda path: gzip.compress(fastq(), 1),
     "zstd": lambda path: zstd.compress(fastq(), 1),
-    "BAM": bam,
+    "BAM": lambda path: alignments(path, "wb"),
+    "CRAM": lambda path: alignments(path, "wc"),
     "dataset": split,
 }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Genood
+from damage import COMPRESSIONS, FORMATS
 from refusals import CPU, WINDOW_READS, check_refused, fastq
 from toys import markov_codes, uniform_codes, write_fasta
 
@@ -59,6 +60,19 @@ def test_bad_reads(score_to_old: Genood, folder: Path, content: bytes | None, sa
     if content is not None:
         reads.write_bytes(content)
     check_refused(score_to_old, folder, reads, says=says)
+
+
+HALVES = {name: form.whole for name, form in FORMATS.items() if name != "fasta"}
+HALVES |= {name: compress(fastq(50)) for name, (compress, _) in COMPRESSIONS.items()}
+
+
+@pytest.mark.parametrize("name", HALVES)
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_part_of_a_file(score_to_old: Genood, folder: Path, name: str, share: float) -> None:
+    """Text that is cut between two records looks whole, and FASTA wherever it is cut."""
+    reads = folder / "reads"
+    reads.write_bytes(HALVES[name][: int(len(HALVES[name]) * share)])
+    check_refused(score_to_old, folder, reads, says=f"genood: error: {reads}")
 
 
 def test_bad_second_file(score_to_old: Genood, folder: Path) -> None:
