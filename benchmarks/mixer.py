@@ -102,7 +102,7 @@ def compare(tables: Tables, shipped: mixing.Mixer, val_in: list[Path]) -> dict[s
     return results
 
 
-WAYS = ("order 11", "fixed interpolation", "exact contexts", "learned")
+WAYS = ("order 8", "fixed interpolation", "exact contexts", "learned")
 
 
 def nats_per_base(tables: Tables, shipped: mixing.Mixer, codes: np.ndarray) -> dict[str, float]:
@@ -113,7 +113,7 @@ def nats_per_base(tables: Tables, shipped: mixing.Mixer, codes: np.ndarray) -> d
     exact.present = exact.present & (exact.states[:, :, 4] >= 7)
     with torch.no_grad():
         losses = {
-            "order 11": -seen.log_probs(mixing.plain_mixer()),
+            "order 8": -seen.log_probs(mixing.plain_mixer()),
             "fixed interpolation": -fixed_interpolation(seen),
             "exact contexts": -exact.log_probs(shipped),
             "learned": -seen.log_probs(shipped),
@@ -124,7 +124,7 @@ def nats_per_base(tables: Tables, shipped: mixing.Mixer, codes: np.ndarray) -> d
 def fixed_interpolation(seen: mixing.Observations) -> torch.Tensor:
     """Nothing learned: the strongest expert is right as often as it was for the last 24 bases.
 
-    One success and one failure are added, the rest of the probability follows the order-11 table.
+    One success and one failure are added, the rest of the probability follows the order-8 table.
     """
     agreed = (seen.states[:, 0, 1] + seen.states[:, 0, 2]).float()
     right = (agreed + 1.0) / (24.0 + 2.0)

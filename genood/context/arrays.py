@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from genood.context.compiled import compiled, compiled_to_vectors
 from genood.context.mixture import BLOCK, Block, make_block
+from genood.context.propose import Frames, make_frames
 
 NUM_EXPERTS = 8
 """Followed at a time."""
@@ -85,7 +86,7 @@ class Room(NamedTuple):
 
     Attributes
     ----------
-    hashes, ends, places
+    hashes, ends, frames, places
         See `propose`.
     turned
         uint8: ends with the reverse complement of the read.
@@ -114,6 +115,7 @@ class Room(NamedTuple):
     places: Ints
     turned: Bytes
     groups: Bytes
+    frames: Frames
     gains: npt.NDArray[np.float64]
     posterior: Floats
     least: Floats
@@ -140,6 +142,7 @@ def make_room(longest: int, num_classes: int, stride: int) -> Room:
         np.empty((4 * longest + 64, 3), dtype=np.int64),
         np.empty(longest, dtype=np.uint8),
         np.empty((2, longest), dtype=np.uint8),
+        make_frames(longest),
         np.zeros(num_classes, dtype=np.float64),
         np.zeros(stride, dtype=np.float32),
         np.zeros(stride, dtype=np.float32),

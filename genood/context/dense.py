@@ -20,8 +20,9 @@ import numpy.typing as npt
 from genood.context.compiled import compiled, signed
 
 NATS_PER_STEP = 1.0 / 32.0
-MAX_ORDER = 11
-"""Order of the table over all classes."""
+MAX_ORDER = 8
+"""Order of the table over all classes, and the highest of that by class: higher ones no longer fit into a
+processor's own cache, and tell reads apart no better."""
 PRIOR_COUNT = 4.0
 """Weight of the next lower order in the interpolation over all classes, in bases."""
 CLASS_PRIOR_COUNT = 16.0

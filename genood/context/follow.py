@@ -26,8 +26,9 @@ STRENGTH_SHIFT, EXPERT_SHIFT, CODONS_SHIFT = np.uint64(48), np.uint64(40), np.ui
 BEFORE = 2
 """Bytes of the reference that are kept before the first base of a block; as many after the last."""
 
-_MIN_AGREEMENTS = 18
-"""Of the last 32 bases, for a place to be followed: a translated context alone comes up by chance."""
+_MIN_AGREEMENTS = 24
+"""Of the last 32 bases, for a place to be followed: more than a context has that comes up by chance, a
+nucleotide context about 20. A read's first 16 bases, if all agree, are just enough."""
 _MIN_RECENT_AGREEMENTS = 5
 _MIN_CODONS = 4
 """An expert is given up below both: of the last 16 bases, of the last 8 codons."""

@@ -132,9 +132,12 @@ def _look_up(read: Bytes, m: Arrays, room: Room) -> int:
     """Fill what `room` holds of a read, and the places that are proposed for it; how many."""
     # By name, not within the tuples: to hand over a tuple copies it.
     hashes, ends, nuc, aa = room.hashes, room.ends, m.nuc, m.aa
-    num_nucleotides, num_translated = ask(read, nuc, m.nuc_sampling, aa, m.aa_sampling, hashes, ends)
+    groups, frames = room.groups[:, : len(read)], room.frames
+    translate(read, groups)
+    num_nucleotides, num_translated = ask(
+        read, groups, frames, nuc, m.nuc_sampling, aa, m.aa_sampling, hashes, ends
+    )
     turn(read, room.turned)
-    translate(read, room.groups)
     places = room.places[: 4 * len(read) + 64]
     return propose(num_nucleotides, num_translated, hashes, ends, m.reference, nuc, aa, places)
 

@@ -17,7 +17,7 @@ _BYTES_PER_BASE = 2
 _COUNTS = 4 * 4 ** (dense.MAX_ORDER + 1)
 """Bytes of one array of counts."""
 _NUM_COUNTS = 4
-CLASS_ORDERS = (9, 8, 7, 6)
+CLASS_ORDERS = (8, 7, 6)
 _CLASS_BYTES = 45_000_000
 """The order of the tables by class is the highest that keeps them, all together, this small."""
 MAX_SAMPLING = 6

@@ -6,11 +6,13 @@ which the memory brings many at a time; tell which buckets hold something for th
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.compiled import compiled, prefetch, signed, trailing_zeros
-from genood.context.genes import GROUPS, PADDING, STOP
+from genood.context.compiled import compiled, compiled_to_vectors, prefetch, signed, trailing_zeros
+from genood.context.genes import PADDING
 from genood.context.hashing import (
     AA_CONTEXT,
     BUCKET_BYTES,
@@ -28,8 +30,37 @@ Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 Words = npt.NDArray[np.uint64]
 
+
+class Frames(NamedTuple):
+    """Room for the translated contexts of a read.
+
+    Attributes
+    ----------
+    pairs
+        uint8 (L,): see `_pair_codons`.
+    hashed, kept
+        uint64 and uint8, shape (2, L), a row for each strand: see `_hash_frames`.
+    """
+
+    pairs: Bytes
+    hashed: Hashes
+    kept: Bytes
+
+
+@compiled
+def make_frames(longest: int) -> Frames:
+    """Room for reads of at most `longest` bases."""
+    return Frames(
+        np.empty(longest, dtype=np.uint8),
+        np.empty((2, longest), dtype=np.uint64),
+        np.empty((2, longest), dtype=np.uint8),
+    )
+
+
 _WORDS = BUCKET_BYTES // 8
 """uint64 words of a bucket."""
+_LOWEST = np.uint64(0x1111111111)
+"""The lowest bits of the groups of a context."""
 _EACH = np.uint64(0x0001000100010001)
 _LAST_CHECK = np.uint64(0xFFFF0000)
 """In the third word of a bucket, which holds two: set only where the bucket is full."""
@@ -38,6 +69,8 @@ _LAST_CHECK = np.uint64(0xFFFF0000)
 @compiled
 def ask(
     read: Bytes,
+    groups: Bytes,
+    frames: Frames,
     nuc: Words,
     nuc_sampling: int,
     aa: Words,
@@ -49,8 +82,10 @@ def ask(
 
     Parameters
     ----------
-    read
-        uint8 (L,).
+    read, groups
+        uint8 (L,), and its amino acid groups as `genood.context.follow.translate` gives them.
+    frames
+        Room.
     nuc, nuc_sampling, aa, aa_sampling
         See `genood.context.tables.Tables`; the tables as uint64.
     hashes, ends
@@ -59,7 +94,7 @@ def ask(
     """
     num_nucleotides = _hash_nucleotides(read, nuc_sampling, hashes[0], ends[0])
     _ask_for(nuc, hashes[0], num_nucleotides)
-    num_translated = _hash_translated(read, aa_sampling, hashes[1], ends[1])
+    num_translated = _hash_translated(read, groups, aa_sampling, frames, hashes[1], ends[1])
     _ask_for(aa, hashes[1], num_translated)
     return num_nucleotides, num_translated
 
@@ -135,44 +170,58 @@ def _hash_nucleotides(read: Bytes, sampling: int, hashes: Hashes, ends: Ints) ->
 
 
 @compiled
-def _hash_translated(read: Bytes, sampling: int, hashes: Hashes, ends: Ints) -> int:
+def _hash_translated(
+    read: Bytes, groups: Bytes, sampling: int, frames: Frames, hashes: Hashes, ends: Ints
+) -> int:
     """The contexts of amino acids that are sampled, of all six frames; how many.
 
     Those with a stop codon are left out, as the reference has none.
     """
-    mask = (np.uint64(1) << np.uint64(4 * AA_CONTEXT)) - np.uint64(1)
-    top = np.uint64(4 * (AA_CONTEXT - 1))
-    sense = np.zeros(3, dtype=np.uint64)
-    antisense = np.zeros(3, dtype=np.uint64)
-    num_open = np.zeros(3, dtype=np.int64)
-    num_open_antisense = np.zeros(3, dtype=np.int64)
-    num_known = 0
+    pairs, hashed, kept = frames
+    for strand in range(2):
+        _pair_codons(groups[strand], strand, pairs[: len(read)])
+        _hash_frames(pairs[: len(read)], strand, sampling, hashed[strand], kept[strand])
     number = 0
-    codon = 0
-    lane = 0
+    unknown = -1
     for t in range(len(read)):
-        num_known = num_known + 1 if read[t] < 4 else 0
-        codon = ((codon << 2) | signed(read[t] & 3)) & 63
-        lane = lane + 1 if lane < 2 else 0
-        if t < 2:
-            continue
-        group = np.uint64(GROUPS[codon])
-        sense[lane] = ((sense[lane] << np.uint64(4)) | group) & mask
-        num_open[lane] = 0 if group == STOP else num_open[lane] + 1
-        hashed = hash_of(sense[lane])
-        hashes[number] = hashed
-        ends[number] = 2 * t
-        known = num_known >= 3 * AA_CONTEXT
-        number += signed(is_sampled(hashed, sampling) & known & (num_open[lane] >= AA_CONTEXT))
-        # The codon's reverse complement: its bases turned around, each taken from 3.
-        group = np.uint64(GROUPS[63 - ((codon & 3) << 4 | (codon & 12) | codon >> 4)])
-        antisense[lane] = (antisense[lane] >> np.uint64(4)) | (group << top)
-        num_open_antisense[lane] = 0 if group == STOP else num_open_antisense[lane] + 1
-        hashed = hash_of(antisense[lane])
-        hashes[number] = hashed
-        ends[number] = 2 * t + 1
-        number += signed(is_sampled(hashed, sampling) & known & (num_open_antisense[lane] >= AA_CONTEXT))
+        unknown = t if read[t] > 3 else unknown
+        whole = t - unknown >= 3 * AA_CONTEXT
+        for strand in range(2):
+            hashes[number] = hashed[strand, t]
+            ends[number] = 2 * t + strand
+            number += signed(whole & (kept[strand, t] != 0))
     return number
+
+
+@compiled_to_vectors
+def _pair_codons(groups: Bytes, strand: int, pairs: Bytes) -> None:
+    """The groups of the codon that ends at each base and of the one before, 4 bits each.
+
+    The codon that comes later in the gene, whose strand is 0 or 1 as in `translate`, is the lower one.
+    """
+    late, early = (np.uint8(0), np.uint8(4)) if strand == 0 else (np.uint8(4), np.uint8(0))
+    for i in range(3, len(groups)):
+        at = np.uint64(i)
+        pairs[at] = (groups[at] << late) | (groups[at - np.uint64(3)] << early)
+
+
+@compiled_to_vectors
+def _hash_frames(pairs: Bytes, strand: int, sampling: int, hashed: Hashes, kept: Bytes) -> None:
+    """Hashes of the contexts of one strand that end at each base, and which are sampled and have no stop."""
+    sampled = (np.uint64(1) << np.uint64(sampling)) - np.uint64(1)
+    last = AA_CONTEXT // 2 - 1
+    for i in range(3 * AA_CONTEXT - 1, len(pairs)):
+        at = np.uint64(i)
+        key = np.uint64(0)
+        for k in range(AA_CONTEXT // 2):
+            place = k if strand == 0 else last - k
+            key |= np.uint64(pairs[at - np.uint64(6 * k)]) << np.uint64(8 * place)
+        # The lowest bit of each four tells whether all are set, as in a stop's group alone.
+        stops = key & (key >> np.uint64(1))
+        stops &= stops >> np.uint64(2)
+        value = hash_of(key)
+        hashed[at] = value
+        kept[at] = np.uint8(((stops & _LOWEST) | (value & sampled)) == np.uint64(0))
 
 
 @compiled

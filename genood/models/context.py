@@ -68,8 +68,8 @@ class ContextModel(DensityModel):
 
     The probability of a base is a softmax over what these say:
 
-    * dense tables of orders 0 to 11 over all classes, and of orders 0 to 9 (fewer for many classes) by
-      class, mixed over classes by how well each has predicted the read so far;
+    * dense tables of orders 0 to 8 over all classes, and of as many (fewer for many classes) by class,
+      mixed over classes by how well each has predicted the read so far;
     * copy experts: places in the reference that share a context of 16 bases, or of 10 amino acids in an
       open reading frame, with the read. A place is followed on, substitutions forgiven, so that its
       context grows without bound; what it has predicted right so far decides how far it is believed.

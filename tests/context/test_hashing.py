@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 from toys import uniform_codes
 
+from genood.context.follow import translate
 from genood.context.genes import GROUPS, annotate
 from genood.context.hashing import (
     BUCKET_SLOTS,
@@ -25,7 +26,7 @@ from genood.context.hashing import (
     load,
     num_buckets,
 )
-from genood.context.propose import ask, propose
+from genood.context.propose import ask, make_frames, propose
 from genood.sequence import Codes, reverse_complement
 
 NO_TABLE = np.empty(0, dtype=np.uint16)
@@ -73,7 +74,9 @@ def find(read: Codes, table: Buckets, sampling: int = 0) -> list[Place]:
     # Of the reference it needs to be there only.
     reference = np.zeros(60_000, dtype=np.uint8)
     nuc, aa = table.view(np.uint64), empty_table(0).view(np.uint64)
-    numbers = ask(read, nuc, sampling, aa, 60, hashes, ends)
+    groups = np.empty((2, len(read)), dtype=np.uint8)
+    translate(read, groups)
+    numbers = ask(read, groups, make_frames(len(read)), nuc, sampling, aa, 60, hashes, ends)
     number = propose(*numbers, hashes, ends, reference, nuc, aa, places)
     return [(t, place, direction) for t, place, direction in places[:number].tolist()]
 

@@ -39,7 +39,7 @@ def test_threads_do_not_matter(genomes: Genomes, tables: Tables) -> None:
             assert mine.tobytes() == other.tobytes(), field.name
         else:
             assert mine == other
-    assert (plan.nuc_sampling, plan.aa_sampling, plan.class_order) == (2, 1, 9)
+    assert (plan.nuc_sampling, plan.aa_sampling, plan.class_order) == (2, 1, 8)
 
 
 def test_reference_is_the_genomes(genomes: Genomes, tables: Tables) -> None:
@@ -58,9 +58,9 @@ def test_index_is_filled_to_at_most_its_load(tables: Tables) -> None:
 
 
 def test_sizes(tables: Tables) -> None:
-    """4 + 16 + ... bytes, up to order 11 over all classes, up to order 9 by class, of which there are 8."""
-    assert tables.low.shape == ((4**13 - 4) // 3,)
-    assert tables.by_class.shape == (8 * (4**11 - 4) // 3,)
+    """4 + 16 + ... bytes, up to order 8, over all classes and by class, of which there are 8."""
+    assert tables.low.shape == ((4**10 - 4) // 3,)
+    assert tables.by_class.shape == (8 * (4**10 - 4) // 3,)
 
 
 def test_each_context_has_probabilities_that_sum_to_one(tables: Tables) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from toys import uniform_codes
 
+from genood.context.follow import translate
 from genood.context.genes import GROUPS, annotate
 from genood.context.hashing import blocks_of, empty_table, index_nucleotides, index_translated
-from genood.context.propose import ask, propose
+from genood.context.propose import ask, make_frames, propose
 from genood.sequence import Codes, decode, encode, mutate, reverse_complement
 
 Place = tuple[int, int, int]
@@ -35,7 +36,9 @@ class Index:
         ends = np.empty((2, 2 * len(read) + 1), dtype=np.int64)
         places = np.empty((room, 3), dtype=np.int64)
         nuc, aa = self.nuc.view(np.uint64), self.aa.view(np.uint64)
-        numbers = ask(read, nuc, 0, aa, 0, hashes, ends)
+        groups = np.empty((2, len(read)), dtype=np.uint8)
+        translate(read, groups)
+        numbers = ask(read, groups, make_frames(len(read)), nuc, 0, aa, 0, hashes, ends)
         number = propose(*numbers, hashes, ends, self.reference, nuc, aa, places)
         return [(t, place, direction) for t, place, direction in places[:number].tolist()]
 
