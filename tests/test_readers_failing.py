@@ -22,7 +22,7 @@ from backports import zstd
 from toys import uniform_codes
 
 from genood.errors import InputError
-from genood.readers import read_blocks, read_file, read_files
+from genood.readers import ReaderConfig, read_blocks, read_file, read_files
 from genood.readers.streams import WithoutBlankEnd
 from genood.sequence import decode
 
@@ -271,6 +271,18 @@ def test_control_characters_in_names(tmp_path: Path, letter: str) -> None:
         path = written(tmp_path / "reads", content.encode())
         assert f"record {number}: the name {letter!r}"[:-1] in failure(path).replace("'b", "'")
         assert failure(path).endswith(" holds a control character; the file may be damaged")
+
+
+@pytest.mark.parametrize("qualities", ["\x01I", "I ", " I", "I\x7f"])
+@pytest.mark.parametrize("config", [ReaderConfig(min_quality=1), ReaderConfig(keep_records="reads")])
+def test_qualities_that_are_none(tmp_path: Path, qualities: str, config: ReaderConfig) -> None:
+    """Where they are of use: BAM has no place for them, and nobody can say what they mean."""
+    path = written(tmp_path / "reads", f"@a\nA\n+\n~\n@b\nAC\n+\n{qualities}\n".encode())
+    assert [name for name, _ in listed(path)] == ["a", "b"]
+    blocks = read_blocks([path], config=config)
+    assert next(blocks).names == ["a"]
+    with pytest.raises(InputError, match="record 2: 'b' has base qualities beyond those of FASTQ"):
+        next(blocks)
 
 
 def test_white_space_of_every_kind_ends_a_name(tmp_path: Path) -> None:

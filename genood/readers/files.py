@@ -215,9 +215,11 @@ class _File:
         names = [(record.name.split(maxsplit=1) or [""])[0] for record in records]
         sequences = [record.sequence for record in records]
         codes = encode_nucleotides("".join(sequences).encode("ascii"))
-        qualities = [record.qualities or "" for record in records] if self.config.min_quality else []
-        is_text = "".join(names).isprintable()
-        if codes is not None and is_text and all(qualities) and all(names) and all(sequences):
+        is_used = self.config.min_quality > 0 or self.config.keep_records is not None
+        qualities = [record.qualities or "" for record in records] if is_used else [""] * len(records)
+        is_complete = not self.config.min_quality or all(qualities)
+        is_text = "".join(names).isprintable() and _are_qualities("".join(qualities))
+        if codes is not None and is_complete and is_text and all(names) and all(sequences):
             if self.config.min_quality:
                 _mask(codes, "".join(qualities), self.config.min_quality)
             yield ReadBlock(
@@ -229,8 +231,8 @@ class _File:
             )
             return
         for i, (name, sequence) in enumerate(zip(names, sequences, strict=True)):
-            problem = _problem(name, sequence.encode("ascii"))
-            if problem is not None or (self.config.min_quality and not records[i].qualities):
+            problem = _problem(name, sequence.encode("ascii"), qualities[i])
+            if problem is not None or (self.config.min_quality and not qualities[i]):
                 if i:
                     before = None if kept is None else kept.part(0, i)
                     yield from self._blocks_of(records[:i], numbers[:i], mates[:i], before)
@@ -310,7 +312,12 @@ def _mask(codes: Codes, qualities: str, min_quality: int) -> None:
     codes[phred < min_quality + _PHRED_OFFSET] = UNKNOWN
 
 
-def _problem(name: str, letters: bytes) -> str | None:
+def _are_qualities(text: str) -> bool:
+    """Whether these are letters from ``!`` to ``~``."""
+    return text.isprintable() and " " not in text
+
+
+def _problem(name: str, letters: bytes, qualities: str) -> str | None:
     if not name:
         return "the record has no name"
     shown = repr(_shortened(name, 80))
@@ -319,7 +326,11 @@ def _problem(name: str, letters: bytes) -> str | None:
     if not letters:
         return f"{shown} has no sequence; drop such records (cutadapt -m 1 does), or re-create the file"
     foreign = first_foreign_letter(letters)
-    return None if foreign is None else f"{shown} holds {foreign!r}, which is no nucleotide"
+    if foreign is not None:
+        return f"{shown} holds {foreign!r}, which is no nucleotide"
+    return (
+        None if _are_qualities(qualities) else f"{shown} has base qualities beyond those of FASTQ, '!' to '~'"
+    )
 
 
 def _shortened(text: str, num_letters: int) -> str:

@@ -77,7 +77,7 @@ def alignments_output(config: AlignmentsConfig) -> Iterator[AlignmentsWriter]:
         try:
             yield writer
         except BaseException:
-            with suppress(OSError):  # of the same cause
+            with suppress(OSError, InputError):  # of the same cause
                 writer.give_up()
             raise
         writer.close()
@@ -141,7 +141,8 @@ class AlignmentsWriter:
     def give_up(self) -> None:
         """Let go of the file, which is of no use."""
         if self._file is not None:
-            self._file.close()
+            with write_errors_named(self._config.target):
+                self._file.close()
 
     def _opened(self, header: pysam.AlignmentHeader | None) -> None:
         """Open the file at the first records; check the header of all others."""

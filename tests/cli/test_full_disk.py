@@ -85,6 +85,16 @@ LEFT = ["inside", "older.tsv"]
             "12k",
             "new.tsv.gz: cannot be written (is the disk full?)",
         ),
+        (
+            ("-o", "/dev/null", "--bam-out", "new.bam"),
+            "12k",
+            f"new.bam: cannot be written (Closing failed: {FULL})",
+        ),
+        (
+            ("-o", "/dev/null", "--in-out", "new.fq"),
+            "12k",
+            f"new.fq: cannot be written ({FULL})",
+        ),
     ],
 )
 def test_tables_that_fit_in_part(

@@ -34,7 +34,8 @@ def names_of(table: Path) -> list[str]:
     """The names in a score table, read by two programs."""
     with table.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
-    frame = pd.read_csv(table, sep="\t", quoting=csv.QUOTE_NONE, converters={"read_id": str})
+    frame = pd.read_csv(table, sep="\t", quoting=csv.QUOTE_NONE, keep_default_na=False, na_values=[""])
+    assert frame["llr"].dtype == np.float64
     names = [row["read_id"] for row in rows]
     assert names == frame["read_id"].tolist()
     assert {row["length"] for row in rows} == {"30"}
