@@ -5,6 +5,9 @@ genomes trained on; with the null of the bundle, with one that `genood calibrate
 errors, and with one of reads like those scored. Genomes are cut into blocks; calibration takes every other
 one, what is scored comes from the rest. Reads of a length do not overlap, so that each counts as one.
 Of errors a third each are substitutions, insertions and deletions.
+
+Then of how many mixtures of such reads with those of other genera, 0 to 50 %, the interval of the OOD
+fraction holds the truth.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import numpy.typing as npt
 from machine import describe
 
 from genood.bundle import Bundle
-from genood.calibration import Calibration, NullDistribution
+from genood.calibration import FRACTION_LAMBDAS, Calibration, NullDistribution, ood_fraction
 from genood.engine import Scorer
 from genood.files import write_json
 from genood.readers import Read, read_file
@@ -39,6 +42,9 @@ BLOCK = 25_000
 GENOME_BASES = 1_000_000
 """Bases taken of each genome, so that genomes weigh equally."""
 SOURCES = {"other genomes": "val_in", "genomes trained on": "train_in"}
+MIXTURES = 100
+MIXTURE_LENGTHS = (100, 250, 1_000)
+MIXTURE_READS = 2_000
 
 
 def main() -> None:
@@ -51,7 +57,8 @@ def main() -> None:
     if not (bundle / "genood.json").is_file():
         command("train", *genomes_of(data, "train_in"), "--model", "context", "-o", bundle)
     loaded = Bundle.load(bundle)
-    rows = []
+    rows, mixtures = [], []
+    ood_blocks = list(blocks_of(genomes_of(data, "val_ood")))
     for shown, split in SOURCES.items():
         blocks = list(blocks_of(genomes_of(data, split)))
         nulls = {"training": null_of(loaded)}
@@ -64,7 +71,15 @@ def main() -> None:
                     rows.append({"reads of": shown, "null of": calibration, "error": error})
                     rows[-1] |= fractions(null, length, scores)
                     print_row(rows[-1])
-    write_json(arguments.json, {**describe(), "tolerance": TOLERANCE, "rows": rows})
+                if length in MIXTURE_LENGTHS:
+                    ood_scores = score(loaded, cut(ood_blocks, length, error, arguments.reads))
+                    for calibration, null in nulls.items():
+                        mixtures.append({"reads of": shown, "null of": calibration, "error": error})
+                        mixtures[-1] |= coverage(null, length, scores, ood_scores)
+                        print("\t".join(map(str, mixtures[-1].values())), flush=True)
+    write_json(
+        arguments.json, {**describe(), "tolerance": TOLERANCE, "rows": rows, "ood fractions": mixtures}
+    )
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -161,6 +176,29 @@ def fractions(null: NullDistribution, length: int, scores: npt.NDArray[np.float6
         verdict = "within" if off <= 0 else "undecided" if off <= 1.96 * error else "off"
         found[f"{alpha:g}"] = {"fraction": fraction, "standard_error": error, "verdict": verdict}
     return {"length": length, "reads": len(scores), "null_reads": null_reads, "alpha": found}
+
+
+def coverage(
+    null: NullDistribution,
+    length: int,
+    in_scores: npt.NDArray[np.float64],
+    ood_scores: npt.NDArray[np.float64],
+) -> dict[str, Any]:
+    """Of how many mixtures the interval of the OOD fraction holds the truth, and where it does not."""
+    generator = np.random.default_rng(length)
+    null_reads = float(null.independent_reads(np.array([length]))[0])
+    found = {"covered": 0, "too low": 0, "too high": 0, "warned of": 0}
+    for truth in generator.uniform(0, 0.5, MIXTURES):
+        number = generator.binomial(MIXTURE_READS, truth)
+        drawn = generator.choice(ood_scores, number), generator.choice(in_scores, MIXTURE_READS - number)
+        p_values = null.p_values(np.concatenate(drawn), np.full(MIXTURE_READS, length))
+        first, second = (int((p_values > level).sum()) for level in FRACTION_LAMBDAS)
+        fraction = ood_fraction(MIXTURE_READS, (first, second), null_reads)
+        assert fraction is not None
+        side = "too low" if fraction.high < truth else "too high" if fraction.low > truth else "covered"
+        found[side] += 1
+        found["warned of"] += not fraction.null_fits
+    return {"length": length, "mixtures": MIXTURES, "reads": MIXTURE_READS, **found}
 
 
 def print_row(row: dict[str, Any]) -> None:
