@@ -79,18 +79,18 @@ def _as_sequenced(name: bytes, letters: str, flag: int) -> Iterator[Parsed]:
 def sam(content: bytes) -> Iterator[Parsed]:
     """Of each line the name, the flag and the sequence.
 
-    In that htslib takes 0, 1, 2 and 3 for A, C, G and T, and whatever is no letter of its own for N.
+    In that htslib takes 0, 1, 2 and 3 for A, C, G and T, and whatever is no letter of its own for N;
+    and flags as C writes numbers, none for 0.
     """
     for line in re.split(b"\r?\n", content):
         if line and not line.startswith(b"@"):
             fields = line.split(b"\t")
             if len(fields) < 11:
                 raise ValueError("half a record")
-            letters = (
-                re.sub("[^=ACGTUacgtu0-3]", "N", fields[9].decode("latin-1")) if fields[9] != b"*" else ""
-            )
-            letters = letters.translate(_DIGITS)
-            yield from _as_sequenced(fields[0], letters, int(fields[1]))
+            flag = re.sub(b"^0(?=[0-7])", b"0o", fields[1]) or b"0"
+            letters = "" if fields[9] == b"*" else fields[9].decode("latin-1")
+            letters = re.sub("[^=ACGTUacgtu0-3]", "N", letters).translate(_DIGITS)
+            yield from _as_sequenced(fields[0], letters, int(flag, 0))
 
 
 def bam(content: bytes) -> Iterator[Parsed]:
