@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.compiled import compiled, compiled_to_vectors
+from genood.context.compiled import compiled_to_allocate, compiled_to_vectors
 from genood.context.mixture import BLOCK, Block, make_block
 from genood.context.propose import Frames, make_frames
 
@@ -128,12 +128,12 @@ class Room(NamedTuple):
     strongest: npt.NDArray[np.uint64]
 
 
-@compiled
+@compiled_to_allocate
 def _make_numbers() -> Ints:
     return np.zeros(MOST_EXPERTS, dtype=np.int64)
 
 
-@compiled
+@compiled_to_allocate
 def make_room(longest: int, num_classes: int, stride: int) -> Room:
     """Room for reads of at most `longest` bases."""
     return Room(

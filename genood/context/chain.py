@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.compiled import compiled, signed
+from genood.context.compiled import compiled_to_allocate, signed
 
 MAX_ORDER = 3
 
@@ -36,7 +36,7 @@ def read_chain(codes: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) -> 
     return out
 
 
-@compiled
+@compiled_to_allocate
 def _fit_all(
     codes: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64], out: npt.NDArray[np.float32]
 ) -> None:
@@ -53,7 +53,7 @@ def _fit_all(
                 out[r, : len(read)] = trial[: len(read)]
 
 
-@compiled
+@compiled_to_allocate
 def _fit(read: npt.NDArray[np.uint8], order: int, trial: npt.NDArray[np.float32]) -> float:
     """Log-likelihood of the chain of one order; log-probabilities into `trial`."""
     counts = np.zeros((4**order, 4))

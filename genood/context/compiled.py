@@ -39,8 +39,17 @@ def compiled(function: F) -> F:
     Where that directory cannot be written to, numba keeps it in the user's cache, or where
     ``NUMBA_CACHE_DIR`` says; where no directory can, each process compiles anew. Indices and divisors
     are trusted.
+
+    The function cannot make arrays, see `compiled_to_allocate`. Those that it is given are its caller's,
+    and it does not count its references to them: to count is an atomic operation for each array, each
+    time, and threads would wait for each other's.
     """
     return _compile(function, _FAST)
+
+
+def compiled_to_allocate(function: F) -> F:
+    """As `compiled`, for functions that make arrays."""
+    return _compile(function, _FAST, counts_references=True)
 
 
 def compiled_to_vectors(function: F) -> F:
@@ -51,8 +60,9 @@ def compiled_to_vectors(function: F) -> F:
     return _compile(function, {*_FAST, "reassoc", "nnan"})
 
 
-def _compile(function: F, fastmath: set[str]) -> F:
+def _compile(function: F, fastmath: set[str], *, counts_references: bool = False) -> F:
     options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
+    options["_nrt"] = counts_references
     try:
         dispatcher: Any = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no directory that can be written to

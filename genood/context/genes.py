@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.compiled import compiled, signed
+from genood.context.compiled import compiled_to_allocate, signed
 
 GENETIC_CODE = "KNKNTTTTRSRSIIMIQHQHPPPPRRRRLLLLEDEDAAAAGGGGVVVV*Y*YSSSS*CWCLFLF"
 """Amino acids of the codons AAA, AAC, AAG, AAT, ACA, ... TTT; translation table 11 of NCBI."""
@@ -73,7 +73,7 @@ def reference_codes(reference: Codes, offsets: Ints) -> tuple[Codes, Ints, Ints]
     return codes, np.cumsum(lengths) - lengths, lengths
 
 
-@compiled
+@compiled_to_allocate
 def _annotate(
     codes: Codes, starts: Ints, lengths: Ints, offsets: Ints, reference: Codes, groups: Codes, min_codons: int
 ) -> None:

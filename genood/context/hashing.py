@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.compiled import compiled, signed
+from genood.context.compiled import compiled, compiled_to_allocate, signed
 
 BUCKET_SLOTS = 10
 BUCKET_WORDS = 32
@@ -164,7 +164,7 @@ def index_nucleotides(
     return count
 
 
-@compiled
+@compiled_to_allocate
 def index_translated(
     reference: Bytes,
     offsets: Ints,

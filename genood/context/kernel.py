@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from genood.context.arrays import Arrays, Room, make_room, turn
 from genood.context.classes import mix_classes
-from genood.context.compiled import compiled, signed
+from genood.context.compiled import compiled, compiled_to_allocate, signed
 from genood.context.follow import Progress, follow, translate
 from genood.context.mixture import (
     BLOCK,
@@ -34,7 +34,7 @@ Floats = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint32]
 
 
-@compiled
+@compiled_to_allocate
 def score(
     codes: Bytes,
     lengths: Ints,
@@ -62,6 +62,38 @@ def score(
     seen = np.zeros((1, 1, 1), dtype=np.uint8)
     packed = np.zeros((1, 1), dtype=np.uint16)
     logs = np.zeros((1, 1), dtype=np.float32)
+    _score_reads(
+        codes,
+        lengths,
+        m,
+        room,
+        without_files,
+        background,
+        background_order,
+        out,
+        background_out,
+        seen,
+        packed,
+        logs,
+    )
+
+
+@compiled
+def _score_reads(
+    codes: Bytes,
+    lengths: Ints,
+    m: Arrays,
+    room: Room,
+    without_files: Ints,
+    background: int,
+    background_order: int,
+    out: Floats,
+    background_out: Floats,
+    seen: npt.NDArray[np.uint8],
+    packed: npt.NDArray[np.uint16],
+    logs: Floats,
+) -> None:
+    """Do `score`; nothing goes to the last three, which `_score_read` takes."""
     for r in range(len(codes)):
         read = codes[r, : lengths[r]]
         num_places = _look_up(read, m, room)
@@ -90,7 +122,7 @@ def score(
             _low_order(read, m.low, background_order, background_out[r])
 
 
-@compiled
+@compiled_to_allocate
 def observe(
     codes: Bytes,
     m: Arrays,
@@ -109,6 +141,21 @@ def observe(
     room = make_room(length, m.num_classes, m.stride)
     out = np.zeros(length, dtype=np.float32)
     seen[:, :, :, 0] = NO_EXPERT
+    _observe_reads(codes, m, room, without_files, out, seen, packed, logs)
+
+
+@compiled
+def _observe_reads(
+    codes: Bytes,
+    m: Arrays,
+    room: Room,
+    without_files: Ints,
+    out: Floats,
+    seen: npt.NDArray[np.uint8],
+    packed: npt.NDArray[np.uint16],
+    logs: Floats,
+) -> None:
+    """Do `observe`; nothing goes to `out`, which `_score_read` takes."""
     for r in range(len(codes)):
         num_places = _look_up(codes[r], m, room)
         _score_read(

@@ -12,7 +12,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.compiled import as_bits, as_float, compiled, compiled_to_vectors, prefetch, signed
+from genood.context.compiled import (
+    as_bits,
+    as_float,
+    compiled,
+    compiled_to_allocate,
+    compiled_to_vectors,
+    prefetch,
+    signed,
+)
 from genood.context.dense import NATS_PER_STEP
 
 BLOCK = 512
@@ -56,7 +64,7 @@ class Block(NamedTuple):
     gates: Floats
 
 
-@compiled
+@compiled_to_allocate
 def make_block() -> Block:
     """Room for a block."""
     return Block(

@@ -11,7 +11,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.compiled import compiled, compiled_to_vectors, prefetch, signed, trailing_zeros
+from genood.context.compiled import (
+    compiled,
+    compiled_to_allocate,
+    compiled_to_vectors,
+    prefetch,
+    signed,
+    trailing_zeros,
+)
 from genood.context.genes import PADDING
 from genood.context.hashing import (
     AA_CONTEXT,
@@ -47,7 +54,7 @@ class Frames(NamedTuple):
     kept: Bytes
 
 
-@compiled
+@compiled_to_allocate
 def make_frames(longest: int) -> Frames:
     """Room for reads of at most `longest` bases."""
     return Frames(

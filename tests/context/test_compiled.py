@@ -17,6 +17,7 @@ from genood.context.compiled import (
     as_bits,
     as_float,
     compiled,
+    compiled_to_allocate,
     ones,
     prefetch,
     reversed_bits,
@@ -123,3 +124,31 @@ def test_no_directory_to_keep_what_is_compiled() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (result.returncode, result.stdout, result.stderr) == (0, "-3\n", "")
+
+
+def test_only_what_allocates_counts_references() -> None:
+    """Else counting comes back unseen, with the first array that a loop makes."""
+
+    @compiled_to_allocate
+    def zeros(number: int) -> np.ndarray:
+        return np.zeros(number)
+
+    @compiled
+    def more_zeros(number: int) -> np.ndarray:
+        return np.zeros(number)
+
+    assert zeros(3).tolist() == [0.0, 0.0, 0.0]
+    with pytest.raises(numba.TypingError, match="Only accept returning of array passed"):
+        more_zeros(3)
+
+
+def test_arrays_outlive_a_function_that_does_not_count() -> None:
+    @compiled
+    def last(values: np.ndarray) -> float:
+        part = values[1:]
+        return part[len(part) - 1]  # type: ignore[no-any-return]
+
+    values = np.arange(4.0)
+    references = sys.getrefcount(values)
+    assert [last(values) for _ in range(10)] == [3.0] * 10
+    assert sys.getrefcount(values) == references
