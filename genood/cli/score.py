@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,15 @@ def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
             gc.freeze()  # the program's end would look through all objects, several times
 
     return wrapper
+
+
+def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
+    """What draws progress, imported only where it is drawn."""
+    if not show_progress():
+        return nullcontext()
+    from genood.cli.progress import reads_progress
+
+    return reads_progress(show=True)
 
 
 @click.command("score", no_args_is_help=True)
@@ -192,7 +202,6 @@ def command(
         raise click.UsageError("--windows says how long windows are; give --window-table or --regions too")
     if regions_fdr is not None and regions is None:
         raise click.UsageError("--regions-fdr is the error level of --regions; give that too")
-    from genood.cli.progress import reads_progress
     from genood.intake import IntakeConfig
     from genood.readers import ReaderConfig
     from genood.scoring import ScoreJob, score_files
@@ -228,5 +237,5 @@ def command(
         command=shlex.join(["genood", *sys.argv[1:]]),
         **overrides(alpha=alpha),
     )
-    with reads_progress(show=show_progress()) as progress:
+    with _progress() as progress:
         score_files(job, device=device, progress=progress, hashes=hashes)

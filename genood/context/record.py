@@ -13,6 +13,8 @@ bases, of codons; and the length of the last run of agreements.
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import numpy.typing as npt
 
@@ -55,11 +57,14 @@ def _third_base_masks() -> Ints:
     return masks
 
 
-def _keeps_amino_acid(base: int, place: int, before: tuple[int, int], codon: int) -> bool:
-    """Whether `base` leaves the amino acid of the reference's codon, given the bases already read.
+def _keeps_amino_acid(place: int) -> npt.NDArray[np.bool_]:
+    """Whether a base leaves the amino acid of the reference's codon, given the bases already read.
 
-    `codon` is in the direction of its gene, `before` in that of the read.
+    By the two bases before it in the read, the codon in the direction of its gene, and the base; bool,
+    shape (16, 64, 4).
     """
+    two, codon, base = np.ogrid[:16, :64, :4]
+    before = [two >> 2, two & 3]
     bases = [codon >> 4, codon >> 2 & 3, codon & 3]
     if place <= 3:
         seen = place - 1
@@ -71,18 +76,19 @@ def _keeps_amino_acid(base: int, place: int, before: tuple[int, int], codon: int
         for k in range(seen):
             bases[2 - k] = 3 - before[2 - seen + k]
         bases[place - 4] = 3 - base
-    return GENETIC_CODE[16 * bases[0] + 4 * bases[1] + bases[2]] == GENETIC_CODE[codon]
+    acids = np.frombuffer(GENETIC_CODE.encode(), dtype=np.uint8)
+    same = acids[16 * bases[0] + 4 * bases[1] + bases[2]] == acids[codon]
+    return np.broadcast_to(same, (16, 64, 4))
 
 
 def _make_categories() -> npt.NDArray[np.uint16]:
     """Categories of the four bases, 3 bits each, by place, two bases before, codon and expected base."""
     table = np.zeros((NUM_PLACES, 16, 64, 4), dtype=np.uint16)
-    for place, two, codon, base in np.ndindex(NUM_PLACES, 16, 64, 4):
-        keeps = place > 0 and _keeps_amino_acid(base, place, (two >> 2, two & 3), codon)
-        for expected in range(4):
-            if base != expected:
-                category = (1 if keeps else 3) + (base ^ expected != 2)
-                table[place, two, codon, expected] |= category << (3 * base)
+    for place in range(NUM_PLACES):
+        keeps = _keeps_amino_acid(place) if place > 0 else np.zeros((16, 64, 4), dtype=np.bool_)
+        for base, expected in permutations(range(4), 2):
+            category = np.where(keeps[:, :, base], 1, 3) + (base ^ expected != 2)
+            table[place, :, :, expected] |= (category << (3 * base)).astype(np.uint16)
     return table.ravel()
 
 
