@@ -309,8 +309,9 @@ def _table(losses: Mapping[str, Any]) -> str:
 
 
 _ABOUT_BACKGROUND = {
-    "other-classes": """The background is the foreground without the class that explains the whole read best,
-flattened: what the read shares with other classes does not count for its being in-distribution.""",
+    "other-classes": """The background is what other classes than the read's best remember of it, and the
+composition of all classes together, flattened: what the read shares with other classes does not count for
+its being in-distribution.""",
     "low-order": "The background is the foreground's dense table of order 2: mere composition.",
     "read-chain": """The background is a Markov chain fitted to each read itself, its order of 0 to 3
 chosen by the Bayesian information criterion.""",

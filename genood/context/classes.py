@@ -42,7 +42,6 @@ def mix_classes(
     start: int,
     by_class: Bytes,
     num_classes: int,
-    without_class: int,
     posterior: Floats,
     least: Floats,
     rows: Ints,
@@ -50,12 +49,12 @@ def mix_classes(
 ) -> None:
     """Fill `mixed` of a block that starts at a base; the read's first block starts the weights anew.
 
-    The classes but one, -1 for none, weigh equally at first, then by how they predicted the read.
+    The classes weigh equally at first, then by how they predicted the read.
     """
     stride = len(posterior)
     if start == 0:
         for label in range(stride):
-            takes_part = label < num_classes and label != without_class
+            takes_part = label < num_classes
             posterior[label] = np.float32(1.0) if takes_part else np.float32(0.0)
             least[label] = _LEAST_WEIGHT if takes_part else np.float32(0.0)
     for i in range(min(BLOCK, len(read) - start)):

@@ -13,8 +13,10 @@ from genood.context.mixture import (
     BLOCK,
     fast_log,
     low_log,
+    read_low,
     read_tables,
     softmax,
+    softmax_of_all_classes,
     start_of,
 )
 from genood.context.propose import ask, propose
@@ -24,9 +26,10 @@ NO_BACKGROUND, LOW_ORDER, OTHER_CLASSES = 0, 1, 2
 
 _MIN_GAIN = 0.5
 """Nats that experts of a class must have gained for it to be the read's class."""
-_OTHERS_POWER = np.float32(0.5)
-"""Power of the other classes' distribution, normalised again: their geometric mean with the uniform
-one. What they have in common with an unknown class they have in part only."""
+_COMPOSITION_ORDER = 6
+"""Order of the dense table in the background of other classes: what classes have in common, not a genome."""
+_COMPOSITION_POWER = np.float32(0.5)
+"""Its power, normalised again: the geometric mean with the uniform distribution."""
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -221,6 +224,10 @@ def _score_read(
 ) -> int:
     """Log-probabilities of one read without the experts of a class and of a file, -1 for none.
 
+    Without a class it is a background: of the dense tables it has a low order over all classes, flattened.
+    That a read looks like one class rather than like all of them speaks for it where no place of the
+    reference does.
+
     `followed` is what the last call returned, if that was of the same read, else -1. Returns the number
     of experts that it leaves followed in `room`.
 
@@ -228,21 +235,22 @@ def _score_read(
     """
     gains, leaders = room.gains, room.leaders
     low, rows, mixed, votes, gates = room.block
-    strongest = room.strongest[0 if without_class < 0 else 1]
-    power = np.float32(1.0) if without_class < 0 else _OTHERS_POWER
+    is_background = without_class >= 0
+    strongest = room.strongest[signed(is_background)]
     gains[:] = 0.0
     history = 0
     anew = followed < 0 or len(read) > BLOCK
     progress = Progress(0 if anew else followed, 0)
     for start in range(0, len(read), BLOCK):
-        if anew:
+        if is_background:
+            history = read_low(read, start, history, m.low, min(_COMPOSITION_ORDER, m.low_order), low)
+        else:
             history = read_tables(
                 read, start, history, m.low, m.low_order, m.by_class, m.class_order, m.stride, low, rows
             )
+            mix_classes(read, start, m.by_class, m.num_classes, room.posterior, room.least, rows, mixed)
+        if anew:
             progress = follow(read, start, num_places, m, room, without_file, progress)
-        mix_classes(
-            read, start, m.by_class, m.num_classes, without_class, room.posterior, room.least, rows, mixed
-        )
         rank(read, start, progress.num_experts, without_class, room, strongest)
         vote(read, start, m, room, anew, strongest, room.strongest[0], observing, seen, packed)
         if observing:
@@ -251,7 +259,10 @@ def _score_read(
                     seen_logs[start + i, b] = low_log(low[i], b)
                     seen_logs[start + i, 4 + b] = fast_log(mixed[b, i])
             continue
-        softmax(read, start, power, low, mixed, votes, gates, room.logs, out)
+        if is_background:
+            softmax_of_all_classes(read, start, _COMPOSITION_POWER, low, votes, gates, room.logs, out)
+        else:
+            softmax(read, start, low, mixed, votes, gates, room.logs, out)
         for i in range(min(BLOCK, len(read) - start)):
             base = signed(read[start + i])
             if leaders[i] >= 0 and base < 4:

@@ -112,6 +112,16 @@ def read_tables(
 
 
 @compiled
+def read_low(read: Bytes, start: int, history: int, table: Words, order: int, low: Words) -> int:
+    """Read the table over all classes at one order for a block, into `low`; gives the history after it."""
+    for i in range(min(BLOCK, len(read) - start)):
+        k = min(start + i, order)
+        low[i] = table[start_of(k) + (history & ((1 << (2 * k)) - 1))]
+        history = ((history << 2) | signed(read[start + i] & 3)) & 0xFFFFFFFFFFFF
+    return history
+
+
+@compiled
 def low_log(word: np.uint32, base: int) -> np.float32:
     """Log-probability of a base in a row of the table over all classes."""
     return np.float32(signed((word >> np.uint32(8 * base)) & np.uint32(0xFF))) * _STEP
@@ -158,7 +168,6 @@ def fast_exp(x: np.float32) -> np.float32:
 def softmax(
     read: Bytes,
     start: int,
-    power: np.float32,
     low: Words,
     mixed: Floats,
     votes: Floats,
@@ -168,18 +177,46 @@ def softmax(
 ) -> None:
     """Log-probabilities of the bases of a block that starts at a base, into `out` at the same places.
 
-    The distributions are raised to a power and normalised again. `logs` is room, float32 (5, BLOCK).
+    `logs` is room, float32 (5, BLOCK).
     """
     number = min(BLOCK, len(read) - start)
-    whole = (number + VECTOR - 1) // VECTOR * VECTOR
     for b in range(4):
         bits = np.uint32(8 * b)
-        for i in range(whole):
+        for i in range((number + VECTOR - 1) // VECTOR * VECTOR):
             at = np.uint64(i)
             step = np.float32(np.int32((low[at] >> bits) & np.uint32(0xFF)))
             logit = votes[b, at] + gates[0, at] * (step * _STEP)
-            logs[b, at] = power * (logit + gates[1, at] * fast_log(mixed[b, at]))
-    for i in range(whole):
+            logs[b, at] = logit + gates[1, at] * fast_log(mixed[b, at])
+    _normalise(read, start, logs, out)
+
+
+@compiled_to_vectors
+def softmax_of_all_classes(
+    read: Bytes,
+    start: int,
+    power: np.float32,
+    low: Words,
+    votes: Floats,
+    gates: Floats,
+    logs: Floats,
+    out: Floats,
+) -> None:
+    """As `softmax`, with the table over all classes to a power in place of both dense tables."""
+    number = min(BLOCK, len(read) - start)
+    for b in range(4):
+        bits = np.uint32(8 * b)
+        for i in range((number + VECTOR - 1) // VECTOR * VECTOR):
+            at = np.uint64(i)
+            step = np.float32(np.int32((low[at] >> bits) & np.uint32(0xFF)))
+            logs[b, at] = votes[b, at] + (gates[0, at] + gates[1, at]) * (power * (step * _STEP))
+    _normalise(read, start, logs, out)
+
+
+@compiled_to_vectors
+def _normalise(read: Bytes, start: int, logs: Floats, out: Floats) -> None:
+    """From logits in `logs` to log-probabilities of the bases in `out`."""
+    number = min(BLOCK, len(read) - start)
+    for i in range((number + VECTOR - 1) // VECTOR * VECTOR):
         at = np.uint64(i)
         a, b, c, d = logs[0, at], logs[1, at], logs[2, at], logs[3, at]
         top = max(max(a, b), max(c, d))

@@ -107,8 +107,8 @@ class Tables:
             uint8 (B, L) and int64 (B,), in bases.
         background
             ``low-order``: the dense table of order `BACKGROUND_ORDER`. ``other-classes``: this model
-            without the class that explains the whole read best, its distributions flattened: the
-            geometric mean with the uniform one.
+            without the copy experts of the class that explains the whole read best, and with a low order
+            of all classes together, flattened, in place of the dense tables.
         without_files
             int64 (B,): a file of the reference that no expert of the read may come from; -1 for none.
         num_threads

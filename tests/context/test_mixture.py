@@ -13,7 +13,7 @@ from toys import uniform_codes
 from genood.context.classes import mix_classes
 from genood.context.compiled import compiled_to_vectors
 from genood.context.dense import CLASS_PROBABILITIES, NEVER, stride_of
-from genood.context.mixture import BLOCK, fast_exp, fast_log, read_tables, softmax
+from genood.context.mixture import BLOCK, fast_exp, fast_log, read_tables, softmax, softmax_of_all_classes
 from genood.sequence import UNKNOWN, Codes, encode
 
 Bytes = npt.NDArray[np.uint8]
@@ -43,7 +43,7 @@ def contexts(read: Codes, order: int) -> list[int]:
     return found
 
 
-def mix(read: Codes, by_class: Bytes, num_classes: int, without_class: int = -1) -> Floats:
+def mix(read: Codes, by_class: Bytes, num_classes: int) -> Floats:
     """What `mix_classes` says of each base, shape (4, L), block by block."""
     stride = by_class.shape[-1]
     posterior = np.full(stride, 7.0, dtype=np.float32)
@@ -54,7 +54,7 @@ def mix(read: Codes, by_class: Bytes, num_classes: int, without_class: int = -1)
         block, mixed = np.zeros(BLOCK, dtype=np.int64), np.full((4, BLOCK), -1.0, dtype=np.float32)
         number = min(BLOCK, len(read) - start)
         block[:number] = rows[start : start + number]
-        mix_classes(read, start, by_class.ravel(), num_classes, without_class, posterior, least, block, mixed)
+        mix_classes(read, start, by_class.ravel(), num_classes, posterior, least, block, mixed)
         assert (mixed[:, number:] == -1.0).all()
         blocks.append(mixed[:, :number])
     return np.concatenate(blocks, axis=1)
@@ -91,10 +91,9 @@ def test_tables_are_read(read: Codes, low_order: int, class_order: int) -> None:
         assert history == int(last, 4)
 
 
-@pytest.mark.parametrize("without_class", [-1, 0, 6, 10])
-def test_mixture_of_classes(read: Codes, without_class: int) -> None:
-    takes_part = [label for label in range(CLASSES) if label != without_class]
-    found = mix(read, BY_CLASS, CLASSES, without_class)
+def test_mixture_of_classes(read: Codes) -> None:
+    takes_part = list(range(CLASSES))
+    found = mix(read, BY_CLASS, CLASSES)
     expected = bayes(read, BY_CLASS, takes_part)
     np.testing.assert_allclose(found / found.sum(axis=0), expected, rtol=1e-4)
 
@@ -113,11 +112,7 @@ def test_classes_by_hand() -> None:
 def test_classes_that_fill_up_do_not_matter(read: Codes) -> None:
     filled = BY_CLASS.copy()
     filled[:, :, CLASSES:] = 0
-    for without_class in (-1, 4):
-        found = mix(read, filled, CLASSES, without_class)
-        assert found.tobytes() == mix(read, BY_CLASS, CLASSES, without_class).tobytes()
-    filled[:, :, 4] = 0
-    assert mix(read, filled, CLASSES, 4).tobytes() == found.tobytes()
+    assert mix(read, filled, CLASSES).tobytes() == mix(read, BY_CLASS, CLASSES).tobytes()
 
 
 def test_least_weight() -> None:
@@ -174,23 +169,32 @@ def block_of(seed: int) -> tuple[npt.NDArray[np.uint32], Floats, Floats, Floats]
     )
 
 
-def log_p(read: Codes, start: int, power: float) -> Floats:
-    """What `softmax` says of a block; 7 where it says nothing. Beyond the read is another block."""
+def log_p(read: Codes, start: int, power: float | None = None) -> Floats:
+    """What `softmax` says of a block, or with a power `softmax_of_all_classes`; 7 where it says nothing.
+
+    Beyond the read is another block.
+    """
     out, room = np.full(len(read), 7.0, dtype=np.float32), np.empty((5, BLOCK), dtype=np.float32)
     low, mixed, votes, gates = (
         np.where(np.arange(BLOCK) < len(read) - start, mine, beyond)
         for mine, beyond in zip(block_of(1), block_of(len(read)), strict=True)
     )
-    softmax(read, start, np.float32(power), low, mixed, votes, gates, room, out)
+    if power is None:
+        softmax(read, start, low, mixed, votes, gates, room, out)
+    else:
+        softmax_of_all_classes(read, start, np.float32(power), low, votes, gates, room, out)
     return out
 
 
-@pytest.mark.parametrize("power", [1.0, 0.5])
+@pytest.mark.parametrize("power", [None, 1.0, 0.5])
 @pytest.mark.parametrize("start", [0, BLOCK])
-def test_softmax(read: Codes, power: float, start: int) -> None:
+def test_softmax(read: Codes, power: float | None, start: int) -> None:
     low, mixed, votes, gates = block_of(1)
-    steps = np.stack([low >> 8 * base & 255 for base in range(4)])
-    logits = power * (votes + gates[0] * steps / -32.0 + gates[1] * np.log(mixed.astype(np.float64)))
+    table = np.stack([low >> 8 * base & 255 for base in range(4)]) / -32.0
+    if power is None:
+        logits = votes + gates[0] * table + gates[1] * np.log(mixed.astype(np.float64))
+    else:
+        logits = votes + gates.sum(axis=0, dtype=np.float64) * power * table
     logits -= np.log(np.exp(logits).sum(axis=0))
     expected = np.full(600, 7.0)
     for t in range(start, min(start + BLOCK, 600)):
@@ -199,7 +203,8 @@ def test_softmax(read: Codes, power: float, start: int) -> None:
     np.testing.assert_allclose(log_p(read, start, power), expected, rtol=1e-6, atol=1e-5)
 
 
-def test_softmax_does_not_look_ahead(read: Codes) -> None:
-    whole = log_p(read[:BLOCK], 0, 1.0)
+@pytest.mark.parametrize("power", [None, 0.5])
+def test_softmax_does_not_look_ahead(read: Codes, power: float | None) -> None:
+    whole = log_p(read[:BLOCK], 0, power)
     for t in (*range(1, 40), 511):
-        assert log_p(read[:t], 0, 1.0).tobytes() == whole[:t].tobytes()
+        assert log_p(read[:t], 0, power).tobytes() == whole[:t].tobytes()
