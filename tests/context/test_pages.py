@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from typing import Self
 
 import numpy as np
 import pytest
@@ -33,6 +34,11 @@ def test_large_pages_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     class Memory(mmap.mmap):
+        def __new__(cls, fileno: int, length: int, flags: int) -> Self:
+            # Shared memory, the default, has large pages only where an administrator asked for them.
+            assert flags == mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+            return super().__new__(cls, fileno, length, flags)
+
         def madvise(self, option: int, *args: int) -> None:
             asked.append((len(self), option))
 
