@@ -107,7 +107,7 @@ def parse_arguments() -> argparse.Namespace:
     root = Path(__file__).resolve().parents[1]
     parser.add_argument("--data", type=Path, default=root.parent / "shared" / "data")
     parser.add_argument("--out", type=Path, default=root / "bench-out")
-    parser.add_argument("--reads-per-genome", type=int, default=100)
+    parser.add_argument("--reads-per-genome", type=int, default=500)
     parser.add_argument("-t", "--threads", type=int, default=1)
     parser.add_argument("--no-mutated", action="store_true", help="leave the mutated background out")
     parser.add_argument("--lstm", type=Path, metavar="BUNDLE", help="a bundle of an lstm to score with too")

@@ -143,7 +143,7 @@ def compare(bundle: Path, reads: Path, database: Path | None, repeats: int, out:
             name = f"bare model, {threads} thread{'s' if threads > 1 else ''}"
             runs.setdefault(name, []).append(float(bare.stdout))
         for name, command in commands.items():
-            runs.setdefault(name, []).append(timed(command)[0])
+            runs.setdefault(name, []).append(timed(command).seconds)
     seconds = {name: statistics.median(times) for name, times in runs.items()}
     return {"reads": int(reads.name.split("-")[1].split(".")[0]), "seconds": seconds, **ratios(seconds)}
 
@@ -175,12 +175,12 @@ def memory(bundle: Path, genomes: Sequence[Path], most: int, contig: int, out: P
         with whole.open("wb") as stream:  # gzip files one after the other are one
             for _ in range(number // min(most, 100_000)):
                 stream.write(part.read_bytes())
-        peaks[f"{number:,} reads of {READ_LENGTH} bases"] = timed([*score, whole])[1]
+        peaks[f"{number:,} reads of {READ_LENGTH} bases"] = timed([*score, whole]).peak_bytes
         whole.unlink()
         number *= 10
     long = out / "contig.fasta"
     write_contig(contig, long)
-    peaks[f"a contig of {contig:,} bases"] = timed([*score, long])[1]
+    peaks[f"a contig of {contig:,} bases"] = timed([*score, long]).peak_bytes
     long.unlink()
     return peaks
 
