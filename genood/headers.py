@@ -10,6 +10,7 @@ from genood.errors import ConfigError
 
 _TOOL = "genood"
 _PROGRAM_ID = re.compile(r"^@PG\t(?:[^\n]*\t)?ID:([^\t\n]+)", re.MULTILINE)
+_PREVIOUS_ID = re.compile(r"^@PG\t(?:[^\n]*\t)?PP:([^\t\n]+)", re.MULTILINE)
 
 
 class CommonHeader:
@@ -40,13 +41,18 @@ class CommonHeader:
 
 
 def with_program(header: pysam.AlignmentHeader, version: str, command: str) -> pysam.AlignmentHeader:
-    """The header with a last ``@PG`` line, after the program that was last before."""
+    """The header with a last ``@PG`` line, after the program that was last before.
+
+    Lines may stand in any order: the last program is one that no other follows; of several, the last line's.
+    """
     ids = _PROGRAM_ID.findall(str(header))
+    followed = set(_PREVIOUS_ID.findall(str(header)))
+    ends = [name for name in ids if name not in followed] or ids
     name, number = _TOOL, 0
     while name in ids:
         number += 1
         name = f"{_TOOL}.{number}"
-    fields = [f"ID:{name}", f"PN:{_TOOL}", *([f"PP:{ids[-1]}"] if ids else []), f"VN:{version}"]
+    fields = [f"ID:{name}", f"PN:{_TOOL}", *([f"PP:{ends[-1]}"] if ends else []), f"VN:{version}"]
     if command:
         fields.append(f"CL:{' '.join(command.split())}")
     # As text, which leaves all else as it is; pysam ends it with an empty line where there is no @SQ.
