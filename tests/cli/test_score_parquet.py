@@ -157,7 +157,7 @@ def test_without_pyarrow(
     run(genood_here, context_dir, "R1.fa", "-o", "in.parquet")
     for name in [name for name in sys.modules if name.partition(".")[0] == "pyarrow"]:
         monkeypatch.setitem(sys.modules, name, None)
-    says = "Parquet needs pyarrow: pip install 'genood[parquet]'\n"
+    says = "Parquet needs pyarrow: pip install pyarrow, or genood with its extra parquet\n"
     for arguments in (
         ("score", "-m", context_dir, "R1.fa", "-o", "new.parquet", *CPU),
         ("score", "-m", context_dir, "R1.fa", "-o", "new.tsv", "--per-position", "new.parquet", *CPU),
