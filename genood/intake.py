@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -10,7 +11,7 @@ from typing import Literal
 
 from genood.errors import ConfigError
 from genood.pairs import interleaved_blocks, paired_blocks
-from genood.readers import ReadBlock, ReaderConfig, check_readable, read_blocks
+from genood.readers import STDIN, ReadBlock, ReaderConfig, check_readable, read_blocks
 from genood.selection import SelectionConfig, selected
 
 
@@ -48,6 +49,12 @@ def check_inputs(paths: Sequence[str], config: IntakeConfig) -> None:
             f"--paired needs an even number of files, mates 1 and mates 2 of each pair of files; "
             f"{len(paths)} given"
         )
+    if config.pairs == "two files":
+        for first, second in zip(paths[::2], paths[1::2], strict=True):
+            if STDIN not in (first, second) and os.path.samefile(first, second):
+                raise ConfigError(
+                    f"{first} and {second} are one file; --paired needs mates 1 and mates 2 in two"
+                )
 
 
 def intake(

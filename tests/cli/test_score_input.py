@@ -166,7 +166,10 @@ def test_min_quality(score: Score, tmp_path: Path) -> None:
     ("arguments", "code", "says"),
     [
         (("--paired", "--interleaved", "a.fq", "b.fq"), 2, "two ways to give mates; give one"),
+        (("--paired", "--max-reads", "1", "a.fq", "b.fq"), 2, "--max-reads counts reads, and a pair has two"),
+        (("--interleaved", "--max-reads", "1", "a.fq"), 2, "--max-reads counts reads, and a pair has two"),
         (("--paired", "a.fq"), 1, "--paired needs an even number of files"),
+        (("--paired", "a.fq", "./a.fq"), 1, "a.fq and ./a.fq are one file; --paired needs mates 1 and"),
         (("--paired", "a.fq", "b.fq"), 1, "b.fq, record 2: 'r9' is not the mate of 'r1' in a.fq"),
         (("--interleaved", "a.fq"), 1, "a.fq, record 2: 'r1' is not the mate of 'r0' before it"),
         (("--min-quality", "9", "a.fa"), 1, "a.fa, record 1: has no base qualities, which --min-quality"),
