@@ -174,7 +174,7 @@ def score_files(
     check_inputs(job.inputs, job.intake)
     bundle = Bundle.load(job.bundle, device, hashes)
     scorer = _scorer_of(job, bundle)
-    summary = Summary(job.seed)
+    summary = Summary(job.seed, paired=job.intake.pairs is not None)
     skipped: Counter[str] = Counter()
     caller = None if job.fdr is None else FdrCaller(job.fdr)
     with ExitStack() as stack:

@@ -129,7 +129,7 @@ def test_pairs(score: Score, tmp_path: Path) -> None:
         "--interleaved", tmp_path / "both.fastq", "--detector", "llr", "--detector", "likelihood"
     )
     plain = score(tmp_path / "both.fastq")
-    assert list(rows[0])[-2:] == ["ood_score_likelihood", "pair_p_value"]
+    assert list(rows[0])[-2:] == ["pair_p_value", "pair_call"]
     for row, alone in zip(rows[:6], plain, strict=True):
         assert row["mate"] == row["read_id"][-1]
         for column in set(alone) - {"mate"}:
@@ -139,6 +139,7 @@ def test_pairs(score: Score, tmp_path: Path) -> None:
         expected = min(2 * p_values[0], p_values[-1])
         assert one["pair_p_value"] == other["pair_p_value"]
         assert float(one["pair_p_value"]) == pytest.approx(expected, rel=1e-5)
+        assert one["pair_call"] == other["pair_call"] == ("ood" if expected <= 0.05 else "in")
 
 
 def test_selection(score: Score, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ COLUMN_TYPES = {
     "length": "int64",
     "num_scored": "int64",
     "call": "dictionary<values=string, indices=int8, ordered=0>",
+    "pair_call": "dictionary<values=string, indices=int8, ordered=0>",
 }
 POSITION_TYPES = {
     "read_id": "dictionary<values=string, indices=int32, ordered=0>",

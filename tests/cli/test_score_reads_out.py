@@ -150,6 +150,9 @@ def test_pairs_stay_together(run: Run, options: tuple[str, ...]) -> None:
         limit = json.loads(Path("summary.json").read_text())["pair_p_value_threshold"]
         assert limit == p_values[false_discovery_control(p_values) <= 0.1].max()
     is_ood = (p_values <= limit).tolist()
+    assert [row["pair_call"] == "ood" for row in rows] == [flag for flag in is_ood for _ in range(2)]
+    counts = json.loads(Path("summary.json").read_text())["pairs"]
+    assert counts == {"in": is_ood.count(False), "ood": is_ood.count(True), "na": 0}
     calls = [row["call"] == "ood" for row in rows]
     assert calls[::2] != calls[1::2]
     for mate, records in enumerate(MATES, start=1):
