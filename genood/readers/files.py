@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Literal, cast
 
 import dnaio
@@ -195,13 +195,17 @@ class _File:
             reference=config.reference,
             with_qualities=config.min_quality > 0 or config.keep_records == "reads",
             keep=config.keep_records,
-            skipped=self.skipped,
         )
         with closing(alignments.groups()) as groups:
             for group in groups:
+                # Here, not where they are parsed, ahead of what is taken.
+                self.skipped.update(group.skipped)
+                if not group.reads and group.kept is None:
+                    continue
                 records = [read.record for read in group.reads]
                 numbers, mates = [read.number for read in group.reads], [read.mate for read in group.reads]
-                yield from self._blocks_of(records, numbers, mates, group.kept)
+                for block in self._blocks_of(records, numbers, mates, group.kept):
+                    yield replace(block, from_alignments=True)
                 self.num_read += len(records)
 
     def _blocks_of(

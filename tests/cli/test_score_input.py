@@ -163,6 +163,36 @@ def test_min_quality(score: Score, tmp_path: Path) -> None:
     assert [row["length"] for row in rows] == ["10", "10"]
 
 
+def test_what_comes_after_the_last_read_is_not_counted(
+    genood_here: Genood, bundle_dir: Path, tmp_path: Path
+) -> None:
+    """Blocks hold 1,024 reads; after that of the last read comes a secondary record in each."""
+    lines = [
+        f"r{i}\t{flag}\t*\t0\t0\t*\t*\t0\t0\tACGTACGT\t*\n"
+        for i in range(20_000)
+        for flag in ([4, 260] if i % 1_000 == 500 else [4])
+    ]
+    path, summary = tmp_path / "reads.sam", tmp_path / "summary.json"
+    path.write_text("@HD\tVN:1.6\n" + "".join(lines))
+    for number, secondary in ((700, 1), (1_100, 2), (20_000, 20)):
+        outputs = ("-o", tmp_path / "scores.tsv", "--summary", summary)
+        result = genood_here("score", "-m", bundle_dir, path, "--max-reads", str(number), *outputs, *CPU)
+        assert result.returncode == 0
+        reads = json.loads(summary.read_text())["reads"]
+        assert reads["in"] == number + secondary
+        assert reads["skipped"] == {"nothing to score": 0, "secondary": secondary}
+
+
+def test_records_left_out_at_the_end_are_counted(score: Score, tmp_path: Path) -> None:
+    for name, flags in {"some": [4, 260, 516], "none": [260, 260]}.items():
+        path = tmp_path / f"{name}.sam"
+        lines = [f"r{i}\t{flag}\t*\t0\t0\t*\t*\t0\t0\tACGT\t*\n" for i, flag in enumerate(flags)]
+        path.write_text("@HD\tVN:1.6\n" + "".join(lines))
+        rows = score(path, "--summary", tmp_path / "summary.json")
+        assert len(rows) == flags.count(4)
+        assert json.loads((tmp_path / "summary.json").read_text())["reads"]["in"] == len(flags)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
