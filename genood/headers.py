@@ -21,7 +21,7 @@ class CommonHeader:
         self._last: pysam.AlignmentHeader | None = None
 
     def add(self, header: pysam.AlignmentHeader | None) -> None:
-        """Take the first header; see that each further one has the same sequences and read groups.
+        """Take the first header; see that it says all that each further one does, but for the sort order.
 
         Raises
         ------
@@ -36,6 +36,11 @@ class CommonHeader:
             raise ConfigError(
                 "--bam-out: the inputs are aligned to different sequences or name different read groups; "
                 "score them one by one, or join them with samtools merge first"
+            )
+        elif not _notes(header) <= _notes(self.header):
+            raise ConfigError(
+                "--bam-out: the inputs have different @PG or @CO lines, and those of the first only would be "
+                "kept; score them one by one, or join them with samtools merge first"
             )
         self._last = header
 
@@ -64,3 +69,8 @@ def _content(header: pysam.AlignmentHeader) -> tuple[object, ...]:
     """What records refer to: sequences and read groups."""
     groups = [line for line in str(header).splitlines() if line.startswith("@RG\t")]
     return header.references, header.lengths, groups
+
+
+def _notes(header: pysam.AlignmentHeader) -> set[str]:
+    """The lines of programs and comments."""
+    return {line for line in str(header).splitlines() if line.startswith(("@PG\t", "@CO\t"))}

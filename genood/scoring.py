@@ -171,7 +171,7 @@ def score_files(
     """
     started = time.perf_counter()
     logger.debug("device %s, %d threads", device, torch.get_num_threads())
-    check_inputs(job.inputs, job.intake)
+    check_inputs(job.inputs, job.kept_records())
     bundle = Bundle.load(job.bundle, device, hashes)
     scorer = _scorer_of(job, bundle)
     summary = Summary(job.seed, paired=job.intake.pairs is not None)

@@ -137,6 +137,25 @@ def read_file(path: str | os.PathLike[str]) -> Iterator[Read]:
     return read_files([path])
 
 
+def holds_alignments(path: str) -> bool | None:
+    """Whether a file is SAM, BAM or CRAM; None where only reading it tells, as of a stream."""
+    if path == STDIN or not os.path.isfile(path):
+        return None
+    if is_codes_file(path):
+        return False
+    try:
+        with opened(path) as source:
+            if is_bam_or_cram(source):
+                return True
+            with decompressed(path, source, warns=False) as stream:
+                start = stream.peek(_PEEK_BYTES)
+                return _are_alignments(start) if start else None
+    except DECOMPRESSION_ERRORS:
+        return None
+    except OSError:
+        return None
+
+
 class _File:
     """One file being read."""
 
@@ -175,7 +194,7 @@ class _File:
                 return
             stream = stack.enter_context(decompressed(self.path, source))
             start = stream.peek(_PEEK_BYTES)[:_PEEK_BYTES]
-            if _SAM_HEADER.match(start) or start.startswith((b"BAM\1", b"CRAM")):
+            if _are_alignments(start):
                 yield from self._alignment_blocks(stream)
                 return
             parser = _open_parser(self.path, start, stream)  # kept until after `stream` is closed
@@ -279,6 +298,11 @@ def _read_codes(path: str, config: ReaderConfig) -> Iterator[ReadBlock]:
             check_codes(path, codes[good:], start + good)
     if not num_reads:
         _warn_of_none(path)
+
+
+def _are_alignments(start: bytes) -> bool:
+    """Whether something, decompressed, starts as alignments do."""
+    return _SAM_HEADER.match(start) is not None or start.startswith((b"BAM\1", b"CRAM"))
 
 
 def _records_of(names: Sequence[str], codes: Codes) -> Records:
