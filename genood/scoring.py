@@ -27,6 +27,7 @@ from genood.parquet import is_parquet
 from genood.writers import (
     STDOUT,
     AlignmentsConfig,
+    FormatCheck,
     KrakenWriter,
     PositionTableWriter,
     ReadsOutput,
@@ -179,6 +180,7 @@ def score_files(
     caller = None if job.fdr is None else FdrCaller(job.fdr)
     with ExitStack() as stack:
         outputs = _open_outputs(job, bundle.fingerprint, stack)
+        outputs.at_once.extend(FormatCheck(w) for w in outputs.called if isinstance(w, ReadsOutput))
         regions = None
         if job.regions.wanted:
             regions = RegionOutputs(scorer, job.regions, stack)

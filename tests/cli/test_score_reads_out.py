@@ -224,3 +224,30 @@ def test_refusals(
     assert result.stderr.startswith(f"genood: error: {says}")
     assert result.stderr.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("options", [(), ("--fdr", "0.1")])
+@pytest.mark.parametrize(
+    ("target", "says"), [("o.fq", "'c' has no qualities"), ("o.fa", "'c' has qualities")]
+)
+def test_names_are_checked_whatever_the_calls(
+    genood_here: Genood,
+    context_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    target: str,
+    says: str,
+    options: tuple[str, ...],
+) -> None:
+    """No read is ood."""
+    monkeypatch.chdir(tmp_path)
+    sequence = decode(STRAIN[:150])
+    Path("reads").write_text(f">c\n{sequence}\n" if target == "o.fq" else f"@c\n{sequence}\n+\n{'I' * 150}\n")
+    outputs = ("-o", "scores.tsv", "--ood-out")
+    result = genood_here("score", "-m", context_dir, "reads", *outputs, "o.txt", *options, *CPU)
+    assert (result.returncode, Path("o.txt").read_text()) == (0, "")
+    Path("scores.tsv").unlink()
+    result = genood_here("score", "-m", context_dir, "reads", *outputs, target, *options, *CPU)
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert says in result.stderr
+    assert not Path("scores.tsv").exists()
