@@ -74,8 +74,10 @@ class AlignedReads(NamedTuple):
 
     Attributes
     ----------
-    reads, kept
-        See there.
+    reads
+        In the order of the file.
+    kept
+        All records of the file up to the last read, or those of the reads; or None.
     skipped
         Records left out since the group before, by reason.
     """

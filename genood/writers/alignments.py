@@ -33,9 +33,9 @@ _NAME = re.compile(r"(?!\*\Z)[!-?A-~][!-~]{0,253}")
 _NOT_TEXT = re.compile(r"[^!-~]+")
 _FIELD = re.compile(
     r"([A-Za-z][A-Za-z0-9]):(?:(A):([!-~])|(i):([-+]?[0-9]{1,9})|(Z):([ -~]*)|(H):((?:[0-9A-F]{2})*)"
-    r"|(f):([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?))"
+    r"|(f):([-+]?(?:[0-9]{1,8}(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-2]?[0-9])?))"
 )
-"""A field of SAM, ``TAG:TYPE:VALUE``, but for arrays and integers that may be too large for BAM."""
+"""A field of SAM, ``TAG:TYPE:VALUE``, but for arrays and numbers that may be too large for BAM."""
 _UNALIGNED_HEADER = "@HD\tVN:1.6\tSO:unsorted\n"
 _SORT_ORDER = re.compile(r"^(@HD\t[^\n]*?SO:)[^\t\n]+", re.MULTILINE)
 

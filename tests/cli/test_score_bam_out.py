@@ -235,9 +235,9 @@ def test_mates_in_two_files_of_alignments_without_bam_out(run: Run) -> None:
 def test_comments_that_hold_tags(run: Run, target: str) -> None:
     """As samtools fastq -T writes them; what is no field of SAM, or there already, is a comment."""
     comments = {
-        "fields": "XL:f:9.5\tXC:Z:in\tXF:f:0.5\tBC:Z:AC GT\tNM:i:-3\tXA:A:q\tXH:H:1AFF\tXE:Z:",
+        "fields": "XL:f:9.5\tXC:Z:in\tXF:f:0.5\tXG:f:-25e-2\tBC:Z:AC GT\tNM:i:-3\tXA:A:q\tXH:H:1AFF\tXE:Z:",
         "twice": "BC:Z:one\tBC:Z:two\tCO:Z:a  note",
-        "no field": "XN:i:99999999999\tXN:i:x\tXA:A:ab\t1:N:0:ACGT",
+        "no field": "XN:i:99999999999\tXN:f:1e39\tXN:i:x\tXA:A:ab\t1:N:0:ACGT",
         "text": "  x \t y",
     }
     lines = [
@@ -251,9 +251,18 @@ def test_comments_that_hold_tags(run: Run, target: str) -> None:
         {name: value for name, value in record.get_tags() if name not in ("XL", "XP", "XC")}
         for record in found
     ] == [
-        {"XF": 0.5, "BC": "AC GT", "NM": -3, "XA": "q", "XH": "1AFF", "XE": "", "CO": "XL:f:9.5 XC:Z:in"},
+        {
+            "XF": 0.5,
+            "XG": -0.25,
+            "BC": "AC GT",
+            "NM": -3,
+            "XA": "q",
+            "XH": "1AFF",
+            "XE": "",
+            "CO": "XL:f:9.5 XC:Z:in",
+        },
         {"BC": "one", "CO": "BC:Z:two a note"},
-        {"CO": "XN:i:99999999999 XN:i:x XA:A:ab 1:N:0:ACGT"},
+        {"CO": "XN:i:99999999999 XN:f:1e39 XN:i:x XA:A:ab 1:N:0:ACGT"},
         {"CO": "x y"},
     ]
 
