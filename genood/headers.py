@@ -10,6 +10,7 @@ from genood.errors import ConfigError
 
 _TOOL = "genood"
 _PROGRAM_ID = re.compile(r"^@PG\t(?:[^\n]*\t)?ID:([^\t\n]+)", re.MULTILINE)
+_PREVIOUS_ID = re.compile(r"^@PG\t(?:[^\n]*\t)?PP:([^\t\n]+)", re.MULTILINE)
 
 
 class CommonHeader:
@@ -20,7 +21,7 @@ class CommonHeader:
         self._last: pysam.AlignmentHeader | None = None
 
     def add(self, header: pysam.AlignmentHeader | None) -> None:
-        """Take the first header; see that each further one has the same sequences and read groups.
+        """Take the first header; see that it says all that each further one does, but for the sort order.
 
         Raises
         ------
@@ -36,17 +37,27 @@ class CommonHeader:
                 "--bam-out: the inputs are aligned to different sequences or name different read groups; "
                 "score them one by one, or join them with samtools merge first"
             )
+        elif not _notes(header) <= _notes(self.header):
+            raise ConfigError(
+                "--bam-out: the inputs have different @PG or @CO lines, and those of the first only would be "
+                "kept; score them one by one, or join them with samtools merge first"
+            )
         self._last = header
 
 
 def with_program(header: pysam.AlignmentHeader, version: str, command: str) -> pysam.AlignmentHeader:
-    """The header with a last ``@PG`` line, after the program that was last before."""
+    """The header with a last ``@PG`` line, after the program that was last before.
+
+    Lines may stand in any order: the last program is one that no other follows; of several, the last line's.
+    """
     ids = _PROGRAM_ID.findall(str(header))
+    followed = set(_PREVIOUS_ID.findall(str(header)))
+    ends = [name for name in ids if name not in followed] or ids
     name, number = _TOOL, 0
     while name in ids:
         number += 1
         name = f"{_TOOL}.{number}"
-    fields = [f"ID:{name}", f"PN:{_TOOL}", *([f"PP:{ids[-1]}"] if ids else []), f"VN:{version}"]
+    fields = [f"ID:{name}", f"PN:{_TOOL}", *([f"PP:{ends[-1]}"] if ends else []), f"VN:{version}"]
     if command:
         fields.append(f"CL:{' '.join(command.split())}")
     # As text, which leaves all else as it is; pysam ends it with an empty line where there is no @SQ.
@@ -58,3 +69,8 @@ def _content(header: pysam.AlignmentHeader) -> tuple[object, ...]:
     """What records refer to: sequences and read groups."""
     groups = [line for line in str(header).splitlines() if line.startswith("@RG\t")]
     return header.references, header.lengths, groups
+
+
+def _notes(header: pysam.AlignmentHeader) -> set[str]:
+    """The lines of programs and comments."""
+    return {line for line in str(header).splitlines() if line.startswith(("@PG\t", "@CO\t"))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -10,7 +11,7 @@ from typing import Literal
 
 from genood.errors import ConfigError
 from genood.pairs import interleaved_blocks, paired_blocks
-from genood.readers import ReadBlock, ReaderConfig, check_readable, read_blocks
+from genood.readers import STDIN, ReadBlock, ReaderConfig, check_readable, holds_alignments, read_blocks
 from genood.selection import SelectionConfig, selected
 
 
@@ -40,14 +41,60 @@ def files_read(paths: Sequence[str], config: IntakeConfig) -> list[str]:
     return [*paths, *([] if reference is None else [reference])]
 
 
+class _Kinds:
+    """Whether inputs are alignments, where all their records are to be given back in one file.
+
+    Parameters
+    ----------
+    config
+        How they are read.
+    """
+
+    def __init__(self, config: IntakeConfig) -> None:
+        self._is_wanted = config.reader.keep_records == "all"
+        self._are_mates = config.pairs == "two files"
+        self._seen: dict[bool, str] = {}
+
+    def add(self, path: str, are_alignments: bool | None) -> None:
+        """Take an input's kind; None says nothing.
+
+        Raises
+        ------
+        ConfigError
+            It does not go with those before, or with the way that mates are given.
+        """
+        if not self._is_wanted or are_alignments is None:
+            return
+        if are_alignments and self._are_mates:
+            raise ConfigError(
+                f"{path}: --bam-out gives back alignments in their order, which --paired does not keep; "
+                "use one file, collated by name, with --interleaved"
+            )
+        self._seen.setdefault(are_alignments, path)
+        if len(self._seen) > 1:
+            raise ConfigError(
+                f"--bam-out: {self._seen[True]} holds alignments, {self._seen[False]} sequences; "
+                "no header is right for both: score them apart"
+            )
+
+
 def check_inputs(paths: Sequence[str], config: IntakeConfig) -> None:
-    """Raise InputError for an input that cannot be opened, ConfigError for a file without its pair."""
+    """Raise InputError for an input that cannot be opened, ConfigError for what does not go together."""
     check_readable(files_read(paths, config))
     if config.pairs == "two files" and len(paths) % 2:
         raise ConfigError(
             f"--paired needs an even number of files, mates 1 and mates 2 of each pair of files; "
             f"{len(paths)} given"
         )
+    if config.pairs == "two files":
+        for first, second in zip(paths[::2], paths[1::2], strict=True):
+            if STDIN not in (first, second) and os.path.samefile(first, second):
+                raise ConfigError(
+                    f"{first} and {second} are one file; --paired needs mates 1 and mates 2 in two"
+                )
+    kinds = _Kinds(config)
+    for path in paths:
+        kinds.add(path, holds_alignments(path) if config.reader.keep_records == "all" else None)
 
 
 def intake(
@@ -70,9 +117,13 @@ def intake(
         As `check_inputs`, `read_file` and `genood.pairs`.
     """
     check_inputs(paths, config)
+    kinds = _Kinds(config)
 
     def read(path: str) -> Generator[ReadBlock, None, None]:
-        return read_blocks([path], config=config.reader, skipped=skipped)
+        with closing(read_blocks([path], config=config.reader, skipped=skipped)) as of_file:
+            for block in of_file:
+                kinds.add(path, block.from_alignments)  # of a stream only now
+                yield block
 
     def blocks() -> Generator[ReadBlock, None, None]:
         if config.pairs == "two files":

@@ -81,10 +81,9 @@ def interleaved_blocks(path: str, read: Reader) -> Iterator[ReadBlock]:
             if not block.names and rest is None:
                 yield block  # of other records
                 continue
+            has_flags = block.from_alignments
             if rest is not None:
                 block = ReadBlock.joined([rest, block])
-            elif num_before == 0:
-                has_flags = any(block.mates)
             number = len(block.names)
             whole = number - (block.mates[-1] == 1 if has_flags else number % 2)
             rest = block.part(whole, number) if whole < number else None

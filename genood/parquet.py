@@ -27,6 +27,6 @@ def parquet_for(path: str | os.PathLike[str]) -> Any:
         import pyarrow.parquet
     except ImportError as error:
         raise ConfigError(
-            f"{os.fspath(path)}: Parquet needs pyarrow: pip install 'genood[parquet]'"
+            f"{os.fspath(path)}: Parquet needs pyarrow: pip install pyarrow, or genood with its extra parquet"
         ) from error
     return pyarrow.parquet

@@ -213,27 +213,28 @@ def maximal_segments(scores: Floats) -> list[tuple[int, int]]:
     Source: Ruzzo and Tompa 1999, "A linear time algorithm for finding all maximal scoring subsequences".
     """
     done: list[tuple[int, int]] = []
-    # First and stop of each segment that may still grow, and the sums of all scores before and up to them.
-    open_: list[tuple[int, int, float, float]] = []
+    # First and stop of each segment that may still grow, the sums of all scores before and up to them, and
+    # the index of the last one among them with a smaller sum before, -1 for none. Without that each search
+    # would look at all segments anew.
+    open_: list[tuple[int, int, float, float, int]] = []
     total = 0.0
     for i, score in enumerate(scores.tolist()):
         before, total = total, total + score
         if score <= 0:
             continue
-        new = (i, i + 1, before, total)
-        while open_:
-            j = len(open_) - 1
-            while j >= 0 and open_[j][2] >= new[2]:
-                j -= 1
-            if j < 0:  # none of those before can grow any more: sums after them start lower
-                done += [segment[:2] for segment in open_]
-                open_ = []
-            elif open_[j][3] >= new[3]:
+        first, j = i, len(open_) - 1
+        while True:
+            while j >= 0 and open_[j][2] >= before:
+                j = open_[j][4]
+            if j < 0 or open_[j][3] >= total:
                 break
-            else:
-                new = (open_[j][0], new[1], open_[j][2], new[3])
-                del open_[j:]
-        open_.append(new)
+            first, _, before, _, link = open_[j]
+            del open_[j:]
+            j = link
+        if j < 0:  # none of those before can grow any more: sums after them start lower
+            done += [segment[:2] for segment in open_]
+            open_ = []
+        open_.append((first, i + 1, before, total, j))
     return done + [segment[:2] for segment in open_]
 
 

@@ -27,6 +27,7 @@ from genood.parquet import is_parquet
 from genood.writers import (
     STDOUT,
     AlignmentsConfig,
+    FormatCheck,
     KrakenWriter,
     PositionTableWriter,
     ReadsOutput,
@@ -171,14 +172,15 @@ def score_files(
     """
     started = time.perf_counter()
     logger.debug("device %s, %d threads", device, torch.get_num_threads())
-    check_inputs(job.inputs, job.intake)
+    check_inputs(job.inputs, job.kept_records())
     bundle = Bundle.load(job.bundle, device, hashes)
     scorer = _scorer_of(job, bundle)
-    summary = Summary(job.seed)
+    summary = Summary(job.seed, paired=job.intake.pairs is not None)
     skipped: Counter[str] = Counter()
     caller = None if job.fdr is None else FdrCaller(job.fdr)
     with ExitStack() as stack:
         outputs = _open_outputs(job, bundle.fingerprint, stack)
+        outputs.at_once.extend(FormatCheck(w) for w in outputs.called if isinstance(w, ReadsOutput))
         regions = None
         if job.regions.wanted:
             regions = RegionOutputs(scorer, job.regions, stack)

@@ -162,6 +162,18 @@ def test_interleaved_alignments(
     ]
 
 
+@pytest.mark.parametrize("limit", [1, 2, 1_024])
+def test_reads_without_mates_before_the_first_pair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, limit: int
+) -> None:
+    """More of them than a block holds: it is the flags that say which mate a read is."""
+    monkeypatch.setattr("genood.readers.blocks.BLOCK_READS", limit)
+    path = sam(tmp_path / "reads.sam", [("a", 4), ("b", 0), ("c", 4), ("d", 77), ("d", 141)])
+    blocks = list(interleaved_blocks(path, read))
+    assert [row[:2] for row in rows_of(blocks)] == [("a", 0), ("b", 0), ("c", 0), ("d", 1), ("d", 2)]
+    assert caplog.messages[0].startswith(f"{path}: 3 reads have no mate beside them")
+
+
 def test_joint_p_values_by_hand() -> None:
     nan = float("nan")
     names = ["a", "a", "b/1", "b/2", "c", "d", "e", "e", "f", "f", "g", "g"]

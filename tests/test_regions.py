@@ -188,6 +188,13 @@ def test_many_windows_take_little() -> None:
     assert (len(segments), segments[-1]) == (500_000, (999_998, 999_999))
 
 
+def test_many_windows_beside_a_strong_one_take_little() -> None:
+    """No segment merges with the first or gets done: to look at all before each would take minutes."""
+    number = 200_000
+    segments = maximal_segments(np.array([2.0 * number, *[1.0, -1.5] * number]))
+    assert segments == [(0, 2), *((i, i + 1) for i in range(3, 2 * number, 2))]
+
+
 def test_change_point_by_hand() -> None:
     """Splits of 0 1 3 4 after 1, 2 or 3 explain 3 (8/3)^2 / 4, 4 x 3^2 / 4 and 3 (8/3)^2 / 4."""
     assert change_point(np.array([0.0, 1.0, 3.0, 4.0]), 9) == 2

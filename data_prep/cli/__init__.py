@@ -36,7 +36,9 @@ class _Group(LazyGroup):
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] not in _OF_EXTRA:
                 raise
-            raise GenoodError(f"this needs the package {error.name}: pip install 'genood[prep]'") from error
+            raise GenoodError(
+                f"this needs the package {error.name}: install genood with its extra prep"
+            ) from error
 
 
 @click.group(

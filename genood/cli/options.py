@@ -36,7 +36,7 @@ def compute_options(function: F) -> F:
     @click.option(
         "-t",
         "--threads",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, 1024),
         help="CPU threads.  [default: OMP_NUM_THREADS, else all cores it may use]",
     )
     @click.option(

@@ -73,7 +73,7 @@ def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
 @click.option(
     "--windows",
     "window",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 2**31 - 1),
     metavar="N",
     help="Bases of a window of --window-table and --regions.  [default: 1000]",
 )
@@ -127,7 +127,12 @@ def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
     help="Treat bases of a lower Phred quality as N.",
 )
 @click.option("--min-length", type=click.IntRange(min=1), default=1, metavar="N", help="Skip shorter reads.")
-@click.option("--max-reads", type=click.IntRange(min=1), metavar="N", help="Stop after so many reads.")
+@click.option(
+    "--max-reads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Stop after so many reads, not pairs; of an odd N with pairs, one fewer if it would cut one.",
+)
 @click.option(
     "--sample-fraction",
     type=click.FloatRange(0, 1, min_open=True),
@@ -198,6 +203,8 @@ def command(
         raise click.UsageError("--alpha and --fdr are two ways to call; give one")
     if paired and interleaved:
         raise click.UsageError("--paired and --interleaved are two ways to give mates; give one")
+    if (paired or interleaved) and max_reads == 1:
+        raise click.UsageError("--max-reads counts reads, and a pair has two; give at least 2")
     if window is not None and window_table is None and regions is None:
         raise click.UsageError("--windows says how long windows are; give --window-table or --regions too")
     if regions_fdr is not None and regions is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from genood.readers.blocks import Read, ReadBlock, blocks_of
-from genood.readers.files import ReaderConfig, read_blocks, read_file, read_files
+from genood.readers.files import ReaderConfig, holds_alignments, read_blocks, read_file, read_files
 from genood.readers.records import Records
 from genood.readers.streams import STDIN, check_readable
 
@@ -15,6 +15,7 @@ __all__ = [
     "Records",
     "blocks_of",
     "check_readable",
+    "holds_alignments",
     "read_blocks",
     "read_file",
     "read_files",

@@ -70,10 +70,21 @@ Item = AlignedRead | pysam.AlignedSegment
 
 
 class AlignedReads(NamedTuple):
-    """Reads worth a block, and their records where those are kept."""
+    """Reads worth a block, their records where those are kept, and what was left out among them.
+
+    Attributes
+    ----------
+    reads
+        In the order of the file.
+    kept
+        All records of the file up to the last read, or those of the reads; or None.
+    skipped
+        Records left out since the group before, by reason.
+    """
 
     reads: list[AlignedRead]
     kept: Records | None
+    skipped: Counter[str]
 
 
 class Alignments:
@@ -91,8 +102,6 @@ class Alignments:
         Whether to convert base qualities.
     keep
         Which records to keep, see `ReaderConfig.keep_records`.
-    skipped
-        Where to count the records left out, by reason.
     """
 
     def __init__(
@@ -103,7 +112,6 @@ class Alignments:
         reference: str | None = None,
         with_qualities: bool = False,
         keep: Literal["reads", "all"] | None = None,
-        skipped: Counter[str],
     ) -> None:
         self._path = path
         self._stream = stream
@@ -111,13 +119,13 @@ class Alignments:
         self._with_qualities = with_qualities
         self._keep = keep
         self._header: Any = None
-        self._skipped = skipped
+        self._skipped: Counter[str] = Counter()
 
     def groups(self) -> Generator[AlignedReads, None, None]:
         """The reads in lists, each worth a block; those before a failure come before it is raised.
 
         Where all records are kept, a list may be without reads, and there is one even for a file without
-        records, for its header.
+        records, for its header. So may the last one be, of what was left out at the end.
 
         They are parsed in a thread, as htslib's waiting for input cannot be interrupted, and waiting for
         the thread can.
@@ -143,10 +151,17 @@ class Alignments:
         is_header_due = self._keep == "all"
         for items in grouped(self._items(feed), _num_bases):
             reads = [item for item in items if isinstance(item, AlignedRead)]
-            yield AlignedReads(reads, None if self._keep is None else self._records(items, reads))
+            kept = None if self._keep is None else self._records(items, reads)
+            yield AlignedReads(reads, kept, self._newly_skipped())
             is_header_due = False
-        if is_header_due:
-            yield AlignedReads([], self._records([], []))
+        if is_header_due or self._skipped:
+            kept = self._records([], []) if self._keep == "all" else None
+            yield AlignedReads([], kept, self._newly_skipped())
+
+    def _newly_skipped(self) -> Counter[str]:
+        """Records left out since this was asked for last."""
+        skipped, self._skipped = self._skipped, Counter()
+        return skipped
 
     def _records(self, items: Sequence[Item], reads: Sequence[AlignedRead]) -> Records:
         if self._keep == "reads":

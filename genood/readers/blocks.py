@@ -51,6 +51,8 @@ class ReadBlock:
         uint8, as long as the lengths together.
     records
         What the reads were in the input; None where that was not asked for.
+    from_alignments
+        Whether they are of an alignment file, whose flags say which mate a read is.
     """
 
     names: list[str]
@@ -58,6 +60,7 @@ class ReadBlock:
     lengths: npt.NDArray[np.int64]
     codes: Codes
     records: Records | None = None
+    from_alignments: bool = False
 
     @classmethod
     def of(cls, reads: Sequence[Read]) -> Self:
@@ -78,6 +81,7 @@ class ReadBlock:
             lengths=np.concatenate([block.lengths for block in blocks]),
             codes=np.concatenate([block.codes for block in blocks]),
             records=_joined_records(blocks),
+            from_alignments=all(block.from_alignments for block in blocks),
         )
 
     def part(self, start: int, stop: int) -> ReadBlock:
@@ -90,6 +94,7 @@ class ReadBlock:
             lengths=self.lengths[start:stop],
             codes=self.codes[first:last],
             records=None if self.records is None else self.records.part(start, stop),
+            from_alignments=self.from_alignments,
         )
 
     def where(self, kept: npt.NDArray[np.bool_]) -> ReadBlock:
@@ -100,6 +105,7 @@ class ReadBlock:
             lengths=self.lengths[kept],
             codes=self.codes[np.repeat(kept, self.lengths)],
             records=None if self.records is None else self.records.where(kept),
+            from_alignments=self.from_alignments,
         )
 
     @property

@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Literal, cast
 
 import dnaio
@@ -137,6 +137,25 @@ def read_file(path: str | os.PathLike[str]) -> Iterator[Read]:
     return read_files([path])
 
 
+def holds_alignments(path: str) -> bool | None:
+    """Whether a file is SAM, BAM or CRAM; None where only reading it tells, as of a stream."""
+    if path == STDIN or not os.path.isfile(path):
+        return None
+    if is_codes_file(path):
+        return False
+    try:
+        with opened(path) as source:
+            if is_bam_or_cram(source):
+                return True
+            with decompressed(path, source, warns=False) as stream:
+                start = stream.peek(_PEEK_BYTES)
+                return _are_alignments(start) if start else None
+    except DECOMPRESSION_ERRORS:
+        return None
+    except OSError:
+        return None
+
+
 class _File:
     """One file being read."""
 
@@ -175,7 +194,7 @@ class _File:
                 return
             stream = stack.enter_context(decompressed(self.path, source))
             start = stream.peek(_PEEK_BYTES)[:_PEEK_BYTES]
-            if _SAM_HEADER.match(start) or start.startswith((b"BAM\1", b"CRAM")):
+            if _are_alignments(start):
                 yield from self._alignment_blocks(stream)
                 return
             parser = _open_parser(self.path, start, stream)  # kept until after `stream` is closed
@@ -195,13 +214,17 @@ class _File:
             reference=config.reference,
             with_qualities=config.min_quality > 0 or config.keep_records == "reads",
             keep=config.keep_records,
-            skipped=self.skipped,
         )
         with closing(alignments.groups()) as groups:
             for group in groups:
+                # Here, not where they are parsed, ahead of what is taken.
+                self.skipped.update(group.skipped)
+                if not group.reads and group.kept is None:
+                    continue
                 records = [read.record for read in group.reads]
                 numbers, mates = [read.number for read in group.reads], [read.mate for read in group.reads]
-                yield from self._blocks_of(records, numbers, mates, group.kept)
+                for block in self._blocks_of(records, numbers, mates, group.kept):
+                    yield replace(block, from_alignments=True)
                 self.num_read += len(records)
 
     def _blocks_of(
@@ -275,6 +298,11 @@ def _read_codes(path: str, config: ReaderConfig) -> Iterator[ReadBlock]:
             check_codes(path, codes[good:], start + good)
     if not num_reads:
         _warn_of_none(path)
+
+
+def _are_alignments(start: bytes) -> bool:
+    """Whether something, decompressed, starts as alignments do."""
+    return _SAM_HEADER.match(start) is not None or start.startswith((b"BAM\1", b"CRAM"))
 
 
 def _records_of(names: Sequence[str], codes: Codes) -> Records:

@@ -121,9 +121,9 @@ def is_bam_or_cram(source: io.BufferedReader) -> bool:
 
 
 @contextmanager
-def decompressed(path: str, source: io.BufferedReader) -> Iterator[io.BufferedReader]:
-    """What `source` holds, decompressed if it is compressed."""
-    if path != STDIN and source.seekable() and _lacks_bgzf_end(source):
+def decompressed(path: str, source: io.BufferedReader, *, warns: bool = True) -> Iterator[io.BufferedReader]:
+    """What `source` holds, decompressed if it is compressed; warns of BGZF that may have been cut short."""
+    if warns and path != STDIN and source.seekable() and _lacks_bgzf_end(source):
         # A warning only, because bcl2fastq never writes it.
         logger.warning("%s lacks the block that ends a BGZF file; it may have been cut short", path)
     form = "zst" if _SKIPPABLE_FRAME.match(source.peek(4)) else None  # else xopen finds out

@@ -6,7 +6,7 @@ from genood.writers.alignments import AlignmentsConfig, alignments_output
 from genood.writers.index import index_names, indexed_position_table
 from genood.writers.kraken import KrakenWriter, kraken_report
 from genood.writers.parquet import position_parquet, score_parquet
-from genood.writers.reads import ReadsOutput, ReadsWriter, mate_files
+from genood.writers.reads import FormatCheck, ReadsOutput, ReadsWriter, mate_files
 from genood.writers.regions import RegionConfig, RegionOutputs
 from genood.writers.streams import STDOUT, open_output
 from genood.writers.summary import Summary
@@ -15,6 +15,7 @@ from genood.writers.tables import PositionTableWriter, ScoreTableWriter
 __all__ = [
     "STDOUT",
     "AlignmentsConfig",
+    "FormatCheck",
     "KrakenWriter",
     "PositionTableWriter",
     "ReadsOutput",

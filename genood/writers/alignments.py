@@ -29,6 +29,13 @@ _UNALIGNED_FLAGS = {
     1: pysam.FPAIRED | pysam.FUNMAP | pysam.FMUNMAP | pysam.FREAD1,
     2: pysam.FPAIRED | pysam.FUNMAP | pysam.FMUNMAP | pysam.FREAD2,
 }
+_NAME = re.compile(r"(?!\*\Z)[!-?A-~][!-~]{0,253}")
+_NOT_TEXT = re.compile(r"[^!-~]+")
+_FIELD = re.compile(
+    r"([A-Za-z][A-Za-z0-9]):(?:(A):([!-~])|(i):([-+]?[0-9]{1,9})|(Z):([ -~]*)|(H):((?:[0-9A-F]{2})*)"
+    r"|(f):([-+]?(?:[0-9]{1,8}(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-2]?[0-9])?))"
+)
+"""A field of SAM, ``TAG:TYPE:VALUE``, but for arrays and numbers that may be too large for BAM."""
 _UNALIGNED_HEADER = "@HD\tVN:1.6\tSO:unsorted\n"
 _SORT_ORDER = re.compile(r"^(@HD\t[^\n]*?SO:)[^\t\n]+", re.MULTILINE)
 
@@ -110,7 +117,7 @@ class AlignmentsWriter:
         Raises
         ------
         GenoodError
-            The inputs' headers disagree, a name is too long for the format, or the file cannot be written.
+            The inputs' headers disagree, a name is none in SAM, or the file cannot be written.
         """
         records = scored.records
         assert records is not None
@@ -169,19 +176,42 @@ class AlignmentsWriter:
     def _unaligned(self, record: SequenceRecord, mate: int) -> pysam.AlignedSegment:
         alignment = pysam.AlignedSegment(self._file.header)
         name = fragment_of(record.id) if mate else record.id
-        try:
-            alignment.query_name = name
-        except ValueError as error:
+        if not _NAME.fullmatch(name):
+            shown = repr(name) if len(name) <= 40 else f"{name[:40]!r}..."
             raise InputError(
-                self._config.target, f"cannot hold a name as long as that of {name[:40]!r}..."
-            ) from error
+                self._config.target,
+                f"cannot hold the read {shown}: in SAM, names have 1 to 254 letters, do not start with '@' "
+                "and are not '*'",
+            )
+        alignment.query_name = name
         alignment.flag = _UNALIGNED_FLAGS[mate]
         alignment.query_sequence = record.sequence
         if record.qualities is not None:
             alignment.query_qualities = pysam.qualitystring_to_array(record.qualities)
         if record.comment:
-            alignment.set_tag(COMMENT_TAG, record.comment, "Z")
+            _add_comment(alignment, record.comment)
         return alignment
+
+
+def _add_comment(alignment: pysam.AlignedSegment, comment: str) -> None:
+    """Fields of SAM in a comment as tags, as ``samtools fastq -T`` writes them; all else as one comment.
+
+    A tag that comes again, or is genood's own, is text, too.
+    """
+    texts = []
+    names = {LLR_TAG, P_VALUE_TAG, CALL_TAG, COMMENT_TAG}
+    for field in comment.split("\t"):
+        match = _FIELD.fullmatch(field)
+        if match is None or match[1] in names:
+            texts.append(field.removeprefix(f"{COMMENT_TAG}:Z:"))
+            continue
+        names.add(match[1])
+        kind, value = (group for group in match.groups()[1:] if group is not None)
+        typed = int(value) if kind == "i" else float(value) if kind == "f" else value
+        alignment.set_tag(match[1], typed, kind)  # type: ignore[arg-type]
+    text = _NOT_TEXT.sub(" ", " ".join(texts)).strip()
+    if text:
+        alignment.set_tag(COMMENT_TAG, text, "Z")
 
 
 def _tag(alignment: pysam.AlignedSegment, llr_per_base: float, p_value: float, call: str) -> None:

@@ -99,6 +99,7 @@ class ScoreParquetWriter:
             "length": "int64",
             "num_scored": "int64",
             "call": "letters",
+            "pair_call": "letters",
         }
         self._file = _ParquetFile(
             target, path, {name: types.get(name, "double") for name in names}, fingerprint

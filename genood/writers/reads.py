@@ -59,6 +59,20 @@ class ReadsWriter:
         self._format = _FORMATS.get(os.path.splitext(stem)[1].lower())
         self._is_named = self._format is not None
 
+    def check(self, record: SequenceRecord) -> None:
+        """See that a read fits the file's format, which it decides if nothing has.
+
+        Raises
+        ------
+        InputError
+            See `write`.
+        """
+        has_qualities = record.qualities is not None
+        if self._format is None:
+            self._format = "FASTQ" if has_qualities else "FASTA"
+        if has_qualities != (self._format == "FASTQ"):
+            raise self._misfit(record.id, has_qualities)
+
     def write(self, records: Sequence[SequenceRecord]) -> None:
         """Append reads.
 
@@ -70,12 +84,10 @@ class ReadsWriter:
         self._stream.write(b"".join([self._text(record) for record in records]))
 
     def _text(self, record: SequenceRecord) -> bytes:
-        has_qualities = record.qualities is not None
-        if self._format is None:
-            self._format = "FASTQ" if has_qualities else "FASTA"
-        if has_qualities != (self._format == "FASTQ"):
-            raise self._misfit(record.id, has_qualities)
-        return record.fastq_bytes() if has_qualities else f">{record.name}\n{record.sequence}\n".encode()
+        self.check(record)
+        if self._format == "FASTQ":
+            return record.fastq_bytes()
+        return f">{record.name}\n{record.sequence}\n".encode()
 
     def _misfit(self, name: str, has_qualities: bool) -> InputError:
         state = f"read {name!r} has qualities" if has_qualities else f"read {name!r} has no qualities"
@@ -103,6 +115,12 @@ class ReadsOutput:
         self._writers = writers
         self._takes_ood = takes_ood
 
+    def check(self, scored: ScoredReads) -> None:
+        """See that the first reads fit the formats, whatever they are called."""
+        assert scored.records is not None
+        for writer, record in zip(self._writers, scored.records.reads(), strict=False):
+            writer.check(_as_text(record))
+
     def write(self, scored: ScoredReads) -> None:
         """Append reads; the engine must have been given their records."""
         assert scored.records is not None
@@ -113,6 +131,26 @@ class ReadsOutput:
                 taken[mate - 1 if len(taken) == 2 else 0].append(_as_text(record))
         for writer, records in zip(self._writers, taken, strict=True):
             writer.write(records)
+
+
+class FormatCheck:
+    """Says at the first reads, before they are called, if an output's name does not fit them.
+
+    Parameters
+    ----------
+    output
+        That takes them, or others, once they are called.
+    """
+
+    def __init__(self, output: ReadsOutput) -> None:
+        self._output = output
+        self._is_done = False
+
+    def write(self, scored: ScoredReads) -> None:
+        """Check a window, unless one was."""
+        if scored.names and not self._is_done:
+            self._output.check(scored)
+            self._is_done = True
 
 
 def _as_text(record: Any) -> SequenceRecord:

@@ -12,7 +12,7 @@ import numpy as np
 
 from genood.calibration import Calibration
 from genood.engine import ScoredReads, Scorer
-from genood.errors import ConfigError
+from genood.errors import ConfigError, InputError
 from genood.pairs import fragment_of
 from genood.parquet import is_parquet
 from genood.regions import Region, RegionFinder
@@ -111,7 +111,13 @@ class RegionOutputs:
         self._counts = {"sequences": 0, "regions": 0, "bases": 0}
 
     def write(self, scored: ScoredReads) -> None:
-        """Append the windows and regions of reads."""
+        """Append the windows and regions of reads.
+
+        Raises
+        ------
+        InputError
+            The name of a read would make its lines in the BED file comments.
+        """
         assert scored.positions is not None
         tiled = self._stretches.windows(scored.positions, self._config.window)
         for name, mate, read, windows in zip(
@@ -120,6 +126,12 @@ class RegionOutputs:
             if self._table is not None:
                 self._table.write(name, mate, windows)
             if self._bed is not None:
+                if name.startswith("#"):
+                    assert self._config.regions is not None
+                    raise InputError(
+                        self._config.regions,
+                        f"cannot hold regions of {name!r}: lines that start with '#' are comments; rename it",
+                    )
                 regions = self._finder.find(name, read, windows)
                 self._bed.write(name, mate, regions)
                 self._counts["sequences"] += bool(regions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from genood.calibration import FRACTION_LAMBDAS, ood_fraction
 from genood.engine import CALLS, ScoredReads
+from genood.pairs import starts_of_pairs
 
 _QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 _QUANTILE_SAMPLE = 100_000
@@ -22,9 +24,11 @@ class Summary:
     ----------
     seed
         Of the sample behind the quantiles of runs beyond 100,000 reads.
+    paired
+        Whether pairs are counted by their calls, too.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, *, paired: bool = False) -> None:
         self._num_reads = 0
         self._num_bases = 0
         self._num_scored_bases = 0
@@ -33,6 +37,7 @@ class Summary:
         self._num_above = dict.fromkeys(FRACTION_LAMBDAS, 0)
         self._inverse_null_reads = 0.0
         self._calls = dict.fromkeys(CALLS, 0)
+        self._pair_calls = dict.fromkeys(CALLS, 0) if paired else None
         self._quantiles: dict[str, _QuantileSketch] = {}
         self._seed = seed
 
@@ -44,6 +49,12 @@ class Summary:
         self._strong_bases += float(np.nansum(scored.gc * scored.num_scored))
         for call in CALLS:
             self._calls[call] += scored.calls.count(call)
+        if self._pair_calls is not None:
+            assert scored.pair_calls is not None
+            # A read without its mate is no pair.
+            starts = starts_of_pairs(scored.names, scored.mates).tolist()
+            for call, number in Counter(scored.pair_calls[start] for start in starts).items():
+                self._pair_calls[call] += number
         p_values = scored.p_values[~np.isnan(scored.p_values)]
         self._num_p_values += len(p_values)
         for level in FRACTION_LAMBDAS:
@@ -84,6 +95,7 @@ class Summary:
             },
             "bases": {"in": self._num_bases, "scored": self._num_scored_bases},
             "calls": dict(self._calls),
+            **({} if self._pair_calls is None else {"pairs": self._pair_calls}),
             "ood_fraction": None if fraction is None else fraction._asdict(),
             "gc": self._strong_bases / self._num_scored_bases if self._num_scored_bases else None,
             "quantiles": {name: sketch.to_json() for name, sketch in self._quantiles.items()},

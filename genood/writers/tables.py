@@ -26,7 +26,7 @@ SCORE_COLUMNS = (
     "p_value",
     "call",
 )
-PAIR_COLUMN = "pair_p_value"
+PAIR_COLUMNS = ("pair_p_value", "pair_call")
 _FEW_VALUES = ("mate", "length", "num_scored", "gc")
 """Columns in which the same values come again and again."""
 POSITION_COLUMNS = ("read_id", "position", "base", "log_p", "background_log_p", "llr")
@@ -39,7 +39,7 @@ Column = Sequence[str] | npt.NDArray[np.int64] | npt.NDArray[np.float64]
 def score_columns(detectors: Sequence[str], *, paired: bool) -> list[str]:
     """Names of the columns of the score table; the parameters are those of `ScoreTableWriter`."""
     extra = [f"ood_score_{name}" for name in detectors[1:]]
-    return [*SCORE_COLUMNS, *extra, *([PAIR_COLUMN] if paired else [])]
+    return [*SCORE_COLUMNS, *extra, *(PAIR_COLUMNS if paired else [])]
 
 
 def score_values(scored: ScoredReads, detectors: Sequence[str], *, paired: bool) -> list[Column]:
@@ -62,7 +62,8 @@ def score_values(scored: ScoredReads, detectors: Sequence[str], *, paired: bool)
     ]
     if paired:
         assert scored.pair_p_values is not None
-        columns.append(scored.pair_p_values)
+        assert scored.pair_calls is not None
+        columns += [scored.pair_p_values, scored.pair_calls]
     return [
         values.astype(np.float64) if isinstance(values, np.ndarray) and values.dtype == np.float32 else values
         for values in columns
@@ -80,7 +81,7 @@ class ScoreTableWriter:
         Names in the order of the engine: the first one's score is ``ood_score``; each further one
         adds a column ``ood_score_NAME`` at the end.
     paired
-        Whether ``pair_p_value`` is the last column.
+        Whether ``pair_p_value`` and ``pair_call`` are the last columns.
     """
 
     def __init__(self, stream: IO[bytes], detectors: Sequence[str], *, paired: bool = False) -> None:

@@ -70,7 +70,12 @@ USAGE = {
         ("score", "-m", "bundle", "reads.fa", "--detector", "oracle"),
         "'oracle' is not one of",
     ),
-    "no threads": (("score", "-m", "bundle", "reads.fa", "-t", "0"), "0 is not in the range x>=1"),
+    "no threads": (("score", "-m", "bundle", "reads.fa", "-t", "0"), "0 is not in the range 1<=x<=1024"),
+    "threads": (("score", "-m", "bundle", "reads.fa", "-t", "100000"), "not in the range 1<=x<=1024"),
+    "windows": (
+        ("score", "-m", "bundle", "reads.fa", "--regions", "o.bed", "--windows", "99999999999999999999"),
+        "is not in the range 1<=x<=2147483647",
+    ),
     "no output": (("train", "genome.fa"), "Missing option '-o' / '--output'"),
     "no steps": (("train", "genome.fa", "-o", "bundle", "--steps", "0"), "0 is not in the range x>=1"),
     "unknown model": (("train", "genome.fa", "-o", "bundle", "--model", "oracle"), "'oracle' is not"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -176,17 +177,113 @@ def test_without_records(run: Run) -> None:
 
 
 def test_several_inputs(run: Run) -> None:
-    """Two files of alignments and one of text: no longer sorted."""
+    """No longer sorted."""
     header, records = alignments()
     write("a.bam", header, records[:10])
-    write("b.sam", header, records[10:])
-    write_fasta(Path("c.fa"), {"text": GENOME[:100]})
-    rows = run("a.bam", "b.sam", "c.fa", "--bam-out", "scored.bam")
+    write("b.sam", alignments(HEADER.replace("@CO\tas it was\n", ""))[0], records[10:])
+    rows = run("a.bam", "b.sam", "--bam-out", "scored.bam")
     text, found = read("scored.bam")
     assert text.splitlines()[:2] == ["@HD\tVN:1.6\tSO:unsorted", "@SQ\tSN:c\tLN:24000"]
-    assert list(map(without_scores, found[:-1])) == list(map(without_scores, records))
-    assert (found[-1].query_name, found[-1].flag) == ("text", 4)
+    assert list(map(without_scores, found)) == list(map(without_scores, records))
     assert list(tagged(found)) == shown(rows)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "inputs", "says"),
+    [
+        ((), ("a.bam", "c.fa"), "--bam-out: a.bam holds alignments, c.fa sequences; no header is"),
+        ((), ("c.fa", "b.sam.gz"), "--bam-out: b.sam.gz holds alignments, c.fa sequences; no header is"),
+        (("--paired",), ("a.bam", "b.sam.gz"), "a.bam: --bam-out gives back alignments in their order"),
+    ],
+)
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_inputs_that_do_not_go_together(
+    genood_here: Genood,
+    context_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pairs: tuple[str, ...],
+    inputs: tuple[str, ...],
+    says: str,
+    is_stream: bool,
+) -> None:
+    """Of files that is said before the bundle is missed; of streams only reading tells."""
+    monkeypatch.chdir(tmp_path)
+    header, records = alignments()
+    write("a.bam", header, records)
+    write("b.sam", header, records)
+    Path("b.sam.gz").write_bytes(gzip.compress(Path("b.sam").read_bytes()))
+    write_fasta(Path("c.fa"), {"text": GENOME[:100]})
+    if is_stream:
+        monkeypatch.setattr("genood.intake.holds_alignments", lambda path: None)
+    bundle = context_dir if is_stream else "missing"
+    outputs = ("--bam-out", "o.bam", "-o", "scores.tsv")
+    result = genood_here("score", "-m", bundle, *pairs, *inputs, *outputs, *CPU)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"genood: error: {says}")
+    assert not Path("o.bam").exists()
+
+
+def test_mates_in_two_files_of_alignments_without_bam_out(run: Run) -> None:
+    header, records = alignments()
+    write("a.bam", header, records)
+    write("b.bam", header, records)
+    assert len(run("--paired", "a.bam", "b.bam")) == 80
+
+
+@pytest.mark.parametrize("target", ["scored.sam", "scored.bam"])
+def test_comments_that_hold_tags(run: Run, target: str) -> None:
+    """As samtools fastq -T writes them; what is no field of SAM, or there already, is a comment."""
+    comments = {
+        "fields": "XL:f:9.5\tXC:Z:in\tXF:f:0.5\tXG:f:-25e-2\tBC:Z:AC GT\tNM:i:-3\tXA:A:q\tXH:H:1AFF\tXE:Z:",
+        "twice": "BC:Z:one\tBC:Z:two\tCO:Z:a  note",
+        "no field": "XN:i:99999999999\tXN:f:1e39\tXN:i:x\tXA:A:ab\t1:N:0:ACGT",
+        "text": "  x \t y",
+    }
+    lines = [
+        f"@{name[:2]}\t{text}\n{decode(read_codes(1))}\n+\n{'I' * 150}\n" for name, text in comments.items()
+    ]
+    Path("reads.fq").write_text("".join(lines))
+    rows = run("reads.fq", "--bam-out", target)
+    found = read(target)[1]
+    assert list(tagged(found)) == shown(rows)
+    assert [
+        {name: value for name, value in record.get_tags() if name not in ("XL", "XP", "XC")}
+        for record in found
+    ] == [
+        {
+            "XF": 0.5,
+            "XG": -0.25,
+            "BC": "AC GT",
+            "NM": -3,
+            "XA": "q",
+            "XH": "1AFF",
+            "XE": "",
+            "CO": "XL:f:9.5 XC:Z:in",
+        },
+        {"BC": "one", "CO": "BC:Z:two a note"},
+        {"CO": "XN:i:99999999999 XN:f:1e39 XN:i:x XA:A:ab 1:N:0:ACGT"},
+        {"CO": "x y"},
+    ]
+
+
+@pytest.mark.parametrize("name", ["@CO", "*", "n" * 255, "/1"])
+def test_names_that_sam_does_not_allow(
+    genood_here: Genood, context_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sequence = decode(GENOME[:100])
+    for number in (1, 2):
+        Path(f"{number}.fa").write_text(f">good\n{sequence}\n>{name}\n{sequence}\n")
+    inputs = ("--paired", "1.fa", "2.fa") if name == "/1" else ("1.fa",)
+    shown_name = {255: f"'{'n' * 40}'...", 2: "''"}.get(len(name), repr(name))
+    result = genood_here("score", "-m", context_dir, *inputs, "--bam-out", "o.sam", "-o", "s.tsv", *CPU)
+    assert (result.returncode, result.stderr) == (
+        1,
+        f"genood: error: o.sam: cannot hold the read {shown_name}: in SAM, names have 1 to 254 letters, "
+        "do not start with '@' and are not '*'\n",
+    )
+    assert not Path("o.sam").exists()
 
 
 @pytest.mark.parametrize("options", [(), ("--fdr", "0.2")])
@@ -203,7 +300,7 @@ def test_unaligned_mates(run: Run, options: tuple[str, ...]) -> None:
     ]
     assert [r.query_sequence for r in found] == [texts[i // 2] for i in range(40)]
     assert {(r.query_qualities_str or "").strip("I") for r in found} == {""}
-    assert {r.get_tag("CO") for r in found} == {"x  y"}
+    assert {r.get_tag("CO") for r in found} == {"x y"}
     expected = [row | {"read_id": row["read_id"][:-2]} for row in shown(rows)]
     assert list(tagged(found)) == expected
 
@@ -226,7 +323,7 @@ REFUSALS = {
         ("a.bam", "b.bam", "--bam-out", "o.bam", "--fdr", "0.1"),
         "--bam-out: the inputs are aligned to different",
     ),
-    "name": (("long.fa", "--bam-out", "o.bam"), f"o.bam: cannot hold a name as long as that of '{'n' * 40}'"),
+    "programs": (("a.bam", "d.bam", "--bam-out", "o.bam"), "--bam-out: the inputs have different @PG or @CO"),
     "full disk": (("a.bam", "--bam-out", "full.bam"), "full.bam: cannot be written ("),
 }
 
@@ -244,7 +341,7 @@ def test_refusals(
     header, records = alignments()
     write("a.bam", header, records)
     write("b.bam", *alignments(HEADER.replace("24000", "24001")))
-    write_fasta(Path("long.fa"), {"n" * 255: GENOME[:100]})
+    write("d.bam", *alignments(HEADER.replace("as it was", "as it is")))
     Path("full.bam").symlink_to("/dev/full")
     before = sorted(tmp_path.iterdir())
     result = genood_here("score", "-m", context_dir, *arguments, "-o", "scores.tsv", *CPU)

@@ -129,7 +129,7 @@ def test_pairs(score: Score, tmp_path: Path) -> None:
         "--interleaved", tmp_path / "both.fastq", "--detector", "llr", "--detector", "likelihood"
     )
     plain = score(tmp_path / "both.fastq")
-    assert list(rows[0])[-2:] == ["ood_score_likelihood", "pair_p_value"]
+    assert list(rows[0])[-2:] == ["pair_p_value", "pair_call"]
     for row, alone in zip(rows[:6], plain, strict=True):
         assert row["mate"] == row["read_id"][-1]
         for column in set(alone) - {"mate"}:
@@ -139,6 +139,7 @@ def test_pairs(score: Score, tmp_path: Path) -> None:
         expected = min(2 * p_values[0], p_values[-1])
         assert one["pair_p_value"] == other["pair_p_value"]
         assert float(one["pair_p_value"]) == pytest.approx(expected, rel=1e-5)
+        assert one["pair_call"] == other["pair_call"] == ("ood" if expected <= 0.05 else "in")
 
 
 def test_selection(score: Score, tmp_path: Path) -> None:
@@ -162,11 +163,44 @@ def test_min_quality(score: Score, tmp_path: Path) -> None:
     assert [row["length"] for row in rows] == ["10", "10"]
 
 
+def test_what_comes_after_the_last_read_is_not_counted(
+    genood_here: Genood, bundle_dir: Path, tmp_path: Path
+) -> None:
+    """Blocks hold 1,024 reads; after that of the last read comes a secondary record in each."""
+    lines = [
+        f"r{i}\t{flag}\t*\t0\t0\t*\t*\t0\t0\tACGTACGT\t*\n"
+        for i in range(20_000)
+        for flag in ([4, 260] if i % 1_000 == 500 else [4])
+    ]
+    path, summary = tmp_path / "reads.sam", tmp_path / "summary.json"
+    path.write_text("@HD\tVN:1.6\n" + "".join(lines))
+    for number, secondary in ((700, 1), (1_100, 2), (20_000, 20)):
+        outputs = ("-o", tmp_path / "scores.tsv", "--summary", summary)
+        result = genood_here("score", "-m", bundle_dir, path, "--max-reads", str(number), *outputs, *CPU)
+        assert result.returncode == 0
+        reads = json.loads(summary.read_text())["reads"]
+        assert reads["in"] == number + secondary
+        assert reads["skipped"] == {"nothing to score": 0, "secondary": secondary}
+
+
+def test_records_left_out_at_the_end_are_counted(score: Score, tmp_path: Path) -> None:
+    for name, flags in {"some": [4, 260, 516], "none": [260, 260]}.items():
+        path = tmp_path / f"{name}.sam"
+        lines = [f"r{i}\t{flag}\t*\t0\t0\t*\t*\t0\t0\tACGT\t*\n" for i, flag in enumerate(flags)]
+        path.write_text("@HD\tVN:1.6\n" + "".join(lines))
+        rows = score(path, "--summary", tmp_path / "summary.json")
+        assert len(rows) == flags.count(4)
+        assert json.loads((tmp_path / "summary.json").read_text())["reads"]["in"] == len(flags)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
         (("--paired", "--interleaved", "a.fq", "b.fq"), 2, "two ways to give mates; give one"),
+        (("--paired", "--max-reads", "1", "a.fq", "b.fq"), 2, "--max-reads counts reads, and a pair has two"),
+        (("--interleaved", "--max-reads", "1", "a.fq"), 2, "--max-reads counts reads, and a pair has two"),
         (("--paired", "a.fq"), 1, "--paired needs an even number of files"),
+        (("--paired", "a.fq", "./a.fq"), 1, "a.fq and ./a.fq are one file; --paired needs mates 1 and"),
         (("--paired", "a.fq", "b.fq"), 1, "b.fq, record 2: 'r9' is not the mate of 'r1' in a.fq"),
         (("--interleaved", "a.fq"), 1, "a.fq, record 2: 'r1' is not the mate of 'r0' before it"),
         (("--min-quality", "9", "a.fa"), 1, "a.fa, record 1: has no base qualities, which --min-quality"),

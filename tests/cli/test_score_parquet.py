@@ -26,6 +26,7 @@ COLUMN_TYPES = {
     "length": "int64",
     "num_scored": "int64",
     "call": "dictionary<values=string, indices=int8, ordered=0>",
+    "pair_call": "dictionary<values=string, indices=int8, ordered=0>",
 }
 POSITION_TYPES = {
     "read_id": "dictionary<values=string, indices=int32, ordered=0>",
@@ -157,7 +158,7 @@ def test_without_pyarrow(
     run(genood_here, context_dir, "R1.fa", "-o", "in.parquet")
     for name in [name for name in sys.modules if name.partition(".")[0] == "pyarrow"]:
         monkeypatch.setitem(sys.modules, name, None)
-    says = "Parquet needs pyarrow: pip install 'genood[parquet]'\n"
+    says = "Parquet needs pyarrow: pip install pyarrow, or genood with its extra parquet\n"
     for arguments in (
         ("score", "-m", context_dir, "R1.fa", "-o", "new.parquet", *CPU),
         ("score", "-m", context_dir, "R1.fa", "-o", "new.tsv", "--per-position", "new.parquet", *CPU),

@@ -150,6 +150,9 @@ def test_pairs_stay_together(run: Run, options: tuple[str, ...]) -> None:
         limit = json.loads(Path("summary.json").read_text())["pair_p_value_threshold"]
         assert limit == p_values[false_discovery_control(p_values) <= 0.1].max()
     is_ood = (p_values <= limit).tolist()
+    assert [row["pair_call"] == "ood" for row in rows] == [flag for flag in is_ood for _ in range(2)]
+    counts = json.loads(Path("summary.json").read_text())["pairs"]
+    assert counts == {"in": is_ood.count(False), "ood": is_ood.count(True), "na": 0}
     calls = [row["call"] == "ood" for row in rows]
     assert calls[::2] != calls[1::2]
     for mate, records in enumerate(MATES, start=1):
@@ -221,3 +224,30 @@ def test_refusals(
     assert result.stderr.startswith(f"genood: error: {says}")
     assert result.stderr.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("options", [(), ("--fdr", "0.1")])
+@pytest.mark.parametrize(
+    ("target", "says"), [("o.fq", "'c' has no qualities"), ("o.fa", "'c' has qualities")]
+)
+def test_names_are_checked_whatever_the_calls(
+    genood_here: Genood,
+    context_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    target: str,
+    says: str,
+    options: tuple[str, ...],
+) -> None:
+    """No read is ood."""
+    monkeypatch.chdir(tmp_path)
+    sequence = decode(STRAIN[:150])
+    Path("reads").write_text(f">c\n{sequence}\n" if target == "o.fq" else f"@c\n{sequence}\n+\n{'I' * 150}\n")
+    outputs = ("-o", "scores.tsv", "--ood-out")
+    result = genood_here("score", "-m", context_dir, "reads", *outputs, "o.txt", *options, *CPU)
+    assert (result.returncode, Path("o.txt").read_text()) == (0, "")
+    Path("scores.tsv").unlink()
+    result = genood_here("score", "-m", context_dir, "reads", *outputs, target, *options, *CPU)
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert says in result.stderr
+    assert not Path("scores.tsv").exists()

@@ -240,6 +240,20 @@ def test_no_region(genood_here: Genood, golden_bundle: Path, tmp_path: Path) -> 
         assert (tabix.contigs, list(tabix.header)) == ([], [BED_HEADER.strip()])
 
 
+def test_name_that_makes_a_comment(genood_here: Genood, golden_bundle: Path, tmp_path: Path) -> None:
+    reads, bed = tmp_path / "reads.fa", tmp_path / "regions.bed"
+    reads.write_text(">home\nAAAAAAAA\n>#1\nAAAAAAAA\n")
+    result = genood_here(
+        "score", "-m", golden_bundle, reads, "--regions", bed, "-o", tmp_path / "s.tsv", *CPU
+    )
+    assert (result.returncode, result.stderr) == (
+        1,
+        f"genood: error: {bed}: cannot hold regions of '#1': lines that start with '#' are comments; "
+        "rename it\n",
+    )
+    assert list(tmp_path.iterdir()) == [reads]
+
+
 def test_no_index_for_names_that_repeat(
     genood_here: Genood, golden_bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -280,7 +294,7 @@ def test_failure_leaves_what_was_there(
     [
         (["--windows", "500"], "--windows says how long windows are; give --window-table or --regions too"),
         (["--regions-fdr", "0.1"], "--regions-fdr is the error level of --regions; give that too"),
-        (["--windows", "0", "--regions", "x.bed"], "0 is not in the range x>=1"),
+        (["--windows", "0", "--regions", "x.bed"], "0 is not in the range 1<=x<=2147483647"),
         (["--regions", "x.bed", "--regions-fdr", "1"], "1.0 is not in the range 0<x<1"),
     ],
 )

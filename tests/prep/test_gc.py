@@ -426,5 +426,5 @@ def test_command_without_the_package_for_figures(table: Path, tmp_path: Path) ->
     result = subprocess.run(line, capture_output=True, text=True, timeout=120)
     assert result.returncode == 1
     assert result.stderr == (
-        "genood-prep: error: this needs the package matplotlib: pip install 'genood[prep]'\n"
+        "genood-prep: error: this needs the package matplotlib: install genood with its extra prep\n"
     )

@@ -470,7 +470,7 @@ def test_command_without_its_extra(tmp_path: Path) -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
-    assert result.stderr.endswith("pip install 'genood[prep]'\n")
+    assert result.stderr.endswith("install genood with its extra prep\n")
     assert len(result.stderr.splitlines()) == 1
 
 
