@@ -25,6 +25,7 @@ from genood.detectors import DETECTORS
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
 from genood.errors import ConfigError, InputError
+from genood.files import check_outside
 from genood.readers import STDIN, ReadBlock, ReaderConfig, check_readable, read_blocks
 from genood.recipes import Stream
 from genood.sequence import UNKNOWN, Codes, known_runs
@@ -81,6 +82,8 @@ class CalibrateJob:
             raise ConfigError(
                 f"calibrating takes at least {MIN_READS} reads of a length, not {self.max_reads}"
             )
+        if os.path.realpath(self.output) != os.path.realpath(self.bundle):  # which is refused as a bundle
+            check_outside(self.bundle, [self.output])
 
 
 def recalibrate_bundle(

@@ -21,7 +21,7 @@ from genood.bundle import Bundle
 from genood.detectors import DEFAULT_DETECTOR
 from genood.engine import EngineConfig, ScoredReads, Scorer
 from genood.fdr import FdrCaller
-from genood.files import check_distinct
+from genood.files import appear_together, check_distinct, check_outside
 from genood.intake import IntakeConfig, check_inputs, files_read, intake
 from genood.parquet import is_parquet
 from genood.writers import (
@@ -37,6 +37,7 @@ from genood.writers import (
     ScoreTableWriter,
     Summary,
     alignments_output,
+    check_ending,
     index_names,
     indexed_position_table,
     kraken_report,
@@ -106,7 +107,25 @@ class ScoreJob:
 
     def __post_init__(self) -> None:
         check_distinct(files_read(self.inputs, self.intake), self.outputs())
+        check_outside(self.bundle, self.outputs())
+        self._check_endings()
         self.alignments()  # raises if it is not to be
+
+    def _check_endings(self) -> None:
+        targets = {
+            "--output": self.output,
+            "--per-position": self.per_position,
+            "--window-table": self.regions.window_table,
+            "--regions": self.regions.regions,
+            "--summary": self.summary,
+            "--ood-out": self.ood_out,
+            "--in-out": self.in_out,
+            "--kraken-report": self.kraken_report,
+            "--kraken-output": self.kraken_output,
+        }
+        for option, target in targets.items():
+            if target is not None:
+                check_ending(option, target)
 
     def outputs(self) -> list[str]:
         """All files that are written."""
@@ -149,6 +168,8 @@ def score_files(
 ) -> dict[str, Any]:
     """Score files and write what was asked for; on failure no output appears.
 
+    All are whole before the first has its name, and the summary is the last to have it.
+
     Parameters
     ----------
     job
@@ -178,13 +199,14 @@ def score_files(
     summary = Summary(job.seed, paired=job.intake.pairs is not None)
     skipped: Counter[str] = Counter()
     caller = None if job.fdr is None else FdrCaller(job.fdr)
-    with ExitStack() as stack:
+    with appear_together(), ExitStack() as stack:
         outputs = _open_outputs(job, bundle.fingerprint, stack)
         outputs.at_once.extend(FormatCheck(w) for w in outputs.called if isinstance(w, ReadsOutput))
         regions = None
         if job.regions.wanted:
             regions = RegionOutputs(scorer, job.regions, stack)
             outputs.at_once.append(regions)
+        summary_stream = None if job.summary is None else stack.enter_context(open_output(job.summary))
         reads = intake(job.inputs, job.kept_records(), skipped)
         windows = _as_scored(scorer.score_blocks(reads), outputs.at_once, progress)
         for scored in windows if caller is None else caller.call(windows):
@@ -196,8 +218,8 @@ def score_files(
             seconds=time.perf_counter() - started,
             skipped=skipped,
         )
-        if outputs.summary is not None:
-            outputs.summary.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
+        if summary_stream is not None:
+            summary_stream.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
     _tell_of_null(report["ood_fraction"])
     calls = report["calls"].values()
     note = f"; {skipped.total()} skipped" if skipped else ""
@@ -211,15 +233,14 @@ class _Writer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class _Outputs:
-    """All that a job writes: what takes windows once they are scored, and what once they are called."""
+    """What takes windows once they are scored, and what once they are called; all but the summary."""
 
     at_once: list[_Writer]
     called: list[_Writer]
-    summary: IO[bytes] | None
 
 
 def _open_outputs(job: ScoreJob, fingerprint: str, stack: ExitStack) -> _Outputs:
-    """Open all outputs; they appear under their names when the stack ends well."""
+    """Open outputs; they appear under their names when the stack ends well."""
 
     def opened(target: str) -> IO[bytes]:
         return stack.enter_context(open_output(target))
@@ -249,11 +270,7 @@ def _open_outputs(job: ScoreJob, fingerprint: str, stack: ExitStack) -> _Outputs
         called.append(stack.enter_context(kraken_report(job.kraken_report)))
     if job.kraken_output is not None:
         called.append(KrakenWriter(opened(job.kraken_output)))
-    return _Outputs(
-        at_once=at_once,
-        called=called,
-        summary=None if job.summary is None else opened(job.summary),
-    )
+    return _Outputs(at_once=at_once, called=called)
 
 
 def _scorer_of(job: ScoreJob, bundle: Bundle) -> Scorer:

@@ -15,8 +15,10 @@ import pytest
 
 from genood.errors import ConfigError, InputError
 from genood.files import (
+    appear_together,
     atomic_path,
     check_distinct,
+    check_outside,
     check_writable,
     sha256_ahead,
     sha256_of,
@@ -24,6 +26,7 @@ from genood.files import (
     write_text,
     writing_to,
 )
+from genood.writers import open_output
 
 
 def test_file_appears_at_the_end(tmp_path: Path) -> None:
@@ -149,8 +152,76 @@ def test_other_errors_of_the_system_stay_what_they_are(tmp_path: Path) -> None:
         with pytest.raises(OSError) as caught, atomic_path(tmp_path / "x"):  # noqa: PT011
             raise error
         assert caught.value is error
-    with pytest.raises(BrokenPipeError), writing_to("x"):
+    with pytest.raises(BrokenPipeError), writing_to("standard output"):
         raise BrokenPipeError
+    with pytest.raises(InputError, match=r"^x: its reader has gone$"), writing_to("x"):
+        raise BrokenPipeError
+
+
+def test_files_that_appear_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order in which they were begun, an index after its table, once all are whole."""
+    names: list[str] = []
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda a, b: (replace(a, b), names.append(b.name)))
+    (tmp_path / "stale").touch()
+    with appear_together():
+        with atomic_path(tmp_path / "a", stale=[os.fspath(tmp_path / "stale")]) as a:
+            with atomic_path(tmp_path / "b"), appear_together():
+                pass
+            with atomic_path(tmp_path / "a.index", after=a):
+                pass
+            with pytest.raises(ValueError, match="not to be"), atomic_path(tmp_path / "c"):
+                raise ValueError("not to be")
+        assert names == []
+        assert (tmp_path / "stale").exists()
+    assert names == ["a", "a.index", "b"]
+    assert sorted(os.listdir(tmp_path)) == ["a", "a.index", "b"]
+
+
+def test_none_appears_if_one_fails(tmp_path: Path) -> None:
+    def write() -> None:
+        with appear_together():
+            write_text(tmp_path / "a", "a")
+            write_text(tmp_path / "none" / "b", "b")
+
+    with pytest.raises(InputError, match="does not exist"):
+        write()
+    assert list(tmp_path.iterdir()) == []
+    write_text(tmp_path / "a", "a")
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_descriptor_of_a_file_is_appended_to(tmp_path: Path) -> None:
+    """By any of its names; another process's, too."""
+    log = tmp_path / "log"
+    log.write_text("LOG\n")
+    with log.open("a") as stream:
+        (tmp_path / "link").symlink_to(f"/dev/fd/{stream.fileno()}")
+        names = [f"/dev/fd/{stream.fileno()}", f"/proc/self/fd/{stream.fileno()}", str(tmp_path / "link")]
+        for name in names:
+            write_text(name, "more\n")
+            with open_output(name) as output:
+                output.write(b"more\n")
+            check_writable([name])
+            with pytest.raises(ConfigError, match="two outputs have the same name"):
+                check_distinct([], [names[0], name])
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=stream) as process:
+            with open_output(f"/proc/{process.pid}/fd/1") as output:
+                output.write(b"more\n")
+            process.stdin.close()
+    assert log.read_text() == "LOG\n" + 7 * "more\n"
+    assert sorted(os.listdir(tmp_path)) == ["link", "log"]
+
+
+def test_outputs_outside_a_folder(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "bundle", tmp_path / "bundle2"
+    inside.mkdir()
+    (tmp_path / "link").symlink_to(inside)
+    check_outside(inside, ["-", "/dev/null", str(outside), str(tmp_path)])
+    for folder in (inside, tmp_path / "link"):
+        for name in (inside / "new" / "x", inside, tmp_path / "link" / "x"):
+            with pytest.raises(ConfigError, match=r": lies in the bundle .*; write elsewhere$"):
+                check_outside(folder, [str(name)])
 
 
 def test_link_is_followed(tmp_path: Path) -> None:

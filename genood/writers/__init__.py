@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from genood.writers.alignments import AlignmentsConfig, alignments_output
+from genood.writers.endings import check_ending
 from genood.writers.index import index_names, indexed_position_table
 from genood.writers.kraken import KrakenWriter, kraken_report
 from genood.writers.parquet import position_parquet, score_parquet
@@ -25,6 +26,7 @@ __all__ = [
     "ScoreTableWriter",
     "Summary",
     "alignments_output",
+    "check_ending",
     "index_names",
     "indexed_position_table",
     "kraken_report",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ class AlignmentsConfig:
 @contextmanager
 def alignments_output(config: AlignmentsConfig) -> Iterator[AlignmentsWriter]:
     """A writer to a file that appears under its name when the block ends well."""
-    with atomic_path(config.target) as path:
+    with atomic_path(config.target, stale=_indexes_of(config.target)) as path:
         writer = AlignmentsWriter(config, path)
         try:
             yield writer
@@ -88,6 +89,13 @@ def alignments_output(config: AlignmentsConfig) -> Iterator[AlignmentsWriter]:
                 writer.give_up()
             raise
         writer.close()
+
+
+def _indexes_of(target: str) -> list[str]:
+    """Names that an index of alignments may have."""
+    stem, ending = os.path.splitext(target)
+    index = {".bam": ".bai", ".cram": ".crai"}.get(ending.lower())
+    return [] if index is None else [target + index, target + ".csi", stem + index]
 
 
 class AlignmentsWriter:
@@ -166,12 +174,18 @@ class AlignmentsWriter:
             )
         if not config.one_input:
             header = pysam.AlignmentHeader.from_text(_SORT_ORDER.sub(r"\1unsorted", str(header)))
-        self._file = pysam.AlignmentFile(
-            os.fspath(self._path),
-            config.mode,
-            header=with_program(header, __version__, config.command),
-            reference_filename=config.reference if header.nreferences else None,
-        )
+        hooks = sys.excepthook, sys.unraisablehook
+        # Where the library cannot write the header, it raises that, and prints that it cannot close the file.
+        sys.excepthook, sys.unraisablehook = (lambda *_: None), (lambda _: None)
+        try:
+            self._file = pysam.AlignmentFile(
+                os.fspath(self._path),
+                config.mode,
+                header=with_program(header, __version__, config.command),
+                reference_filename=config.reference if header.nreferences else None,
+            )
+        finally:
+            sys.excepthook, sys.unraisablehook = hooks
 
     def _unaligned(self, record: SequenceRecord, mate: int) -> pysam.AlignedSegment:
         alignment = pysam.AlignedSegment(self._file.header)

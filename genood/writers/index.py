@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import IO, NamedTuple, Protocol, TypeVar
 import pysam
 
 from genood.errors import InputError
-from genood.files import atomic_path
-from genood.writers.streams import open_stream
+from genood.files import appear_together, atomic_path
+from genood.writers.streams import compression_of, open_stream
 from genood.writers.tables import PositionTableWriter
 
 logger = logging.getLogger(__name__)
@@ -62,7 +61,7 @@ T = TypeVar("T", bound=_Table)
 
 def index_names(target: str) -> list[str]:
     """The names, one of which the index of a table will have; none if it is not to have any."""
-    return [target + ending for ending in _ENDINGS] if target.endswith(".gz") else []
+    return [target + ending for ending in _ENDINGS] if compression_of(target) == ".gz" else []
 
 
 def indexed_position_table(target: str) -> AbstractContextManager[PositionTableWriter]:
@@ -75,30 +74,47 @@ def indexed_position_table(target: str) -> AbstractContextManager[PositionTableW
 def indexed_table(target: str, made: Callable[[IO[bytes]], T], columns: TabixColumns) -> Iterator[T]:
     """A writer, made of a stream, of a table ending in ``.gz``; both it and its index appear in the end.
 
-    Where there cannot be an index, a message says why, and an older one is removed, as it is of the
-    table that was there before.
+    Where there cannot be an index, a message says why. An older one, of the table that was there before,
+    is removed in any case, and before the new table is there.
     """
-    index: Path | None = None
-    try:
-        with atomic_path(target) as path:
-            with open_stream(target, path) as stream:
-                writer = made(stream)
-                yield writer
-            if not path.is_file():
-                return
-            index, reason = _made_index(path, writer, columns)
-        _replace(target, index, reason)
-    finally:
-        if index is not None:
-            index.unlink(missing_ok=True)
+    with appear_together(), atomic_path(target, stale=index_names(target)) as path:
+        with open_stream(target, path) as stream:
+            writer = made(stream)
+            yield writer
+        if not path.is_file():
+            return
+        try:
+            _write_index(target, path, writer, columns)
+        except (_NotIndexedError, InputError) as error:
+            logger.warning("%s has no index for tabix: %s", target, error)
 
 
-def _made_index(path: Path, table: _Table, columns: TabixColumns) -> tuple[Path | None, str]:
-    """Index a table that is not yet under its name; or the reason why that cannot be."""
+class _NotIndexedError(Exception):
+    """Why a table has no index."""
+
+
+def _write_index(target: str, path: Path, table: _Table, columns: TabixColumns) -> None:
+    """Index a table that is not yet under its name.
+
+    Raises
+    ------
+    _NotIndexedError, InputError
+        It cannot be indexed, or the index cannot be written.
+    """
     if table.num_reads > _MOST_READS:
-        return None, f"for more than {_MOST_READS} reads it would take much memory"
+        raise _NotIndexedError(f"for more than {_MOST_READS} reads it would take much memory")
     is_long = table.longest > _TBI_POSITIONS
-    index = path.with_name(path.name + _ENDINGS[is_long])
+    index = target + _ENDINGS[is_long]
+    with atomic_path(index, after=path) as place:
+        if _is_indexed(path, os.fspath(place), columns, is_long=is_long):
+            return
+        # The library does not say why; where nothing is kept, only rows out of order are in its way.
+        if _is_indexed(path, os.devnull, columns, is_long=is_long):
+            raise InputError(index, "cannot be written (is the disk full?)")
+        raise _NotIndexedError("names that come more than once, as those of mates, leave it unsorted")
+
+
+def _is_indexed(path: Path, index: str, columns: TabixColumns, *, is_long: bool) -> bool:
     verbosity = pysam.set_verbosity(0)  # else htslib prints errors too
     try:
         pysam.tabix_index(
@@ -110,29 +126,12 @@ def _made_index(path: Path, table: _Table, columns: TabixColumns) -> tuple[Path 
             zerobased=columns.half_open,
             meta_char=columns.comments,
             line_skip=columns.header_lines,
-            index=os.fspath(index),
+            index=index,
             keep_original=True,
             csi=is_long,
         )
     except (OSError, ValueError):
-        index.unlink(missing_ok=True)
-        return None, "names that come more than once, as those of mates, leave it unsorted"
+        return False
     finally:
         pysam.set_verbosity(verbosity)
-    return index, ""
-
-
-def _replace(target: str, index: Path | None, reason: str) -> None:
-    """Put an index in the place of older ones."""
-    kept = "" if index is None else target + index.suffix
-    try:
-        if index is not None:
-            with atomic_path(kept) as place:
-                shutil.move(index, place)  # a link's target may lie on another disk
-        for name in index_names(target):
-            if name != kept:
-                Path(name).unlink(missing_ok=True)
-    except (OSError, InputError) as error:
-        reason = str(error)
-    if reason:
-        logger.warning("%s has no index for tabix: %s", target, reason)
+    return True

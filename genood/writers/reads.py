@@ -10,7 +10,7 @@ from dnaio import SequenceRecord
 
 from genood.engine import ScoredReads
 from genood.errors import ConfigError, InputError
-from genood.writers.streams import compression_of
+from genood.writers.streams import without_compression
 
 MATE_MARK = "#"
 """Stands for 1 and 2 in the name of two files of mates."""
@@ -55,8 +55,7 @@ class ReadsWriter:
     def __init__(self, target: str, stream: IO[bytes]) -> None:
         self._target = target
         self._stream = stream
-        stem = target.removesuffix(compression_of(target))
-        self._format = _FORMATS.get(os.path.splitext(stem)[1].lower())
+        self._format = _FORMATS.get(os.path.splitext(without_compression(target))[1].lower())
         self._is_named = self._format is not None
 
     def check(self, record: SequenceRecord) -> None:

@@ -14,7 +14,6 @@ from genood.calibration import Calibration
 from genood.engine import ScoredReads, Scorer
 from genood.errors import ConfigError, InputError
 from genood.pairs import fragment_of
-from genood.parquet import is_parquet
 from genood.regions import Region, RegionFinder
 from genood.stretches import DEFAULT_WINDOW, Stretches, StretchScorer
 from genood.writers.index import TabixColumns, index_names, indexed_table
@@ -61,9 +60,6 @@ class RegionConfig:
     def __post_init__(self) -> None:
         if self.window < 1:
             raise ConfigError(f"a window has at least one base, not {self.window}")
-        for target in (self.window_table, self.regions):
-            if target is not None and is_parquet(target):
-                raise ConfigError(f"{target}: windows and regions are written as text; name it otherwise")
 
     @property
     def outputs(self) -> list[str]:

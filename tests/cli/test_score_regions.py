@@ -323,7 +323,7 @@ def test_usage(
         (
             "s.tsv",
             ["--window-table", "x.parquet"],
-            "x.parquet: windows and regions are written as text; name it otherwise",
+            "x.parquet: --window-table writes text, not .parquet; name it otherwise",
         ),
         ("s.tsv", ["--regions", "missing/x.bed"], "missing/x.bed: its directory "),
     ],

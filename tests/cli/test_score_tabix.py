@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,6 +123,58 @@ def test_index_that_cannot_be_put_in_place(
         run("reads.fa")
     assert only_table(tmp_path, TBI)
     assert "has no index for tabix: positions.tsv.gz.tbi: is a directory" in caplog.text
+
+
+def test_index_that_cannot_be_written(run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Names are not to blame where the device is full."""
+    write_fasta(tmp_path / "reads.fa", {"x": STRAIN[:100]})
+    TBI.symlink_to("/dev/full")
+    with caplog.at_level(logging.WARNING, logger="genood"):
+        run("reads.fa")
+    assert only_table(tmp_path)
+    problem = "positions.tsv.gz.tbi: cannot be written (is the disk full?)"
+    assert f"positions.tsv.gz has no index for tabix: {problem}" in caplog.text
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from genood.writers.index import indexed_position_table
+rename, left = os.replace, int(sys.argv[1])
+def replace(*names):
+    global left
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    rename(*names)
+os.replace = replace
+with indexed_position_table("positions.tsv.gz") as writer:
+    writer._stream.write(b"new\\t1\\tA\\n")
+"""
+
+
+@pytest.mark.parametrize("renames", [0, 1])
+def test_killed_between_table_and_index(run: Run, tmp_path: Path, renames: int) -> None:
+    """The new table is never beside the index of the older one."""
+    write_fasta(tmp_path / "reads.fa", {"x": STRAIN[:100]})
+    run("reads.fa")
+    older = TABLE.read_bytes()
+    process = subprocess.run([sys.executable, "-c", KILLED, str(renames)], timeout=120)
+    assert process.returncode == -9
+    assert (TABLE.read_bytes() == older) == (renames == 0)
+    assert not TBI.exists()
+
+
+def test_index_that_is_a_link_stays_one(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    TBI.symlink_to("elsewhere/index")
+    for codes in (STRAIN[:100], STRAIN[:90]):
+        write_fasta(tmp_path / "reads.fa", {"x": codes})
+        run("reads.fa")
+        assert TBI.is_symlink()
+        assert only_table(tmp_path, TBI)
+        with pysam.TabixFile(str(TABLE)) as table:
+            assert len(list(table.fetch("x"))) == len(codes)
 
 
 def test_a_failed_run_leaves_table_and_index(run: Run, tmp_path: Path) -> None:

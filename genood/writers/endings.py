@@ -1,0 +1,37 @@
+"""What outputs may be called: a name that ends as another format does is refused, not filled with text."""
+
+from __future__ import annotations
+
+import os
+
+from genood.errors import ConfigError
+from genood.writers.streams import without_compression
+
+_ALIGNMENTS = (".sam", ".bam", ".cram")
+_PARQUET = ".parquet"
+_TABLE, _READS, _TEXT = "text or Parquet", "FASTQ or FASTA", "text"
+_WRITTEN_AS = {
+    "--output": _TABLE,
+    "--per-position": _TABLE,
+    "--window-table": _TEXT,
+    "--regions": "BED",
+    "--summary": "JSON",
+    "--ood-out": _READS,
+    "--in-out": _READS,
+    "--kraken-report": _TEXT,
+    "--kraken-output": _TEXT,
+}
+"""By option; of `--bam-out`, `AlignmentsConfig` says it."""
+
+
+def check_ending(option: str, target: str) -> None:
+    """Raise ConfigError for a name that says another format than the option writes."""
+    written = _WRITTEN_AS[option]
+    stem = without_compression(target)
+    ending = os.path.splitext(stem)[1].lower()
+    if ending == _PARQUET and written == _TABLE:
+        if stem != target:
+            raise ConfigError(f"{target}: Parquet is compressed in itself; let it end in {_PARQUET}")
+    elif ending in (*_ALIGNMENTS, _PARQUET):
+        hint = "; --bam-out writes alignments" if ending in _ALIGNMENTS else ""
+        raise ConfigError(f"{target}: {option} writes {written}, not {ending}; name it otherwise{hint}")
