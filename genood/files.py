@@ -12,7 +12,7 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,14 +113,21 @@ def atomic_path(
         The target is a directory, or its directory is missing or cannot be written to, or what is
         written does not reach the disk.
     """
+    opened: AbstractContextManager[Path]
     if _descriptor_of(target) is not None:
-        with _path_to_descriptor(target) as path:
-            yield path
-        return
-    final = _regular_file(target)
-    if final is None:
-        yield Path(target)
-        return
+        opened = _path_to_descriptor(target)
+    elif (final := _regular_file(target)) is not None:
+        opened = _path_beside(target, final, stale, after)
+    else:
+        opened = nullcontext(Path(target))
+    with opened as path:
+        yield path
+
+
+@contextmanager
+def _path_beside(
+    target: str | os.PathLike[str], final: Path, stale: Sequence[str], after: Path | None
+) -> Iterator[Path]:
     temporary = temporary_beside(final)
     with writing_to(target):
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
