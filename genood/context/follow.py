@@ -26,9 +26,11 @@ STRENGTH_SHIFT, EXPERT_SHIFT, CODONS_SHIFT = np.uint64(48), np.uint64(40), np.ui
 BEFORE = 2
 """Bytes of the reference that are kept before the first base of a block; as many after the last."""
 
-_MIN_AGREEMENTS = 24
-"""Of the last 32 bases, for a place to be followed: more than a context has that comes up by chance, a
-nucleotide context about 20. A read's first 16 bases, if all agree, are just enough."""
+_MIN_AGREEMENTS, _MIN_AGREEMENTS_TRANSLATED = 24, 22
+"""Of the last 32 bases, for a place to be followed. A nucleotide context, all of the last 16, that comes up
+by chance has some 20; a translated one, thirty bases long, may be right with fewer than 24. A read's
+first 16 bases, if all agree, are just enough."""
+_LAST_16 = 0xFFFF
 _MIN_RECENT_AGREEMENTS = 5
 _MIN_CODONS = 4
 """An expert is given up below both: of the last 16 bases, of the last 8 codons."""
@@ -119,7 +121,8 @@ def follow(
         if byte_at(reference, p + direction, direction) >= END:
             continue
         new_bases = base_agreements(reference, p, direction, read, turned, t)
-        if ones(new_bases) < _MIN_AGREEMENTS:
+        is_exact = new_bases & _LAST_16 == _LAST_16
+        if ones(new_bases) < (_MIN_AGREEMENTS if is_exact else _MIN_AGREEMENTS_TRANSLATED):
             continue
         segment = segment_at(offsets, blocks, p)
         if files[segment] == without_file:
