@@ -49,13 +49,8 @@ MIXTURE_READS = 2_000
 
 def main() -> None:
     arguments = parse_arguments()
-    data, out = arguments.data, arguments.out
-    if not (data / "manifest.tsv").is_file():
-        sys.exit(f"{data}: holds no manifest.tsv; this benchmark needs the project's real genomes (--data)")
-    out.mkdir(parents=True, exist_ok=True)
-    bundle = arguments.bundle if arguments.bundle is not None else out / "context_bundle"
-    if not (bundle / "genood.json").is_file():
-        command("train", *genomes_of(data, "train_in"), "--model", "context", "-o", bundle)
+    data = arguments.data
+    bundle = bundle_for(arguments)
     loaded = Bundle.load(bundle)
     rows, mixtures = [], []
     ood_blocks = list(blocks_of(genomes_of(data, "val_ood")))
@@ -94,6 +89,18 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def bundle_for(arguments: argparse.Namespace) -> Path:
+    """The bundle that was named, or one of a context model, made if it is not there."""
+    data, out = arguments.data, arguments.out
+    if not (data / "manifest.tsv").is_file():
+        sys.exit(f"{data}: holds no manifest.tsv; this benchmark needs the project's real genomes (--data)")
+    out.mkdir(parents=True, exist_ok=True)
+    bundle: Path = arguments.bundle if arguments.bundle is not None else out / "context_bundle"
+    if not (bundle / "genood.json").is_file():
+        command("train", *genomes_of(data, "train_in"), "--model", "context", "-o", bundle)
+    return bundle
+
+
 def command(*arguments: object) -> None:
     """Run genood as a user would."""
     subprocess.run([Path(sys.executable).with_name("genood"), *map(str, arguments), "-q"], check=True)
@@ -105,15 +112,20 @@ def genomes_of(data: Path, split: str) -> list[Path]:
 
 
 def blocks_of(genomes: list[Path]) -> Iterator[Codes]:
-    """Blocks of the start of each genome, without those that hold an unknown base."""
+    """Blocks of the start of each genome."""
     for path in genomes:
-        taken = 0
-        for record in read_file(path):
-            for start in range(0, len(record.codes) - BLOCK + 1, BLOCK):
-                block = record.codes[start : start + BLOCK]
-                if taken < GENOME_BASES and block.max() < UNKNOWN:
-                    taken += BLOCK
-                    yield block
+        yield from pieces_of(path, BLOCK)
+
+
+def pieces_of(path: Path, length: int) -> Iterator[Codes]:
+    """Pieces of the start of a genome, without those that hold an unknown base."""
+    taken = 0
+    for record in read_file(path):
+        for start in range(0, len(record.codes) - length + 1, length):
+            piece = record.codes[start : start + length]
+            if taken < GENOME_BASES and piece.max() < UNKNOWN:
+                taken += length
+                yield piece
 
 
 def with_errors(codes: Codes, rate: float, generator: np.random.Generator) -> Codes:

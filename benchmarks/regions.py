@@ -9,7 +9,6 @@ Beside genood's regions stand the windows that Benjamini and Hochberg's rule cal
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -17,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
-from calibration import command, genomes_of, null_of
+from calibration import bundle_for, command, genomes_of, null_of, pieces_of
 from machine import describe
 from scipy.stats import false_discovery_control
 
@@ -26,9 +25,9 @@ from genood.detectors import DEFAULT_DETECTOR, DETECTORS
 from genood.engine import EngineConfig, Scorer
 from genood.files import write_json
 from genood.pieces import Positions
-from genood.readers import Read, read_file
+from genood.readers import Read
 from genood.regions import RegionFinder
-from genood.sequence import UNKNOWN, Codes, decode
+from genood.sequence import Codes, decode
 from genood.stretches import DEFAULT_WINDOW, Stretches, StretchScorer
 
 CONTIG = 50_000
@@ -37,8 +36,6 @@ SHORT = 10_000
 STRETCHES = (2_000, 5_000, 10_000, 20_000)
 WINDOWS = (500, 1_000, 2_000)
 LEVELS = (0.05, 0.1, 0.2)
-GENOME_BASES = 1_000_000
-"""Bases taken of each genome, so that genomes weigh equally."""
 
 CALIBRATED = "the same genomes"
 """Other contigs of them."""
@@ -78,13 +75,8 @@ Method = Callable[[Judged, float], Places]
 
 def main() -> None:
     arguments = parse_arguments()
-    data, out = arguments.data, arguments.out
-    if not (data / "manifest.tsv").is_file():
-        sys.exit(f"{data}: holds no manifest.tsv; this benchmark needs the project's real genomes (--data)")
-    out.mkdir(parents=True, exist_ok=True)
-    bundle = arguments.bundle if arguments.bundle is not None else out / "context_bundle"
-    if not (bundle / "genood.json").is_file():
-        command("train", *genomes_of(data, "train_in"), "--model", "context", "-o", bundle)
+    data = arguments.data
+    bundle = bundle_for(arguments)
     loaded = Bundle.load(bundle)
     contigs = list(home_contigs(genomes_of(data, "val_in")))
     nulls = dict(nulls_of(bundle, contigs))
@@ -111,17 +103,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--bundle", type=Path, help="trained on train_in [default: made in --out]")
     parser.add_argument("--json", type=Path, default=Path(__file__).with_suffix(".json"))
     return parser.parse_args()
-
-
-def pieces_of(path: Path, length: int) -> Iterator[Codes]:
-    """Pieces of the start of a genome, without those that hold an unknown base."""
-    taken = 0
-    for record in read_file(path):
-        for start in range(0, len(record.codes) - length + 1, length):
-            piece = record.codes[start : start + length]
-            if taken < GENOME_BASES and piece.max() < UNKNOWN:
-                taken += length
-                yield piece
 
 
 def home_contigs(genomes: list[Path]) -> Iterator[Contig]:

@@ -17,7 +17,6 @@ from genood.context.mixture import (
     read_tables,
     softmax,
     softmax_of_all_classes,
-    start_of,
 )
 from genood.context.propose import ask, propose
 from genood.context.votes import NO_EXPERT, rank, vote
@@ -122,7 +121,7 @@ def _score_reads(
                 logs,
             )
         elif background == LOW_ORDER:
-            _low_order(read, m.low, background_order, background_out[r])
+            _low_order(read, m.low, background_order, room.block.low, background_out[r])
 
 
 @compiled_to_allocate
@@ -193,18 +192,18 @@ def _look_up(read: Bytes, m: Arrays, room: Room) -> int:
 
 
 @compiled
-def _low_order(read: Bytes, low: Words, order: int, out: Floats) -> None:
-    """Log-probabilities of the dense table of one order, normalised."""
+def _low_order(read: Bytes, table: Words, order: int, low: Words, out: Floats) -> None:
+    """Log-probabilities of the dense table of one order, normalised; `low` is room, that of a block."""
     history = 0
-    for t in range(len(read)):
-        k = min(t, order)
-        word = low[start_of(k) + (history & ((1 << (2 * k)) - 1))]
-        if read[t] < 4:
-            total = np.float32(0.0)
-            for base in range(4):
-                total += np.exp(low_log(word, base))
-            out[t] = low_log(word, signed(read[t])) - np.log(total)
-        history = ((history << 2) | signed(read[t] & 3)) & 0xFFFFFFFFFFFF
+    for start in range(0, len(read), BLOCK):
+        history = read_low(read, start, history, table, order, low)
+        for i in range(min(BLOCK, len(read) - start)):
+            base = read[start + i]
+            if base < 4:
+                total = np.float32(0.0)
+                for other in range(4):
+                    total += np.exp(low_log(low[i], other))
+                out[start + i] = low_log(low[i], signed(base)) - np.log(total)
 
 
 @compiled

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from genood.errors import ConfigError
+from genood.parquet import is_parquet
 from genood.writers.streams import without_compression
 
 _ALIGNMENTS = (".sam", ".bam", ".cram")
-_PARQUET = ".parquet"
 _TABLE, _READS, _TEXT = "text or Parquet", "FASTQ or FASTA", "text"
 _WRITTEN_AS = {
     "--output": _TABLE,
@@ -29,9 +29,9 @@ def check_ending(option: str, target: str) -> None:
     written = _WRITTEN_AS[option]
     stem = without_compression(target)
     ending = os.path.splitext(stem)[1].lower()
-    if ending == _PARQUET and written == _TABLE:
+    if is_parquet(stem) and written == _TABLE:
         if stem != target:
-            raise ConfigError(f"{target}: Parquet is compressed in itself; let it end in {_PARQUET}")
-    elif ending in (*_ALIGNMENTS, _PARQUET):
+            raise ConfigError(f"{target}: Parquet is compressed in itself; let it end in {ending}")
+    elif ending in _ALIGNMENTS or is_parquet(stem):
         hint = "; --bam-out writes alignments" if ending in _ALIGNMENTS else ""
         raise ConfigError(f"{target}: {option} writes {written}, not {ending}; name it otherwise{hint}")
