@@ -3,17 +3,57 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from genood.sequence import Codes
 
-NEEDS = ("likelihood", "logits", "features", "gradients")
-"""What a detector may consume; the engine makes one forward pass for all that need the same."""
+NEEDS = (
+    "likelihood",
+    "background",
+    "logits",
+    "features",
+    "mutated-class",
+    "gradients",
+    "members",
+    "class-members",
+)
+"""What a detector may consume; the engine makes one forward pass for all that need the same.
+
+``likelihood`` and ``background`` are those of density models. ``logits`` and ``features`` are a
+classifier's, ``mutated-class`` that one of its classes is that of mutated reads. ``gradients`` are
+those of the log-likelihood. ``members`` are those of an ensemble, trained alike but for the seed;
+``class-members`` those of one with a density model for each class.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Classified:
+    """What a classifier of K classes gives for B reads.
+
+    Attributes
+    ----------
+    logits
+        float32, shape (B, K).
+    features
+        float32, shape (B, F): what its last layer is given.
+    weight, bias
+        The last layer, the same for all reads: float32, shapes (K, F) and (K,), so that the logits are
+        ``features @ weight.T + bias``.
+    mutated_class
+        The class of mutated reads, where there is one.
+    """
+
+    logits: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32]
+    weight: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    mutated_class: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +70,16 @@ class ScoreBatch:
         bool, shape (B, L): the positions that are scored.
     log_p, background_log_p
         float32, shape (B, L), nats: log-probability of each base under the foreground and the
-        background model; 0 where `mask` is False.
+        background model; 0 where `mask` is False. NaN throughout where there is no such model.
+    classified
+        What the classifier says, where there is one.
+    gradients
+        Derivatives of each read's log-likelihood by layer, where they were asked for: float32, shape
+        (B, ...) with the layer's weights after the reads.
+    members
+        The same reads by each member of an ensemble.
+    labels
+        Class of each read, int64, shape (B,), where it is known.
     """
 
     codes: Codes
@@ -38,6 +87,10 @@ class ScoreBatch:
     mask: npt.NDArray[np.bool_]
     log_p: npt.NDArray[np.float32]
     background_log_p: npt.NDArray[np.float32]
+    classified: Classified | None = None
+    gradients: Mapping[str, npt.NDArray[np.float32]] | None = None
+    members: tuple[ScoreBatch, ...] = ()
+    labels: npt.NDArray[np.int64] | None = None
 
     @cached_property
     def num_scored(self) -> npt.NDArray[np.int64]:
@@ -63,6 +116,10 @@ class ScoreBatch:
         """Values of each read over its scored positions, shape (B,); NaN where there are none."""
         num_scored = self.num_scored
         return np.divide(values, num_scored, out=np.full(len(values), np.nan), where=num_scored > 0)
+
+    def where_scored(self, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+        """Values of each read, shape (B,), as float32; NaN where no position is scored."""
+        return np.where(self.num_scored > 0, values, np.nan).astype(np.float32)
 
     def without_leads(self, leads: npt.NDArray[np.int64]) -> ScoreBatch:
         """The same reads with their first bases, as many as in int64 (B,), not scored."""
@@ -98,9 +155,25 @@ class Detector(ABC):
     """What it consumes, of `NEEDS`."""
     requires_fit: ClassVar[bool] = False
     """Whether `fit` must be called before `score`."""
+    grid: ClassVar[Mapping[str, tuple[float, ...]]] = {}
+    """Keyword arguments to choose on validation reads, each with the values to try; all have defaults."""
 
-    def fit(self, batch: ScoreBatch) -> Self:
-        """Learn what the detector needs from in-distribution reads; nothing, unless overridden."""
+    def fit(self, batches: Iterable[ScoreBatch]) -> Self:
+        """Learn what the detector needs from in-distribution reads; nothing, unless overridden.
+
+        Parameters
+        ----------
+        batches
+            Training reads with their labels; may be gone through more than once.
+        """
+        return self
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """What `fit` has learned, to be saved."""
+        return {}
+
+    def load_state(self, state: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Take back what `state` gave, in place of `fit`."""
         return self
 
     @abstractmethod

@@ -20,7 +20,7 @@ class LikelihoodRatio(Detector):
     """
 
     name = "llr"
-    needs = frozenset({"likelihood"})
+    needs = frozenset({"likelihood", "background"})
 
     def score(self, batch: ScoreBatch) -> npt.NDArray[np.float32]:
         """See `Detector.score`; nats per base."""
