@@ -22,11 +22,11 @@ from genood.context.tables import Tables
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
 from genood.errors import BundleError, ConfigError
-from genood.genomes import DatasetPart, GenomeFile, Genomes, ReadSampler, merge
+from genood.genomes import DatasetPart, GenomeFile, Genomes, Ints, ReadSampler, merge
 from genood.models.context import ContextModel
 from genood.recipes import CONTEXT_BACKGROUNDS, MUTATED, Stream
 from genood.reference import Validation, load_reference, load_validation, provenance
-from genood.sequence import mutate
+from genood.sequence import Codes, mutate
 
 logger = logging.getLogger(__name__)
 
@@ -122,16 +122,44 @@ def remember_bundle(job: RememberJob) -> Bundle:
         The input, the options or the output directory are unfit; nothing that was there is changed.
     """
     output = Path(job.output)
-    config = job.config
     check_output(output)
+    remembered = remember(job)
+    return finish(job, remembered, compare(remembered, job.config)).save(output)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Remembered:
+    """What a reference has become, whatever it is compared with.
+
+    Attributes
+    ----------
+    genomes
+        The reference.
+    null
+        Where to draw in-distribution reads.
+    lengths
+        Lengths to calibrate at, see `null_lengths`.
+    foreground, plan
+        The model of it, and what it keeps.
+    """
+
+    genomes: Genomes
+    null: NullReads
+    lengths: Mapping[int, float]
+    foreground: ContextModel
+    plan: Plan
+
+
+def remember(job: RememberJob) -> Remembered:
+    """Load a reference and make its tables.
+
+    Raises
+    ------
+    GenoodError
+        See `remember_bundle`.
+    """
     genomes = _load(job)
-    background = config.background
-    if background is None:
-        background = CONTEXT_BACKGROUNDS[0 if len(genomes.classes) > 1 else 1]
-    if background == "other-classes" and len(genomes.classes) < 2:
-        raise ConfigError(
-            "the background other-classes needs two classes or more; give --background low-order"
-        )
+    background_of(job.config, genomes)
     logger.info(
         "reference: %d classes, %d files, %s bases",
         len(genomes.classes),
@@ -139,34 +167,72 @@ def remember_bundle(job: RememberJob) -> Bundle:
         f"{genomes.lengths.sum():,}",
     )
     null = _null(job, genomes)
-    lengths = null_lengths(null.genomes, config.read_length, null.source)
-    tables, plan = _learn(genomes, config)
-    mutated = _learn(_mutated(genomes, config), config)[0] if background == MUTATED else None
-    bundle = Bundle(
+    lengths = null_lengths(null.genomes, job.config.read_length, null.source)
+    tables, plan = _learn(genomes, job.config)
+    return Remembered(
+        genomes=genomes,
+        null=null,
+        lengths=lengths,
         foreground=ContextModel.from_tables(tables),
-        background=None if mutated is None else ContextModel.from_tables(mutated),
+        plan=plan,
+    )
+
+
+def background_of(config: RememberConfig, genomes: Genomes) -> str:
+    """The background that is asked for, or the usual one.
+
+    Raises
+    ------
+    ConfigError
+        The reference has no other classes to compare with.
+    """
+    if config.background is None:
+        return CONTEXT_BACKGROUNDS[0 if len(genomes.classes) > 1 else 1]
+    if config.background == "other-classes" and len(genomes.classes) < 2:
+        raise ConfigError(
+            "the background other-classes needs two classes or more; give --background low-order"
+        )
+    return config.background
+
+
+def compare(remembered: Remembered, config: RememberConfig) -> Bundle:
+    """A bundle with the background that is asked for, neither calibrated nor described."""
+    background = background_of(config, remembered.genomes)
+    model = None
+    if background == MUTATED:
+        tables, _ = _learn(_mutated(remembered.genomes, config), config)
+        model = ContextModel.from_tables(tables)
+    return Bundle(
+        foreground=remembered.foreground,
+        background=model,
         metadata={"background": background},
         calibration={},
     )
 
+
+def finish(job: RememberJob, remembered: Remembered, bundle: Bundle) -> Bundle:
+    """Calibrate a bundle of `compare`, and say what it is."""
+    config, genomes, null = job.config, remembered.genomes, remembered.null
+    background = bundle.metadata["background"]
+
     def score_null(length: int, num_reads: int) -> list[ScoreBatch]:
         return null.score(bundle, length, num_reads, config.seed)
 
-    calibration = calibrate(score_null, lengths, config.num_calibration_reads, null.source)
+    calibration = calibrate(score_null, remembered.lengths, config.num_calibration_reads, null.source)
     bundle.calibration = calibration.to_json()
-    losses = _losses(score_null(*_usual(lengths, config)))
+    losses = _losses(score_null(*_usual(remembered.lengths, config)))
     bundle.metadata |= {
         "classes": list(genomes.classes),
         "seed": config.seed,
         "command": job.command,
-        "training": {**asdict(config), "background": background, "plan": asdict(plan)},
+        "training": {**asdict(config), "background": background, "plan": asdict(remembered.plan)},
         "data": provenance(genomes, Validation(null.genomes, null.source, apart=not null.mutate)),
         "metrics": losses,
     }
     bundle.training_table = _table(losses)
     about_nulls = _ABOUT_NULLS if null.mutate else _ABOUT_VALIDATION
     bundle.card = model_card(bundle, calibration, _ABOUT_BACKGROUND[background], about_nulls)
-    return bundle.save(output)
+    return bundle
 
 
 def genomes_of(bundle: Bundle) -> Genomes:
@@ -235,7 +301,7 @@ def _mutated(genomes: Genomes, config: RememberConfig) -> Genomes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Null:
+class NullReads:
     """In-distribution reads that the experts have not seen.
 
     `leave_out` holds the files whose reads are judged without their own file; other reads are mutated
@@ -248,15 +314,19 @@ class _Null:
     leave_out: frozenset[int]
     mutate: bool
 
-    def score(self, bundle: Bundle, length: int, num_reads: int, seed: int) -> list[ScoreBatch]:
-        sampler = ReadSampler(self.genomes, length, (seed, Stream.CALIBRATION, length))
-        reads = sampler.sample(0, num_reads)
+    def draw(self, length: int, num_reads: int, seed: int, stream: Stream) -> tuple[Codes, Ints]:
+        """Reads, uint8 (B, length), and the file that each is judged without, int64 (B,), -1 for none."""
+        reads = ReadSampler(self.genomes, length, (seed, stream, length)).sample(0, num_reads)
         left_out = np.isin(reads.files, list(self.leave_out))
-        without = np.where(left_out, reads.files, -1)
         codes = reads.codes
         if self.mutate:
             generator = np.random.default_rng([seed, Stream.VALIDATION_MUTATION, length])
             codes = np.where(left_out[:, None], codes, mutate(codes, STRAIN_DIVERGENCE, generator))
+        return codes, np.where(left_out, reads.files, -1)
+
+    def score(self, bundle: Bundle, length: int, num_reads: int, seed: int) -> list[ScoreBatch]:
+        """What the models say of so many reads of a length."""
+        codes, without = self.draw(length, num_reads, seed, Stream.CALIBRATION)
         num_batches = math.ceil(num_reads * length / _BATCH_BASES)
         return [
             forward(bundle, part, np.full(len(part), length, dtype=np.int64), files)
@@ -267,12 +337,12 @@ class _Null:
         ]
 
 
-def _null(job: RememberJob, genomes: Genomes) -> _Null:
+def _null(job: RememberJob, genomes: Genomes) -> NullReads:
     validation = load_validation(
         job.validation, job.inputs, min_length=job.config.read_length, classes=job.classes
     )
     if validation is not None:
-        return _Null(
+        return NullReads(
             genomes=validation.genomes, source=validation.source, leave_out=frozenset(), mutate=False
         )
     numbers = Counter(file.class_name for file in genomes.files if file.usable_bases)
@@ -282,7 +352,7 @@ def _null(job: RememberJob, genomes: Genomes) -> _Null:
         parts.append("the reference, each read judged without the file that it is from")
     if min(numbers.values()) == 1:
         parts.append(f"classes of one file, with {STRAIN_DIVERGENCE:.0%} of the bases substituted")
-    return _Null(genomes=genomes, source="; ".join(parts), leave_out=several, mutate=True)
+    return NullReads(genomes=genomes, source="; ".join(parts), leave_out=several, mutate=True)
 
 
 def _usual(lengths: Mapping[int, float], config: RememberConfig) -> tuple[int, int]:
