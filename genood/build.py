@@ -105,7 +105,7 @@ def train_bundle(
         check_output(output)
     elif not (output / CHECKPOINT_FILE).is_file():
         raise BundleError(f"{output}: there is no checkpoint to resume from; train without --resume")
-    training, validation = _load(job)
+    training, validation = load_job(job)
     config = job.config
     logger.info(
         "reference: %d classes, %d files, %s bases to train on, %s bases of %s to validate on",
@@ -136,12 +136,25 @@ def train_bundle(
         finished = trainer.run(checkpoint=checkpoint, progress=progress, should_stop=should_stop)
     if not finished:
         return None
-    bundle = _finish(job, trainer, training, validation, lengths)
+    bundle = Bundle(
+        foreground=trainer.learners["foreground"].best_model(),
+        background=trainer.learners["background"].best_model(),
+        metadata={"background": MUTATED, "metrics": trainer.metrics()},
+        calibration={},
+        training_table=trainer.table(),
+    )
+    finish(job, bundle, training, validation, lengths, _ABOUT_CHECKPOINT)
     return bundle.save(output, replace=job.resume)
 
 
-def _load(job: TrainJob) -> tuple[Genomes, Validation]:
-    """Where to draw training reads, and where validation reads."""
+def load_job(job: TrainJob) -> tuple[Genomes, Validation]:
+    """Where to draw training reads, and where validation reads.
+
+    Raises
+    ------
+    GenoodError
+        See `train_bundle`.
+    """
     config = job.config
     genomes = load_reference(
         job.inputs, min_length=config.read_length, classes=job.classes, validation=job.validation
@@ -160,21 +173,30 @@ def _load(job: TrainJob) -> tuple[Genomes, Validation]:
     return training, Validation(held_out, "held-out stretches of the reference", apart=False)
 
 
-def _finish(
+def finish(
     job: TrainJob,
-    trainer: Trainer,
+    bundle: Bundle,
     training: Genomes,
     validation: Validation,
     lengths: Mapping[int, float],
-) -> Bundle:
+    closing: str = "",
+) -> None:
+    """Calibrate a bundle, and say what it is.
+
+    Parameters
+    ----------
+    job
+        What was asked for; its configuration is that of the background.
+    bundle
+        The trained models, their metrics and losses.
+    training, validation
+        As `load_job` gives them.
+    lengths
+        Lengths to calibrate at, see `null_lengths`.
+    closing
+        What the model card ends with.
+    """
     config = job.config
-    bundle = Bundle(
-        foreground=trainer.learners["foreground"].best_model(),
-        background=trainer.learners["background"].best_model(),
-        metadata={},
-        calibration={},
-        training_table=trainer.table(),
-    )
 
     def score_null(length: int, num_reads: int) -> list[ScoreBatch]:
         sampler = ReadSampler(validation.genomes, length, (config.seed, Stream.CALIBRATION, length))
@@ -186,14 +208,12 @@ def _finish(
 
     calibration = calibrate(score_null, lengths, config.num_calibration_reads, validation.source)
     bundle.calibration = calibration.to_json()
-    bundle.metadata = {
-        "background": MUTATED,
+    bundle.metadata |= {
         "classes": list(training.classes),
         "seed": config.seed,
         "command": job.command,
         "training": asdict(config),
         "data": provenance(training, validation),
-        "metrics": trainer.metrics(),
     }
     about_nulls = "" if validation.apart else _ABOUT_HELD_OUT
     bundle.card = model_card(
@@ -201,12 +221,13 @@ def _finish(
         calibration,
         f"The background model was trained with {config.mutation_rate:g} substitutions per base\n"
         f"and L2 coefficient {config.l2:g}; its loss is that of such reads. `training.tsv` has\nall losses.",
-        f"{about_nulls}`{CHECKPOINT_FILE}` lets `genood train --resume --steps N` go on; "
-        "scoring does not need it.",
+        f"{about_nulls}{closing}",
     )
-    return bundle
 
 
+_ABOUT_CHECKPOINT = (
+    f"""`{CHECKPOINT_FILE}` lets `genood train --resume --steps N` go on; scoring does not need it."""
+)
 _ABOUT_HELD_OUT = """Held-out stretches share their genome with the training reads; reads of another strain or
 species of a class score as more OOD than they do.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -176,6 +176,8 @@ class Trainer:
         Of the data, to refuse resuming on other data.
     device
         Where to train.
+    roles
+        Which of the two; either alone is trained as it is beside the other.
     """
 
     def __init__(
@@ -188,6 +190,7 @@ class Trainer:
         validation: ReadSampler,
         fingerprint: str,
         device: torch.device,
+        roles: Sequence[str] = ROLES,
     ) -> None:
         self.kind = kind
         self.model_config = dict(model_config)
@@ -201,14 +204,15 @@ class Trainer:
         rates = {"foreground": (0.0, 0.0), "background": (config.mutation_rate, config.l2)}
         self.learners: dict[str, Learner] = {}
         with self._random_state():
-            for number, (role, (mutation_rate, l2)) in enumerate(rates.items()):
-                torch.manual_seed(_torch_seed(config.seed, Stream.WEIGHTS, number))
+            for role in roles:
+                mutation_rate, l2 = rates[role]
+                torch.manual_seed(_torch_seed(config.seed, Stream.WEIGHTS, ROLES.index(role)))
                 model = MODELS[kind].from_config(self.model_config).to(device)
                 self.learners[role] = Learner(role, model, mutation_rate, l2, config)
         reads = validation.sample(0, config.num_validation_reads).codes
         self._validation = {
-            role: learner.mutated(reads, Stream.VALIDATION_MUTATION, number)
-            for number, (role, learner) in enumerate(self.learners.items())
+            role: learner.mutated(reads, Stream.VALIDATION_MUTATION, ROLES.index(role))
+            for role, learner in self.learners.items()
         }
 
     @property
@@ -337,7 +341,8 @@ class Trainer:
         step = self.step + 1
         reads = self.training.sample(step, self.config.batch_size).codes
         losses = {}
-        for number, (role, learner) in enumerate(self.learners.items()):
+        for role, learner in self.learners.items():
+            number = ROLES.index(role)
             torch.manual_seed(_torch_seed(self.config.seed, Stream.DROPOUT, number, step))
             losses[role] = learner.step(learner.mutated(reads, Stream.MUTATION, number, step), step)
             _check_finite(losses[role], role, step)
@@ -356,8 +361,8 @@ class Trainer:
         }
         for role, loss in val.items():
             _check_finite(loss, role, self.step)
-        foreground, background = ROLES
-        losses = Losses(self.step, train[foreground], train[background], val[foreground], val[background])
+        rows = [losses.get(role, math.nan) for losses in (train, val) for role in ROLES]
+        losses = Losses(self.step, *rows)
         self.history.append(losses)
         self._num_summed = 0
         for learner in self.learners.values():
