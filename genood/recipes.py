@@ -25,6 +25,8 @@ class Stream(IntEnum):
     VALIDATION = 6
     VALIDATION_MUTATION = 7
     CALIBRATION = 8
+    TUNING = 20
+    SIMULATED = 21
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +19,16 @@ from genood.context.learn import learn
 from genood.context.plan import DEFAULT_MEMORY, Plan
 from genood.context.tables import Tables
 from genood.detectors.base import ScoreBatch
-from genood.engine import forward
 from genood.errors import BundleError, ConfigError
-from genood.genomes import DatasetPart, GenomeFile, Genomes, Ints, ReadSampler, merge
+from genood.genomes import DatasetPart, GenomeFile, Genomes, merge
 from genood.models.context import ContextModel
+from genood.null_reads import NullReads, null_reads
 from genood.recipes import CONTEXT_BACKGROUNDS, MUTATED, Stream
 from genood.reference import Validation, load_reference, load_validation, provenance
-from genood.sequence import Codes, mutate
+from genood.sequence import mutate
 from genood.threads import num_threads
 
 logger = logging.getLogger(__name__)
-
-STRAIN_DIVERGENCE = 0.02
-"""Substitutions per base that stand in for another strain, where a class has one file: two strains
-of one bacterial species differ by up to about 5 %, most by less."""
-_BATCH_BASES = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,25 +128,39 @@ class Remembered:
 
     Attributes
     ----------
+    config
+        How; of its background nothing counts here.
     genomes
         The reference.
     null
         Where to draw in-distribution reads.
     lengths
         Lengths to calibrate at, see `null_lengths`.
-    foreground, plan
-        The model of it, and what it keeps.
     """
 
+    config: RememberConfig
     genomes: Genomes
     null: NullReads
     lengths: Mapping[int, float]
-    foreground: ContextModel
-    plan: Plan
+
+    @property
+    def foreground(self) -> ContextModel:
+        """The model of the reference, made when it is first asked for."""
+        return self._learned[0]
+
+    @property
+    def plan(self) -> Plan:
+        """What it keeps."""
+        return self._learned[1]
+
+    @cached_property
+    def _learned(self) -> tuple[ContextModel, Plan]:
+        tables, plan = _learn(self.genomes, self.config)
+        return ContextModel.from_tables(tables), plan
 
 
 def remember(job: RememberJob) -> Remembered:
-    """Load a reference and make its tables.
+    """Load a reference; its tables are made when they are needed.
 
     Raises
     ------
@@ -166,16 +175,12 @@ def remember(job: RememberJob) -> Remembered:
         len(genomes.files),
         f"{genomes.lengths.sum():,}",
     )
-    null = _null(job, genomes)
-    lengths = null_lengths(null.genomes, job.config.read_length, null.source)
-    tables, plan = _learn(genomes, job.config)
-    return Remembered(
-        genomes=genomes,
-        null=null,
-        lengths=lengths,
-        foreground=ContextModel.from_tables(tables),
-        plan=plan,
+    validation = load_validation(
+        job.validation, job.inputs, min_length=job.config.read_length, classes=job.classes
     )
+    null = null_reads(genomes, validation)
+    lengths = null_lengths(null.genomes, job.config.read_length, null.source)
+    return Remembered(config=job.config, genomes=genomes, null=null, lengths=lengths)
 
 
 def background_of(config: RememberConfig, genomes: Genomes) -> str:
@@ -198,12 +203,12 @@ def background_of(config: RememberConfig, genomes: Genomes) -> str:
 def compare(remembered: Remembered, config: RememberConfig) -> Bundle:
     """A bundle with the background that is asked for, neither calibrated nor described."""
     background = background_of(config, remembered.genomes)
-    model = None
+    foreground, model = remembered.foreground, None
     if background == MUTATED:
         tables, _ = _learn(_mutated(remembered.genomes, config), config)
         model = ContextModel.from_tables(tables)
     return Bundle(
-        foreground=remembered.foreground,
+        foreground=foreground,
         background=model,
         metadata={"background": background},
         calibration={},
@@ -298,61 +303,6 @@ def _learn(genomes: Genomes, config: RememberConfig) -> tuple[Tables, Plan]:
 def _mutated(genomes: Genomes, config: RememberConfig) -> Genomes:
     generator = np.random.default_rng([config.seed, Stream.MUTATION])
     return replace(genomes, codes=mutate(genomes.codes, config.mutation_rate, generator))
-
-
-@dataclass(frozen=True, kw_only=True)
-class NullReads:
-    """In-distribution reads that the experts have not seen.
-
-    `leave_out` holds the files whose reads are judged without their own file; other reads are mutated
-    at `STRAIN_DIVERGENCE`, unless they come from validation files. The dense tables know all files: of
-    the hundreds of bases behind a count of theirs, one or two are the read's own.
-    """
-
-    genomes: Genomes
-    source: str
-    leave_out: frozenset[int]
-    mutate: bool
-
-    def draw(self, length: int, num_reads: int, seed: int, stream: Stream) -> tuple[Codes, Ints]:
-        """Reads, uint8 (B, length), and the file that each is judged without, int64 (B,), -1 for none."""
-        reads = ReadSampler(self.genomes, length, (seed, stream, length)).sample(0, num_reads)
-        left_out = np.isin(reads.files, list(self.leave_out))
-        codes = reads.codes
-        if self.mutate:
-            generator = np.random.default_rng([seed, Stream.VALIDATION_MUTATION, length])
-            codes = np.where(left_out[:, None], codes, mutate(codes, STRAIN_DIVERGENCE, generator))
-        return codes, np.where(left_out, reads.files, -1)
-
-    def score(self, bundle: Bundle, length: int, num_reads: int, seed: int) -> list[ScoreBatch]:
-        """What the models say of so many reads of a length."""
-        codes, without = self.draw(length, num_reads, seed, Stream.CALIBRATION)
-        num_batches = math.ceil(num_reads * length / _BATCH_BASES)
-        return [
-            forward(bundle, part, np.full(len(part), length, dtype=np.int64), files)
-            for part, files in zip(
-                np.array_split(codes, num_batches), np.array_split(without, num_batches), strict=True
-            )
-            if len(part)
-        ]
-
-
-def _null(job: RememberJob, genomes: Genomes) -> NullReads:
-    validation = load_validation(
-        job.validation, job.inputs, min_length=job.config.read_length, classes=job.classes
-    )
-    if validation is not None:
-        return NullReads(
-            genomes=validation.genomes, source=validation.source, leave_out=frozenset(), mutate=False
-        )
-    numbers = Counter(file.class_name for file in genomes.files if file.usable_bases)
-    several = frozenset(i for i, file in enumerate(genomes.files) if numbers[file.class_name] > 1)
-    parts = []
-    if several:
-        parts.append("the reference, each read judged without the file that it is from")
-    if min(numbers.values()) == 1:
-        parts.append(f"classes of one file, with {STRAIN_DIVERGENCE:.0%} of the bases substituted")
-    return NullReads(genomes=genomes, source="; ".join(parts), leave_out=several, mutate=True)
 
 
 def _usual(lengths: Mapping[int, float], config: RememberConfig) -> tuple[int, int]:

@@ -26,9 +26,10 @@ LAYERS = [
     {"training", "detectors"},
     {"calibration", "metrics"},
     {"engine", "bundling", "stretches"},
-    {"spool", "regions"},
+    {"spool", "regions", "null_reads"},
     {"writers", "build", "remember", "evaluation", "fdr", "recalibrate"},
     {"scoring"},
+    {"tune"},
     {"cli"},
     {"__main__"},
 ]
@@ -44,6 +45,7 @@ NEED_TORCH = {
     "genood.context.fitting",
     "genood.training",
     "genood.build",
+    "genood.tune.stepwise",
 }
 """Modules that import torch; all others do without, and import none of these before they must."""
 
