@@ -144,7 +144,7 @@ def command(
       genood train dataset -o bundle
     """
     if model is None:
-        model = "context" if add is not None or not is_gpu(device) else "lstm"
+        model = "context" if add is not None or not _is_gpu(device) else "lstm"
     common = {
         "inputs": inputs,
         "output": output,
@@ -153,10 +153,10 @@ def command(
         "command": shlex.join(["genood", *sys.argv[1:]]),
     }
     if model == "context":
-        refuse(_LSTM_OPTIONS, model)
+        _refuse(_LSTM_OPTIONS, model)
         _remember(common, add, seed, background, memory, **training)
     else:
-        refuse(_CONTEXT_OPTIONS, model)
+        _refuse(_CONTEXT_OPTIONS, model)
         shape = overrides(hidden_size=hidden_size, num_layers=num_layers, dropout=dropout)
         _train(common, model, preset, shape, resume, seed, device, **training)
     logger.info("wrote %s", output)
@@ -180,7 +180,7 @@ _LSTM_OPTIONS = (
 _CONTEXT_OPTIONS = ("background", "memory", "add")
 
 
-def is_gpu(device: str) -> bool:
+def _is_gpu(device: str) -> bool:
     """Whether a model that can run on GPUs would."""
     if device == "cpu":
         return False
@@ -189,7 +189,7 @@ def is_gpu(device: str) -> bool:
     return resolve_device(device).type != "cpu"
 
 
-def refuse(options: Sequence[str], model: str) -> None:
+def _refuse(options: Sequence[str], model: str) -> None:
     """A usage error if one of the options was given, as the model has no use for it."""
     context = click.get_current_context()
     for parameter in context.command.params:

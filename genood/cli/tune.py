@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genood.cli import EXIT_INTERRUPTED
-from genood.cli.options import compute_options, logging_options, one_of, overrides, show_progress
+from genood.cli.options import (
+    compute_options,
+    is_gpu,
+    logging_options,
+    one_of,
+    overrides,
+    refuse,
+    show_progress,
+)
 from genood.cli.train import command as train
-from genood.cli.train import is_gpu, refuse
 from genood.models import MODELS
 from genood.recipes import PRESETS
 
