@@ -80,9 +80,7 @@ class TuneJob:
 
     def __post_init__(self) -> None:
         if isinstance(self.config, RememberConfig) != (self.model == "context"):
-            raise ConfigError(
-                f"a model of kind {self.model} is not made as {type(self.config).__name__} says"
-            )
+            raise ConfigError(f"{type(self.config).__name__} is not for a model of kind {self.model}")
         if not 0 < self.simulated_rate <= 1:
             raise ConfigError(
                 f"the rate of simulated OOD reads must be above 0 and at most 1, not {self.simulated_rate}"
