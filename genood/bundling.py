@@ -143,8 +143,8 @@ Made by genood {__version__} with
 def _what_it_is(bundle: Bundle) -> str:
     kind = bundle.model.kind
     if bundle.classifier is not None:
-        return f"""A classifier ({kind}) of the classes below: how sure it is, and what its last layer is given,
-tell their reads from reads of anything else."""
+        return f"""A classifier ({kind}) of the classes below, whose reads it tells from reads of anything
+else by how sure it is and by what its last layer is given."""
     return f"""Density models ({kind}) that tell reads of the classes below from reads of anything else,
 by the log-likelihood ratio of the foreground to the background model ({bundle.metadata["background"]})."""
 
