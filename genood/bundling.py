@@ -6,14 +6,16 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from genood import __version__
-from genood.bundle import CHECKPOINT_FILE, Bundle, check_free
+from genood.bundle import CHECKPOINT_FILE, CLASSIFIER, Bundle, check_free
 from genood.calibration import LENGTH_BINS, MIN_INDEPENDENT_READS, Calibration, NullSample
 from genood.detectors import DETECTORS
-from genood.detectors.base import ScoreBatch
+from genood.detectors.base import Detector, ScoreBatch
 from genood.errors import BundleError, TrainingError
 from genood.genomes import Genomes
+from genood.models.base import Classifier
 
 logger = logging.getLogger(__name__)
 
@@ -62,16 +64,29 @@ def null_lengths(validation: Genomes, read_length: int, source: str) -> dict[int
     return lengths
 
 
+def detectors_for(bundle: Bundle) -> dict[str, Detector]:
+    """The detectors that a bundle can serve, by name, but for those that have to be fitted."""
+    detectors = {name: DETECTORS[name] for name in DETECTORS}
+    return {
+        name: detector()
+        for name, detector in detectors.items()
+        if detector.needs <= bundle.gives and not detector.requires_fit
+    }
+
+
 def calibrate(
+    bundle: Bundle,
     score_null: Callable[[int, int], list[ScoreBatch]],
     lengths: Mapping[int, float],
     max_reads: int,
     source: str,
 ) -> Calibration:
-    """Null distributions of all detectors.
+    """Null distributions of all detectors that the bundle can serve.
 
     Parameters
     ----------
+    bundle
+        What will score.
     score_null
         Scores so many in-distribution reads of a length, given as (length, number).
     lengths
@@ -90,10 +105,10 @@ def calibrate(
         most = min(max_reads, max(1, MAX_NULL_BASES // length))
         num_reads = min(most, math.ceil(_OVERLAP * num_independent))
         samples[length] = NullSample(batches(length, num_reads), min(num_independent, num_reads))
-    return Calibration.fit(samples, {name: DETECTORS[name]() for name in DETECTORS}, source)
+    return Calibration.fit(samples, detectors_for(bundle), source)
 
 
-def model_card(bundle: Bundle, calibration: Calibration, about_background: str, about_nulls: str) -> str:
+def model_card(bundle: Bundle, calibration: Calibration, about_model: str, about_nulls: str) -> str:
     """The text of ``MODEL_CARD.md``; the last two arguments are paragraphs."""
     metadata = bundle.metadata
     files = metadata["data"]["files"]
@@ -102,14 +117,10 @@ def model_card(bundle: Bundle, calibration: Calibration, about_background: str, 
         f"| {sum(f['usable_bases'] for f in files if f['class_name'] == name):,} |"
         for name in metadata["classes"]
     )
-    losses = "\n".join(
-        f"| {role} | {values['val_nats_per_base']:.4f} | {values['val_bits_per_base']:.4f} |"
-        for role, values in metadata["metrics"].items()
-    )
+    measured = _losses(bundle) if bundle.classifier is None else _accuracy(bundle.classifier, metadata)
     return f"""# genood bundle
 
-Density models ({bundle.foreground.kind}) that tell reads of the classes below from reads of anything else,
-by the log-likelihood ratio of the foreground to the background model ({metadata["background"]}).
+{_what_it_is(bundle)}
 
 Made by genood {__version__} with
 
@@ -123,11 +134,9 @@ Made by genood {__version__} with
 
 ## Models
 
-| model | validation loss, nats per base | bits per base |
-|---|---|---|
-{losses}
+{measured}
 
-{about_background}
+{about_model}
 {_p_values_of_card(calibration, about_nulls)}"""
 
 
@@ -137,12 +146,55 @@ def with_section(card: str, section: str) -> str:
     return f"{before}\n{section}{heading}{after}"
 
 
+def _what_it_is(bundle: Bundle) -> str:
+    kind = bundle.model.kind
+    if bundle.classifier is not None:
+        return f"""A classifier ({kind}) of the classes below, whose reads it tells from reads of anything
+else by how sure it is and by what its last layer is given."""
+    return f"""Density models ({kind}) that tell reads of the classes below from reads of anything else,
+by the log-likelihood ratio of the foreground to the background model ({bundle.metadata["background"]})."""
+
+
+def _losses(bundle: Bundle) -> str:
+    rows = "\n".join(
+        f"| {role} | {values['val_nats_per_base']:.4f} | {values['val_bits_per_base']:.4f} |"
+        for role, values in bundle.metadata["metrics"].items()
+    )
+    return f"| model | validation loss, nats per base | bits per base |\n|---|---|---|\n{rows}"
+
+
+def _accuracy(classifier: Classifier, metadata: Mapping[str, Any]) -> str:
+    """Loss, accuracy, and how many validation reads of each class are given to which."""
+    measured = metadata["metrics"][CLASSIFIER]
+    confusion = measured["val_confusion"]
+    names = list(metadata["classes"]) if classifier.mutated_class != 1 else ["any class"]
+    if classifier.mutated_class is not None:
+        names.append("mutated")
+    right = [f"{row[i] / sum(row):.3f}" if sum(row) else "" for i, row in enumerate(confusion)]
+    rows = "\n".join(
+        f"| {name} | {' | '.join(map(str, row))} | {share} |"
+        for name, row, share in zip(names, confusion, right, strict=True)
+        if sum(row)
+    )
+    return f"""| validation loss, nats per read | accuracy |
+|---|---|
+| {measured["val_nats_per_read"]:.4f} | {measured["val_accuracy"]:.4f} |
+
+Validation reads by their class (rows) and by the class that they are given:
+
+| class | {" | ".join(names)} | right |
+|---{"|---" * len(names)}|---|
+{rows}"""
+
+
 def recalibrated_card(card: str, calibration: Calibration, about_nulls: str) -> str:
     """A model card with another calibration; the last argument is paragraphs."""
     return card.partition(_P_VALUES)[0] + _p_values_of_card(calibration, about_nulls)
 
 
 def _p_values_of_card(calibration: Calibration, about_nulls: str) -> str:
+    if not calibration.nulls:
+        return f"{_P_VALUES}\nNo detector is calibrated.\n\n{about_nulls}\n"
     null = next(iter(calibration.nulls.values()))
     bins = "\n".join(
         f"| {length} | {number:,.0f} |"

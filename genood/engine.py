@@ -271,11 +271,17 @@ def forward(
     lengths: npt.NDArray[np.int64],
     without_files: npt.NDArray[np.int64] | None = None,
 ) -> ScoreBatch:
-    """One forward pass of both models; the arguments are those of `Bundle.log_probs`."""
-    log_p, background_log_p = bundle.log_probs(codes, lengths, without_files)
+    """One forward pass of all models; the arguments are those of `Bundle.log_probs`."""
     mask = codes < UNKNOWN
     if lengths.min() < codes.shape[1]:
         mask &= np.arange(codes.shape[1]) < lengths[:, None]
+    if bundle.classifier is not None:
+        none = np.full(codes.shape, np.nan, dtype=np.float32)
+        classified = bundle.classify(codes, lengths)
+        return ScoreBatch(
+            codes=codes, lengths=lengths, mask=mask, log_p=none, background_log_p=none, classified=classified
+        )
+    log_p, background_log_p = bundle.log_probs(codes, lengths, without_files)
     return ScoreBatch(codes=codes, lengths=lengths, mask=mask, log_p=log_p, background_log_p=background_log_p)
 
 

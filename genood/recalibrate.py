@@ -18,9 +18,8 @@ import numpy.typing as npt
 
 from genood import __version__
 from genood.bundle import Bundle, check_free
-from genood.bundling import check_output, recalibrated_card
+from genood.bundling import check_output, detectors_for, recalibrated_card
 from genood.calibration import LENGTH_BINS, Calibration, NullSample
-from genood.detectors import DETECTORS
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
 from genood.errors import ConfigError, InputError
@@ -156,7 +155,7 @@ def _fit(bundle: Bundle, runs: _Runs, job: CalibrateJob) -> Calibration:
         starts = runs.pieces(length, job.max_reads, generator)
         samples[length] = NullSample(_scored(bundle, runs.codes, starts, length), len(starts))
     logger.info("calibrating at %s bases", ", ".join(map(str, samples)))
-    return Calibration.fit(samples, {name: DETECTORS[name]() for name in DETECTORS}, source)
+    return Calibration.fit(samples, detectors_for(bundle), source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,7 +260,7 @@ def _lengths_of(runs: _Runs, shown: str) -> list[int]:
 
 def _scored(bundle: Bundle, codes: Codes, starts: Ints, length: int) -> Iterator[ScoreBatch]:
     """What the models say of pieces of a length that start there in the codes."""
-    size = max(1, bundle.foreground.batch_bases // length)
+    size = max(1, bundle.model.batch_bases // length)
     for first in range(0, len(starts), size):
         batch = codes[starts[first : first + size, None] + np.arange(length)]
         yield forward(bundle, batch, np.full(len(batch), length, dtype=np.int64))

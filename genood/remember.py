@@ -223,7 +223,7 @@ def finish(job: RememberJob, remembered: Remembered, bundle: Bundle) -> Bundle:
     def score_null(length: int, num_reads: int) -> list[ScoreBatch]:
         return null.score(bundle, length, num_reads, config.seed)
 
-    calibration = calibrate(score_null, remembered.lengths, config.num_calibration_reads, null.source)
+    calibration = calibrate(bundle, score_null, remembered.lengths, config.num_calibration_reads, null.source)
     bundle.calibration = calibration.to_json()
     losses = _losses(score_null(*_usual(remembered.lengths, config)))
     bundle.metadata |= {
@@ -248,7 +248,7 @@ def genomes_of(bundle: Bundle) -> Genomes:
     BundleError
         Not a bundle of a context model.
     """
-    model = bundle.foreground
+    model = bundle.model
     if not isinstance(model, ContextModel):
         raise BundleError(
             f"a bundle of kind {model.kind} does not hold its reference; --add takes context bundles"

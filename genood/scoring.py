@@ -278,9 +278,9 @@ def _scorer_of(job: ScoreJob, bundle: Bundle) -> Scorer:
         detectors=job.detectors,
         config=EngineConfig(
             alpha=job.alpha,
-            batch_bases=bundle.foreground.batch_bases,
-            piece_bases=bundle.foreground.piece_bases,
-            overlap=bundle.foreground.overlap if num_threads() > 1 else 0,
+            batch_bases=bundle.model.batch_bases,
+            piece_bases=bundle.model.piece_bases,
+            overlap=bundle.model.overlap if num_threads() > 1 else 0,
         ),
         keep_positions=job.per_position is not None or job.regions.wanted,
         paired=job.intake.pairs is not None,

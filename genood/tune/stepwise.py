@@ -27,6 +27,7 @@ from genood.device import resolve_device
 from genood.errors import ConfigError
 from genood.files import atomic_path, write_json
 from genood.genomes import ReadSampler
+from genood.learners import density_learners
 from genood.metrics import Separation, separation
 from genood.models import MODELS
 from genood.models.base import DensityModel
@@ -194,15 +195,15 @@ class StepwiseTuner:
 
     def _trainer(self, role: str, config: TrainConfig) -> Trainer:
         length, genomes = config.read_length, self._validation.genomes
+        kind, shape = self._job.model, self._job.model_config
         return Trainer(
-            kind=self._job.model,
-            model_config=self._job.model_config,
+            learners=density_learners(kind, shape, config, self._device, [role]),
+            model={"model": kind, **shape},
             config=config,
             training=ReadSampler(self._training, length, (config.seed, Stream.READS)),
             validation=ReadSampler(genomes, length, (config.seed, Stream.VALIDATION)),
             fingerprint=self.options["data"],
             device=self._device,
-            roles=[role],
         )
 
     def _loaded(self, role: str, folder: Path) -> DensityModel:
@@ -237,6 +238,6 @@ def _joined(*tables: str) -> str:
         for line in lines:
             known = {name: value for name, value in zip(header, line, strict=True) if value != "nan"}
             rows.setdefault(line[0], {}).update(known)
-    names = list(columns)
+    names = sorted(columns, key=lambda name: "_val_" in name)  # losses of training first, as of one
     lines = [names, *([row.get(name, str(math.nan)) for name in names] for row in rows.values())]
     return "".join("\t".join(line) + "\n" for line in lines)
