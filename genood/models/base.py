@@ -97,6 +97,8 @@ class DensityModel(Model):
 
     backgrounds: ClassVar[tuple[str, ...]] = (MUTATED,)
     """Backgrounds that it can be compared with; all but `MUTATED` it derives from itself."""
+    differentiable: ClassVar[bool] = False
+    """Whether it has `gradients`."""
 
     @abstractmethod
     def log_probs(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
@@ -140,6 +142,21 @@ class DensityModel(Model):
             float32 (B, L), nats; 0 where not scored.
         """
         raise NotImplementedError(f"{self.kind} has no background of its own")
+
+    def gradients(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float32]]:
+        """Derivatives of each read's log-likelihood, by layer; only of models that are `differentiable`.
+
+        Parameters
+        ----------
+        codes, lengths
+            uint8 (B, L) and int64 (B,), in bases.
+
+        Returns
+        -------
+        gradients
+            By the layer's name, float32, shape (B, ...) with that of its weights after the reads.
+        """
+        raise NotImplementedError(f"{self.kind} has no gradients")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
