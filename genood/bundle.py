@@ -188,8 +188,13 @@ class Bundle:
         """
         root = Path(directory)
         metadata = read_metadata(root)
+        model_class = _model_class(root, metadata)
+        if hashes is not None:
+            model_class.prepare()  # while they are made
         _check_files(root, metadata["files"], hashes if hashes is not None else {})
-        models = {role: _load_model(root, metadata, role).on(device) for role in metadata["model"]}
+        models = {
+            role: _load_model(root, metadata, role, model_class).on(device) for role in metadata["model"]
+        }
         if metadata["background"] not in models["foreground"].backgrounds:
             raise BundleError(f"{root}: unknown background {metadata['background']!r}")
         return cls(
@@ -284,17 +289,23 @@ def _check_files(root: Path, files: Mapping[str, str], hashes: Mapping[Path, Fut
             raise BundleError(f"{path}: differs from the sha256 in {METADATA_FILE}; copy the bundle again")
 
 
-def _load_model(root: Path, metadata: Mapping[str, Any], role: str) -> DensityModel:
+def _model_class(root: Path, metadata: Mapping[str, Any]) -> type[DensityModel]:
     kind = metadata["kind"]
-    path = root / f"{role}.safetensors"
     if not isinstance(kind, str) or kind not in MODELS:
         raise BundleError(f"{root}: unknown kind of model {kind!r}; known are {', '.join(MODELS)}")
+    return MODELS[kind]
+
+
+def _load_model(
+    root: Path, metadata: Mapping[str, Any], role: str, model_class: type[DensityModel]
+) -> DensityModel:
+    path = root / f"{role}.safetensors"
     try:
         weights = map_tensors(path)
     except (OSError, SafetensorError) as error:
         raise BundleError(f"{path}: cannot be read ({error})") from error
     try:
-        return MODELS[kind].from_weights(metadata["model"][role], weights)
+        return model_class.from_weights(metadata["model"][role], weights)
     except (KeyError, TypeError):
         raise BundleError(f"{root}: has no configuration of the {role} model") from None
     except ConfigError as error:
