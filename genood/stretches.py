@@ -66,7 +66,7 @@ class StretchScorer:
     """
 
     def __init__(self, detector: Detector, null: NullDistribution) -> None:
-        if detector.requires_fit or not detector.needs <= {"likelihood"}:
+        if detector.requires_fit or not detector.needs <= {"likelihood", "background"}:
             raise ConfigError(
                 f"{detector.name} has no scores by window; name another --detector first, such as llr"
             )
