@@ -12,6 +12,7 @@ from genood.bundle import CHECKPOINT_FILE, Bundle, check_free
 from genood.calibration import LENGTH_BINS, MIN_INDEPENDENT_READS, Calibration, NullSample
 from genood.detectors import DETECTORS
 from genood.detectors.base import ScoreBatch
+from genood.detectors.serving import GIVEN, served
 from genood.errors import BundleError, TrainingError
 from genood.genomes import Genomes
 
@@ -68,7 +69,7 @@ def calibrate(
     max_reads: int,
     source: str,
 ) -> Calibration:
-    """Null distributions of all detectors.
+    """Null distributions of all detectors that the bundle serves.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ def calibrate(
         most = min(max_reads, max(1, MAX_NULL_BASES // length))
         num_reads = min(most, math.ceil(_OVERLAP * num_independent))
         samples[length] = NullSample(batches(length, num_reads), min(num_independent, num_reads))
-    return Calibration.fit(samples, {name: DETECTORS[name]() for name in DETECTORS}, source)
+    return Calibration.fit(samples, {name: DETECTORS[name]() for name in served(GIVEN)}, source)
 
 
 def model_card(bundle: Bundle, calibration: Calibration, about_background: str, about_nulls: str) -> str:

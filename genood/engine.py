@@ -12,6 +12,7 @@ from genood.bundle import Bundle
 from genood.calibration import Calibration
 from genood.detectors import DEFAULT_DETECTOR, DETECTORS
 from genood.detectors.base import Detector, ScoreBatch
+from genood.detectors.serving import GIVEN, check_served
 from genood.errors import BundleError, ConfigError
 from genood.overlap import ahead, apply_ahead
 from genood.pairs import pair_p_values
@@ -130,7 +131,7 @@ class Scorer:
     Raises
     ------
     ConfigError
-        An unknown detector, or one named twice.
+        An unknown detector, one named twice, or one that needs what the bundle does not give.
     BundleError
         The bundle has no calibration for the first detector.
     """
@@ -150,6 +151,7 @@ class Scorer:
                 f"detectors must be different ones of {', '.join(DETECTORS)}, "
                 f"not {', '.join(detectors) or 'none'}"
             )
+        check_served(detectors, GIVEN)
         self.bundle = bundle
         self.config = config if config is not None else EngineConfig()
         self.keep_positions = keep_positions

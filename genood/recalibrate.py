@@ -22,6 +22,7 @@ from genood.bundling import check_output, recalibrated_card
 from genood.calibration import LENGTH_BINS, Calibration, NullSample
 from genood.detectors import DETECTORS
 from genood.detectors.base import ScoreBatch
+from genood.detectors.serving import GIVEN, served
 from genood.engine import forward
 from genood.errors import ConfigError, InputError
 from genood.files import check_outside
@@ -156,7 +157,7 @@ def _fit(bundle: Bundle, runs: _Runs, job: CalibrateJob) -> Calibration:
         starts = runs.pieces(length, job.max_reads, generator)
         samples[length] = NullSample(_scored(bundle, runs.codes, starts, length), len(starts))
     logger.info("calibrating at %s bases", ", ".join(map(str, samples)))
-    return Calibration.fit(samples, {name: DETECTORS[name]() for name in DETECTORS}, source)
+    return Calibration.fit(samples, {name: DETECTORS[name]() for name in served(GIVEN)}, source)
 
 
 @dataclass(frozen=True, kw_only=True)

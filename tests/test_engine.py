@@ -252,6 +252,13 @@ def test_unknown_detectors(bundle: Bundle, detectors: tuple[str, ...]) -> None:
         Scorer(bundle, detectors=detectors)
 
 
+def test_detector_that_the_bundle_does_not_serve(bundle: Bundle) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^the detector 'odin' needs features, logits, which this bundle does"
+    ):
+        Scorer(bundle, detectors=["llr", "odin"])
+
+
 def test_detector_without_calibration(bundle_dir: Path) -> None:
     bundle = Bundle.load(bundle_dir)
     del bundle.calibration["detectors"]["likelihood"]
