@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from genood.bundle import CHECKPOINT_FILE, CLASSIFIER, METADATA_FILE, Bundle
-from genood.bundling import calibrate, check_output, model_card, null_lengths
+from genood.bundling import calibrate, check_output, fit_detectors, model_card, null_lengths
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
 from genood.errors import BundleError
@@ -227,13 +227,15 @@ def finish(
             for batch in np.array_split(codes, math.ceil(num_reads / config.batch_size))
         ]
 
-    calibration = calibrate(bundle, score_null, lengths, config.num_calibration_reads, validation.source)
-    bundle.calibration = calibration.to_json()
     if bundle.classifier is None:
         bundle.metadata["background"] = MUTATED
     else:
         accuracy = bundle.metadata["metrics"][CLASSIFIER]["val_accuracy"]
         logger.info("accuracy on reads of %s: %.3f", validation.source, accuracy)
+    sampler = ReadSampler(training, config.read_length, (config.seed, Stream.FIT))
+    bundle.detectors = fit_detectors(bundle, sampler)
+    calibration = calibrate(bundle, score_null, lengths, config.num_calibration_reads, validation.source)
+    bundle.calibration = calibration.to_json()
     about_nulls = "" if validation.apart else _ABOUT_HELD_OUT
     bundle.card = model_card(
         bundle,

@@ -27,6 +27,7 @@ class Stream(IntEnum):
     VALIDATION = 6
     VALIDATION_MUTATION = 7
     CALIBRATION = 8
+    FIT = 9
     TUNING = 20
     SIMULATED = 21
 

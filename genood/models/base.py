@@ -45,6 +45,10 @@ class Model(ABC):
             A value or a key that the model does not know.
         """
 
+    @classmethod  # noqa: B027 (most have nothing to do)
+    def prepare(cls) -> None:
+        """Do ahead what the first use would wait for, as far as it needs no weights; if anything."""
+
     @abstractmethod
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """All that is to be saved beside the configuration, by name; may share the model's memory."""
@@ -97,6 +101,8 @@ class DensityModel(Model):
 
     backgrounds: ClassVar[tuple[str, ...]] = (MUTATED,)
     """Backgrounds that it can be compared with; all but `MUTATED` it derives from itself."""
+    differentiable: ClassVar[bool] = False
+    """Whether it has `gradients`."""
 
     @abstractmethod
     def log_probs(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
@@ -140,6 +146,21 @@ class DensityModel(Model):
             float32 (B, L), nats; 0 where not scored.
         """
         raise NotImplementedError(f"{self.kind} has no background of its own")
+
+    def gradients(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float32]]:
+        """Derivatives of each read's log-likelihood, by layer; only of models that are `differentiable`.
+
+        Parameters
+        ----------
+        codes, lengths
+            uint8 (B, L) and int64 (B,), in bases.
+
+        Returns
+        -------
+        gradients
+            By the layer's name, float32, shape (B, ...) with that of its weights after the reads.
+        """
+        raise NotImplementedError(f"{self.kind} has no gradients")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
