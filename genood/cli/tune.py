@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,6 @@ from genood.cli.options import (
     show_progress,
 )
 from genood.cli.train import command as train
-from genood.models import MODELS
 from genood.recipes import PRESETS
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("genood")
 
+_MODELS = ("lstm", "context")
 _LSTM_OPTIONS = (
     "preset",
     "held_out_fraction",
@@ -53,7 +54,7 @@ _SHAPE = ("hidden_size", "num_layers", "dropout")
 @click.option("-o", "--output", required=True, metavar="DIR", help="Directory to write tables and bundle to.")
 @click.option(
     "--model",
-    type=one_of(MODELS),
+    type=one_of(_MODELS),
     help="Density model.  [default: lstm where there is a GPU, else context]",
 )
 @click.option(
@@ -103,7 +104,6 @@ _SHAPE = ("hidden_size", "num_layers", "dropout")
     type=click.Choice(["real", "simulated"]),
     help="OOD reads that decide about the bundle.  [default: real where there are any]",
 )
-@click.option("--steps", type=click.IntRange(min=1), help="Optimisation steps of each model.")
 @compute_options
 @logging_options
 def command(
@@ -160,10 +160,27 @@ def command(
     _tune(job, device)
 
 
-_NAMES = {*_SHARED_OPTIONS, *_LSTM_OPTIONS, *_CONTEXT_OPTIONS} - {"steps"}
-# After those of its own, the options that mean what they mean to `genood train`.
+_HELP = {
+    "preset": "For lstm. demo: minutes a model on a laptop. small: hours. paper: that of Ren et al. 2019.",
+    "held_out_fraction": "Part of each class to hold out for lstm; unused with --val or a dataset.",
+    "hidden_size": "LSTM units.",
+    "dropout": "Dropout on the outputs of a layer.",
+    "steps": "Optimisation steps of each model.",
+}
+
+
+def _options_of_train() -> Iterator[click.Parameter]:
+    """The options that mean what they mean to `genood train`, where others of its models do not count."""
+    for option in train.params:
+        if option.name in (*_SHARED_OPTIONS, *_LSTM_OPTIONS, *_CONTEXT_OPTIONS):
+            option = copy(option)
+            if isinstance(option, click.Option) and option.name in _HELP:
+                option.help = _HELP[option.name]
+            yield option
+
+
 _PLACE = next(i for i, option in enumerate(command.params) if option.name == "choose") + 1
-command.params[_PLACE:_PLACE] = [option for option in train.params if option.name in _NAMES]
+command.params[_PLACE:_PLACE] = _options_of_train()
 
 
 def _job(model: str, options: dict[str, Any], common: Mapping[str, Any]) -> TuneJob:
@@ -184,7 +201,7 @@ def _job(model: str, options: dict[str, Any], common: Mapping[str, Any]) -> Tune
     return TuneJob(
         model=model,
         model_config={**chosen.models[model], **shape},
-        config=replace(chosen.train, seed=seed, **overrides(**options)),
+        config=replace(chosen.train_config(model), seed=seed, **overrides(**options)),
         **common,
         **others,
     )
