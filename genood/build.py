@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from genood.bundle import CHECKPOINT_FILE, METADATA_FILE, Bundle
 from genood.bundling import calibrate, check_output, fit_detectors, model_card, null_lengths
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
+from genood.ensemble import AnyBundle
 from genood.errors import BundleError
 from genood.genomes import Genomes, ReadSampler, split_held_out
 from genood.recipes import MUTATED, Stream, TrainConfig
@@ -67,16 +68,29 @@ class TrainJob:
 Stopping = Callable[[], AbstractContextManager[Callable[[], bool]]]
 
 
-def _never_stopping() -> AbstractContextManager[Callable[[], bool]]:
+def never_stopping() -> AbstractContextManager[Callable[[], bool]]:
+    """What `train_bundle` takes for `stopping` if nothing stops it."""
     return nullcontext(lambda: False)
+
+
+class TrainingData(NamedTuple):
+    """Where to draw training reads, and where validation reads."""
+
+    training: Genomes
+    validation: Validation
+
+    def of_class(self, name: str) -> TrainingData:
+        """Those of one class; the errors are those of `Validation.of_class`."""
+        return TrainingData(self.training.of_class(name), self.validation.of_class(name))
 
 
 def train_bundle(
     job: TrainJob,
+    data: TrainingData | None = None,
     *,
     device: torch.device,
     progress: Progress | None = None,
-    stopping: Stopping = _never_stopping,
+    stopping: Stopping = never_stopping,
 ) -> Bundle | None:
     """Train, calibrate and write a bundle.
 
@@ -84,6 +98,8 @@ def train_bundle(
     ----------
     job
         What to train.
+    data
+        What `load_training` gives for the job, or a part of it; None loads it.
     device
         Where.
     progress
@@ -106,12 +122,12 @@ def train_bundle(
         check_output(output)
     elif not (output / CHECKPOINT_FILE).is_file():
         raise BundleError(f"{output}: there is no checkpoint to resume from; train without --resume")
-    training, validation = _load(job)
+    training, validation = load_training(job) if data is None else data
     config = job.config
     logger.info(
         "reference: %d classes, %d files, %s bases to train on, %s bases of %s to validate on",
         len(training.classes),
-        len(training.files),
+        len(training.files_of_classes()),
         f"{training.lengths.sum():,}",
         f"{validation.genomes.lengths.sum():,}",
         validation.source,
@@ -141,8 +157,8 @@ def train_bundle(
     return bundle.save(output, replace=job.resume)
 
 
-def _load(job: TrainJob) -> tuple[Genomes, Validation]:
-    """Where to draw training reads, and where validation reads."""
+def load_training(job: TrainJob) -> TrainingData:
+    """Read all that a job names; the errors are those of `train_bundle`."""
     config = job.config
     genomes = load_reference(
         job.inputs, min_length=config.read_length, classes=job.classes, validation=job.validation
@@ -151,14 +167,30 @@ def _load(job: TrainJob) -> tuple[Genomes, Validation]:
         job.validation, job.inputs, min_length=config.read_length, classes=job.classes
     )
     if validation is not None:
-        return genomes, validation
+        return TrainingData(genomes, validation)
     training, held_out = split_held_out(
         genomes,
         fraction=config.held_out_fraction,
         read_length=config.read_length,
         seed=config.seed,
     )
-    return training, Validation(held_out, "held-out stretches of the reference", apart=False)
+    return TrainingData(training, Validation(held_out, "held-out stretches of the reference", apart=False))
+
+
+def null_scores(
+    bundle: AnyBundle, validation: Validation, config: TrainConfig
+) -> Callable[[int, int], list[ScoreBatch]]:
+    """What scores so many validation reads of a length, given as (length, number)."""
+
+    def score_null(length: int, num_reads: int) -> list[ScoreBatch]:
+        sampler = ReadSampler(validation.genomes, length, (config.seed, Stream.CALIBRATION, length))
+        codes = sampler.sample(0, num_reads).codes
+        return [
+            forward(bundle, batch, np.full(len(batch), length, dtype=np.int64))
+            for batch in np.array_split(codes, math.ceil(num_reads / config.batch_size))
+        ]
+
+    return score_null
 
 
 def _finish(
@@ -177,17 +209,15 @@ def _finish(
         training_table=trainer.table(),
     )
 
-    def score_null(length: int, num_reads: int) -> list[ScoreBatch]:
-        sampler = ReadSampler(validation.genomes, length, (config.seed, Stream.CALIBRATION, length))
-        codes = sampler.sample(0, num_reads).codes
-        return [
-            forward(bundle, batch, np.full(len(batch), length, dtype=np.int64))
-            for batch in np.array_split(codes, math.ceil(num_reads / config.batch_size))
-        ]
-
     sampler = ReadSampler(training, config.read_length, (config.seed, Stream.FIT))
     bundle.detectors = fit_detectors(bundle, sampler)
-    calibration = calibrate(bundle, score_null, lengths, config.num_calibration_reads, validation.source)
+    calibration = calibrate(
+        bundle,
+        null_scores(bundle, validation, config),
+        lengths,
+        config.num_calibration_reads,
+        validation.source,
+    )
     bundle.calibration = calibration.to_json()
     bundle.metadata |= {
         "classes": list(training.classes),
@@ -197,16 +227,20 @@ def _finish(
         "data": provenance(training, validation),
         "metrics": trainer.metrics(),
     }
-    about_nulls = "" if validation.apart else _ABOUT_HELD_OUT
     bundle.card = model_card(
         bundle,
         calibration,
         f"The background model was trained with {config.mutation_rate:g} substitutions per base\n"
         f"and L2 coefficient {config.l2:g}; its loss is that of such reads. `training.tsv` has\nall losses.",
-        f"{about_nulls}`{CHECKPOINT_FILE}` lets `genood train --resume --steps N` go on; "
+        f"{about_nulls(validation)}`{CHECKPOINT_FILE}` lets `genood train --resume --steps N` go on; "
         "scoring does not need it.",
     )
     return bundle
+
+
+def about_nulls(validation: Validation) -> str:
+    """What a model card says of the reads that p-values are from; a paragraph, or nothing."""
+    return "" if validation.apart else _ABOUT_HELD_OUT
 
 
 _ABOUT_HELD_OUT = """Held-out stretches share their genome with the training reads; reads of another strain or

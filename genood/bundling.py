@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from genood import __version__
-from genood.bundle import Arrays, Bundle, check_free, is_unfinished
+from genood.bundle import ROLES, Arrays, Bundle, check_free, is_unfinished
 from genood.calibration import LENGTH_BINS, MIN_INDEPENDENT_READS, Calibration, NullSample
 from genood.detectors import DETECTORS
 from genood.detectors.base import Detector, ScoreBatch
 from genood.detectors.serving import served
 from genood.engine import forward, needs_of, ready_detector
-from genood.ensemble import AnyBundle
+from genood.ensemble import AnyBundle, EnsembleBundle
 from genood.errors import BundleError, TrainingError
 from genood.genomes import Genomes, ReadSampler
 
@@ -186,15 +187,37 @@ def calibrate(
     return Calibration.fit(samples, detectors_for(bundle), source)
 
 
+def usual_null(lengths: Mapping[int, float], read_length: int, max_reads: int) -> tuple[int, int]:
+    """Length and number of the reads behind the losses that are reported.
+
+    Parameters
+    ----------
+    lengths
+        As `null_lengths` gives them.
+    read_length
+        Bases of a training read; the longest of the lengths that is not above it counts.
+    max_reads
+        Reads, at most.
+    """
+    length = max(n for n in lengths if n <= read_length)
+    return length, min(max_reads, math.ceil(lengths[length]))
+
+
+def losses_of(batches: Iterable[ScoreBatch]) -> dict[str, Any]:
+    """Mean negative log-probability of both models over reads, for ``genood.json``."""
+    totals = np.zeros(3)
+    for batch in batches:
+        totals += [batch.num_scored.sum(), batch.log_likelihood.sum(), batch.background_log_likelihood.sum()]
+    nats = -totals[1:] / totals[0]
+    return {
+        role: {"val_nats_per_base": value, "val_bits_per_base": value / math.log(2)}
+        for role, value in zip(ROLES, nats.tolist(), strict=True)
+    }
+
+
 def model_card(bundle: Bundle, calibration: Calibration, about_background: str, about_nulls: str) -> str:
     """The text of ``MODEL_CARD.md``; the last two arguments are paragraphs."""
     metadata = bundle.metadata
-    files = metadata["data"]["files"]
-    rows = "\n".join(
-        f"| {name} | {sum(f['class_name'] == name for f in files)} "
-        f"| {sum(f['usable_bases'] for f in files if f['class_name'] == name):,} |"
-        for name in metadata["classes"]
-    )
     losses = "\n".join(
         f"| {role} | {values['val_nats_per_base']:.4f} | {values['val_bits_per_base']:.4f} |"
         for role, values in metadata["metrics"].items()
@@ -208,12 +231,7 @@ Made by genood {__version__} with
 
     {metadata["command"] or "(not recorded)"}
 
-## Reference
-
-| class | files | usable bases |
-|---|---|---|
-{rows}
-
+{_reference_of_card(metadata)}
 ## Models
 
 | model | validation loss, nats per base | bits per base |
@@ -222,6 +240,63 @@ Made by genood {__version__} with
 
 {about_background}
 {_p_values_of_card(calibration, about_nulls)}"""
+
+
+def ensemble_card(
+    bundle: EnsembleBundle, calibration: Calibration, about_members: str, about_nulls: str
+) -> str:
+    """The text of ``MODEL_CARD.md`` of an ensemble; the last two arguments are paragraphs."""
+    metadata = bundle.metadata
+    kind = bundle.members[0].metadata["kind"]
+    if bundle.by == "class":
+        about_members = "Each member is a density model of one class."
+    rows = "\n".join(
+        f"| member-{number} | {member.metadata['seed']} | {', '.join(member.metadata['classes'])} "
+        f"| {_measured(member.metadata['metrics'])} |"
+        for number, member in enumerate(bundle.members, 1)
+    )
+    return f"""# genood bundle
+
+An ensemble of {len(bundle.members)} bundles ({kind}) that tell reads of the classes below from reads of
+anything else. Each is a bundle of its own, with a card of its own.
+
+Made by genood {__version__} with
+
+    {metadata["command"] or "(not recorded)"}
+
+{_reference_of_card(metadata)}
+## Members
+
+| directory | seed | classes | on validation reads |
+|---|---|---|---|
+{rows}
+| all together | | | {_measured(metadata["metrics"])} |
+
+{about_members} What they say together is the mean of their probabilities.
+{_p_values_of_card(calibration, about_nulls)}"""
+
+
+def _measured(metrics: Mapping[str, Any]) -> str:
+    """What was measured of the model that counts, in a word."""
+    values = next(iter(metrics.values()))
+    if "val_accuracy" in values:
+        return f"accuracy {values['val_accuracy']:.4f}"
+    return f"{values['val_nats_per_base']:.4f} nats per base"
+
+
+def _reference_of_card(metadata: Mapping[str, Any]) -> str:
+    files = metadata["data"]["files"]
+    rows = "\n".join(
+        f"| {name} | {sum(f['class_name'] == name for f in files)} "
+        f"| {sum(f['usable_bases'] for f in files if f['class_name'] == name):,} |"
+        for name in metadata["classes"]
+    )
+    return f"""## Reference
+
+| class | files | usable bases |
+|---|---|---|
+{rows}
+"""
 
 
 def recalibrated_card(card: str, calibration: Calibration, about_nulls: str) -> str:

@@ -26,6 +26,7 @@ class Stream(IntEnum):
     VALIDATION_MUTATION = 7
     CALIBRATION = 8
     FIT = 9
+    HALF = 10
 
 
 @dataclass(frozen=True, kw_only=True)

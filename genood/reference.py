@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genood.dataset import DATASET_FILE, Dataset, Split, is_dataset
-from genood.errors import ConfigError, InputError
+from genood.errors import ConfigError, InputError, TrainingError
 from genood.files import sha256_of
 from genood.genomes import DatasetPart, GenomeFile, Genomes, Ints, classes_of, load_genomes, merge
 from genood.labels import read_classes
@@ -45,6 +45,18 @@ class Validation(NamedTuple):
     genomes: Genomes
     source: str
     apart: bool = True
+
+    def of_class(self, name: str) -> Validation:
+        """Those of one class.
+
+        Raises
+        ------
+        TrainingError
+            There are none.
+        """
+        if name not in self.genomes.classes:
+            raise TrainingError(f"{self.source}: there are none of class {name!r}; each class needs some")
+        return self._replace(genomes=self.genomes.of_class(name))
 
 
 def load_reference(
@@ -123,10 +135,10 @@ def provenance(reference: Genomes, validation: Validation) -> dict[str, Any]:
     apart = validation.genomes if validation.apart else None
     return {
         "fingerprint": reference.fingerprint,
-        "files": [asdict(file) for file in reference.files],
+        "files": [asdict(file) for file in reference.files_of_classes()],
         "datasets": [asdict(part) for part in reference.datasets],
         "validation": validation.source,
-        "validation_files": [] if apart is None else [asdict(file) for file in apart.files],
+        "validation_files": [] if apart is None else [asdict(file) for file in apart.files_of_classes()],
         "validation_datasets": [] if apart is None else [asdict(part) for part in apart.datasets],
     }
 

@@ -19,7 +19,7 @@ LAYERS = [
     {"intake"},
     {"labels"},
     {"genomes"},
-    {"reference"},
+    {"reference", "halves"},
     {"context"},
     {"models"},
     {"bundle"},
@@ -28,7 +28,8 @@ LAYERS = [
     {"engine", "stretches"},
     {"spool", "regions", "bundling"},
     {"writers", "build", "remember", "evaluation", "fdr", "recalibrate"},
-    {"scoring"},
+    {"scoring", "members"},
+    {"build_members"},
     {"cli"},
     {"__main__"},
 ]
@@ -44,6 +45,7 @@ NEED_TORCH = {
     "genood.context.fitting",
     "genood.training",
     "genood.build",
+    "genood.build_members",
 }
 """Modules that import torch; all others do without, and import none of these before they must."""
 

@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -16,6 +16,10 @@ from genood.cli import EXIT_INTERRUPTED
 from genood.cli.options import compute_options, logging_options, one_of, overrides, show_progress
 from genood.models import MODELS
 from genood.recipes import CONTEXT_BACKGROUNDS, DEFAULT_PRESET, MUTATED, PRESETS
+
+if TYPE_CHECKING:
+    from genood.ensemble import EnsembleBundle
+    from genood.members import Members
 
 logger = logging.getLogger("genood")
 
@@ -105,7 +109,24 @@ logger = logging.getLogger("genood")
     type=click.Choice(["auto", "fp32", "bf16"]),
     help="Of matrix products in training; auto is fp32.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the checkpoint in BUNDLE.")
+@click.option(
+    "--members",
+    "num_members",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Train an ensemble: N bundles with the seeds --seed, --seed + 1 and so on, and scored together. "
+    "Context models each learn another random half of the sequences.",
+)
+@click.option(
+    "--per-class",
+    is_flag=True,
+    help="Train an ensemble of a density model for each class, for --detector mlr.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on from the checkpoint in BUNDLE; of an ensemble, with the member that is not done.",
+)
 @compute_options
 @logging_options
 def command(
@@ -121,6 +142,8 @@ def command(
     hidden_size: int | None,
     num_layers: int | None,
     dropout: float | None,
+    num_members: int | None,
+    per_class: bool,
     resume: bool,
     seed: int,
     device: str,
@@ -139,6 +162,7 @@ def command(
     \b
     Examples:
       genood train genomes/*.fna.gz -o bundle
+      genood train genomes/*.fna.gz -o ensemble --members 5
       genood train more/*.fna.gz --add bundle -o larger
       genood train genomes/*.fna.gz -o bundle --model lstm --preset small
       genood train dataset -o bundle
@@ -152,14 +176,40 @@ def command(
         "validation": val,
         "command": shlex.join(["genood", *sys.argv[1:]]),
     }
+    ensemble = _Ensemble(num_members, per_class, resume)
     if model == "context":
         _refuse(_LSTM_OPTIONS, model)
-        _remember(common, add, seed, background, memory, **training)
+        if resume and not ensemble.wanted:
+            raise click.UsageError("--resume has no meaning for --model context without --members")
+        if add is not None and ensemble.wanted:
+            raise click.UsageError("--add is for a single bundle, without --members and --per-class")
+        _remember(common, add, seed, background, memory, ensemble, **training)
     else:
         _refuse(_CONTEXT_OPTIONS, model)
         shape = overrides(hidden_size=hidden_size, num_layers=num_layers, dropout=dropout)
-        _train(common, model, preset, shape, resume, seed, device, **training)
+        _train(common, model, preset, shape, ensemble, seed, device, **training)
     logger.info("wrote %s", output)
+
+
+class _Ensemble(NamedTuple):
+    """Which ensemble is wanted, if any."""
+
+    num_members: int | None
+    per_class: bool
+    resume: bool
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is to be one."""
+        if self.num_members is not None and self.per_class:
+            raise click.UsageError("--members and --per-class are two kinds of ensemble; give one")
+        return self.num_members is not None or self.per_class
+
+    def train(self, members: Members) -> EnsembleBundle | None:
+        """Train it, the members being made so."""
+        from genood.members import train_ensemble
+
+        return train_ensemble(members, num_members=self.num_members, resume=self.resume)
 
 
 _LSTM_OPTIONS = (
@@ -175,7 +225,6 @@ _LSTM_OPTIONS = (
     "schedule",
     "validation_interval",
     "precision",
-    "resume",
 )
 _CONTEXT_OPTIONS = ("background", "memory", "add")
 
@@ -204,6 +253,7 @@ def _remember(
     seed: int,
     background: str | None,
     memory: float | None,
+    ensemble: _Ensemble,
     mutation_rate: float | None,
     read_length: int | None,
     **_: Any,
@@ -218,7 +268,13 @@ def _remember(
         memory=None if memory is None else int(memory * 1e9),
     )
     config = RememberConfig(seed=seed, background=background, **given)
-    remember_bundle(RememberJob(add=add, config=config, **common))
+    job = RememberJob(add=add, config=config, **common)
+    if not ensemble.wanted:
+        remember_bundle(job)
+        return
+    from genood.members import RememberedMembers
+
+    ensemble.train(RememberedMembers(job))
 
 
 def _train(
@@ -226,12 +282,13 @@ def _train(
     model: str,
     preset: str,
     shape: Mapping[str, Any],
-    resume: bool,
+    ensemble: _Ensemble,
     seed: int,
     device: str,
     **training: Any,
 ) -> None:
     from genood.build import TrainJob, train_bundle
+    from genood.build_members import TrainedMembers
     from genood.cli.progress import TrainingProgress, stop_signals
     from genood.device import resolve_device
 
@@ -240,11 +297,16 @@ def _train(
         model=model,
         model_config={**chosen.models[model], **shape},
         config=replace(chosen.train, seed=seed, **overrides(**training)),
-        resume=resume,
+        resume=ensemble.resume and not ensemble.wanted,
         **common,
     )
     with TrainingProgress(job.config.steps, show=show_progress()) as progress:
-        bundle = train_bundle(job, device=resolve_device(device), progress=progress, stopping=stop_signals)
-    if bundle is None:
+        how: dict[str, Any] = {
+            "device": resolve_device(device),
+            "progress": progress,
+            "stopping": stop_signals,
+        }
+        made = ensemble.train(TrainedMembers(job, **how)) if ensemble.wanted else train_bundle(job, **how)
+    if made is None:
         logger.info("stopped; --resume goes on from the checkpoint in %s", job.output)
         click.get_current_context().exit(EXIT_INTERRUPTED)
