@@ -18,9 +18,9 @@ from genood.bundling import calibrate, check_output, model_card, null_lengths
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
 from genood.errors import BundleError
-from genood.genomes import Genomes, ReadSampler, split_held_out
+from genood.genomes import Genomes, ReadSampler
 from genood.recipes import MUTATED, Stream, TrainConfig
-from genood.reference import Validation, load_reference, load_validation, provenance
+from genood.reference import Validation, load_training, provenance
 from genood.threads import num_threads
 from genood.training import Progress, Trainer
 
@@ -33,19 +33,14 @@ class TrainJob:
 
     Attributes
     ----------
-    inputs
-        FASTA files of the reference, in order, or datasets, whose `train_in` is meant.
+    inputs, classes, validation
+        See `genood.reference.load_training`.
     output
         Directory of the bundle.
     model
         Kind of density model, of `MODELS`.
     model_config, config
         The model's configuration and how to train it.
-    classes
-        Table of classes by file; None takes them from the file names.
-    validation
-        In-distribution FASTA files to validate and calibrate on, or datasets, whose `val_in` is meant;
-        none takes the `val_in` of the inputs, or holds out stretches of them where they are FASTA files.
     resume
         Go on from the checkpoint in `output`; if there is a bundle, it is unfinished until more
         steps are done.
@@ -106,8 +101,15 @@ def train_bundle(
         check_output(output)
     elif not (output / CHECKPOINT_FILE).is_file():
         raise BundleError(f"{output}: there is no checkpoint to resume from; train without --resume")
-    training, validation = _load(job)
     config = job.config
+    training, validation = load_training(
+        job.inputs,
+        read_length=config.read_length,
+        classes=job.classes,
+        validation=job.validation,
+        held_out_fraction=config.held_out_fraction,
+        seed=config.seed,
+    )
     logger.info(
         "reference: %d classes, %d files, %s bases to train on, %s bases of %s to validate on",
         len(training.classes),
@@ -139,26 +141,6 @@ def train_bundle(
         return None
     bundle = _finish(job, trainer, training, validation, lengths)
     return bundle.save(output, replace=job.resume)
-
-
-def _load(job: TrainJob) -> tuple[Genomes, Validation]:
-    """Where to draw training reads, and where validation reads."""
-    config = job.config
-    genomes = load_reference(
-        job.inputs, min_length=config.read_length, classes=job.classes, validation=job.validation
-    )
-    validation = load_validation(
-        job.validation, job.inputs, min_length=config.read_length, classes=job.classes
-    )
-    if validation is not None:
-        return genomes, validation
-    training, held_out = split_held_out(
-        genomes,
-        fraction=config.held_out_fraction,
-        read_length=config.read_length,
-        seed=config.seed,
-    )
-    return training, Validation(held_out, "held-out stretches of the reference", apart=False)
 
 
 def _finish(

@@ -27,7 +27,7 @@ LAYERS = [
     {"calibration", "metrics"},
     {"engine", "bundling", "stretches"},
     {"spool", "regions"},
-    {"writers", "build", "remember", "evaluation", "fdr", "recalibrate"},
+    {"writers", "build", "remember", "counting", "evaluation", "fdr", "recalibrate"},
     {"scoring"},
     {"cli"},
     {"__main__"},

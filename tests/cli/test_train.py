@@ -643,4 +643,6 @@ def test_mutation_rate_needs_mutation(genood_here: Genood, tmp_path: Path, optio
     given = ("--model", "context", "--mutation-rate", "0.1", *options)
     result = genood_here("train", "none.fa", "-o", tmp_path / "b", *given)
     assert result.returncode == 2
-    assert "Error: --mutation-rate needs --background mutated or --model lstm" in result.stderr
+    assert (
+        "Error: --mutation-rate needs --background mutated, --model lstm or --model markov" in result.stderr
+    )
