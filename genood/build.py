@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from genood.bundle import CHECKPOINT_FILE, METADATA_FILE, Bundle
-from genood.bundling import calibrate, check_output, model_card, null_lengths
+from genood.bundling import calibrate, check_output, fit_detectors, model_card, null_lengths
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
 from genood.errors import BundleError
@@ -154,7 +154,7 @@ def _finish(
     bundle = Bundle(
         foreground=trainer.learners["foreground"].best_model(),
         background=trainer.learners["background"].best_model(),
-        metadata={},
+        metadata={"background": MUTATED},
         calibration={},
         training_table=trainer.table(),
     )
@@ -167,10 +167,11 @@ def _finish(
             for batch in np.array_split(codes, math.ceil(num_reads / config.batch_size))
         ]
 
-    calibration = calibrate(score_null, lengths, config.num_calibration_reads, validation.source)
+    sampler = ReadSampler(training, config.read_length, (config.seed, Stream.FIT))
+    bundle.detectors = fit_detectors(bundle, sampler)
+    calibration = calibrate(bundle, score_null, lengths, config.num_calibration_reads, validation.source)
     bundle.calibration = calibration.to_json()
-    bundle.metadata = {
-        "background": MUTATED,
+    bundle.metadata |= {
         "classes": list(training.classes),
         "seed": config.seed,
         "command": job.command,

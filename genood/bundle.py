@@ -6,6 +6,7 @@
 ``foreground.safetensors``    weights of the foreground model
 ``background.safetensors``    weights of the background model, unless the foreground derives it
 ``calibration.json``          null distributions of the detectors
+``detectors.safetensors``     what detectors have learned, as ``NAME/KEY``, where there is one that does
 ``training.tsv``              losses by step
 ``MODEL_CARD.md``             what the bundle is, for people
 ============================  ============================================================
@@ -33,7 +34,7 @@ from genood import __version__
 from genood.errors import BundleError, ConfigError
 from genood.files import atomic_path, sha256_of, write_json, write_text
 from genood.models import MODELS
-from genood.models.base import DensityModel
+from genood.models.base import DensityModel, Model
 from genood.recipes import MUTATED, NO_BACKGROUND
 from genood.sequence import Codes
 from genood.tensors import map_tensors, write_tensors
@@ -44,10 +45,16 @@ READABLE_FROM = "0.1.0"
 
 METADATA_FILE = "genood.json"
 CALIBRATION_FILE = "calibration.json"
+DETECTORS_FILE = "detectors.safetensors"
 TRAINING_FILE = "training.tsv"
 CARD_FILE = "MODEL_CARD.md"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 ROLES = ("foreground", "background")
+ENSEMBLE = "ensemble"
+"""The kind of a directory that holds several bundles, see `genood.ensemble`."""
+FIRST_MEMBER = "member-1"
+
+Arrays = dict[str, npt.NDArray[Any]]
 
 _REQUIRED = ("kind", "model", "classes", "seed", "command", "data", "metrics", "files")
 
@@ -65,6 +72,9 @@ class Bundle:
         ``command``, ``data``, ``metrics`` and, once saved, ``files`` and the format.
     calibration
         Content of ``calibration.json``; `genood.calibration.Calibration.from_json` reads it.
+    detectors
+        Content of ``detectors.safetensors``: what `Detector.state` gives, each with the detector's name
+        and a slash before it.
     training_table, card
         Content of ``training.tsv`` and ``MODEL_CARD.md``.
     """
@@ -73,9 +83,25 @@ class Bundle:
     background: DensityModel | None
     metadata: dict[str, Any]
     calibration: dict[str, Any]
+    detectors: Arrays = field(default_factory=dict)
     training_table: str = ""
     card: str = ""
     fingerprint: str = field(default="")
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """What detectors can have of it, of `genood.detectors.base.NEEDS`."""
+        gives = {"likelihood"}
+        if self.metadata["background"] != NO_BACKGROUND:
+            gives.add("background")
+        if self.foreground.differentiable:
+            gives.add("gradients")
+        return frozenset(gives)
+
+    @property
+    def model(self) -> Model:
+        """The model that says how all are best asked."""
+        return self.foreground
 
     @property
     def device(self) -> str:
@@ -140,19 +166,13 @@ class Bundle:
         for role, model in models.items():
             with atomic_path(root / f"{role}.safetensors") as path:
                 write_tensors(path, model.weights())
-        write_json(root / CALIBRATION_FILE, self.calibration)
         write_text(root / TRAINING_FILE, self.training_table)
-        write_text(root / CARD_FILE, self.card)
+        files = write_parts(root, self.calibration, self.card, self.detectors)
         self.metadata |= {
-            "format_version": FORMAT_VERSION,
-            "readable_from": READABLE_FROM,
-            "genood_version": __version__,
             "kind": self.foreground.kind,
             "model": {role: model.config() for role, model in models.items()},
-            "files": {name: sha256_of(root / name) for name in _files(models)},
         }
-        write_json(root / METADATA_FILE, self.metadata)
-        self.fingerprint = sha256_of(root / METADATA_FILE)
+        self.fingerprint = write_metadata(root, self.metadata, (*_own_files(models), *files))
         return self
 
     def _models(self) -> dict[str, DensityModel]:
@@ -188,7 +208,7 @@ class Bundle:
         """
         root = Path(directory)
         metadata = read_metadata(root)
-        _check_files(root, metadata["files"], hashes if hashes is not None else {})
+        calibration, card, detectors = read_parts(root, metadata["files"], hashes)
         models = {role: _load_model(root, metadata, role).on(device) for role in metadata["model"]}
         if metadata["background"] not in models["foreground"].backgrounds:
             raise BundleError(f"{root}: unknown background {metadata['background']!r}")
@@ -196,9 +216,10 @@ class Bundle:
             foreground=models["foreground"],
             background=models.get("background"),
             metadata=metadata,
-            calibration=_read_json(root / CALIBRATION_FILE),
+            calibration=calibration,
+            detectors=detectors,
             training_table=_read_text(root / TRAINING_FILE),
-            card=_read_text(root / CARD_FILE),
+            card=card,
             fingerprint=sha256_of(root / METADATA_FILE),
         )
 
@@ -215,17 +236,17 @@ def check_free(directory: str | os.PathLike[str]) -> None:
         raise BundleError(f"{there}: cannot be written to; name another directory for the bundle")
 
 
-def read_metadata(directory: str | os.PathLike[str]) -> dict[str, Any]:
-    """Content of a bundle's ``genood.json``, its format checked.
+def read_format(directory: str | os.PathLike[str]) -> dict[str, Any]:
+    """Content of the ``genood.json`` of a bundle of any kind, its format checked.
 
     Raises
     ------
     BundleError
-        No bundle, a newer format, or a part of the metadata is missing.
+        No bundle, a newer format, or a part that any kind has is missing.
     """
     root = Path(directory)
     if not (root / METADATA_FILE).is_file():
-        if (root / CHECKPOINT_FILE).is_file():
+        if is_unfinished(root):
             raise BundleError(f"{root}: training has not finished; finish it with genood train --resume")
         raise BundleError(f"{root}: is not a bundle (no {METADATA_FILE}); genood train writes one")
     metadata = _read_json(root / METADATA_FILE)
@@ -240,21 +261,78 @@ def read_metadata(directory: str | os.PathLike[str]) -> dict[str, Any]:
     missing = [key for key in _REQUIRED if key not in metadata]
     if missing:
         raise BundleError(f"{root / METADATA_FILE}: lacks {', '.join(missing)}")
-    models, files = metadata["model"], metadata["files"]
+    files = metadata["files"]
+    if not isinstance(files, dict) or not {CALIBRATION_FILE, CARD_FILE} <= set(files):
+        raise BundleError(f"{root / METADATA_FILE}: lacks the sha256 of a file")
+    return metadata
+
+
+def read_metadata(directory: str | os.PathLike[str]) -> dict[str, Any]:
+    """As `read_format`, of a single bundle, its models checked too."""
+    root = Path(directory)
+    metadata = read_format(root)
+    if metadata["kind"] == ENSEMBLE:
+        raise BundleError(f"{root}: is an ensemble, and no single bundle; name one of its members")
+    models = metadata["model"]
     if not isinstance(models, dict) or "foreground" not in models or not set(models) <= set(ROLES):
         raise BundleError(f"{root / METADATA_FILE}: has no configuration of the foreground model")
     metadata.setdefault("background", MUTATED)
     if metadata["background"] == MUTATED and "background" not in models:
         raise BundleError(f"{root / METADATA_FILE}: has no configuration of the background model")
-    if not isinstance(files, dict) or not set(_files(models)) <= set(files):
+    if not set(_own_files(models)) <= set(metadata["files"]):
         raise BundleError(f"{root / METADATA_FILE}: lacks the sha256 of a file")
     return metadata
 
 
-def _files(roles: Iterable[str]) -> tuple[str, ...]:
-    """The files of a bundle with models in these roles, all but ``genood.json``."""
-    weights = (f"{role}.safetensors" for role in roles)
-    return (*weights, CALIBRATION_FILE, TRAINING_FILE, CARD_FILE)
+def is_unfinished(directory: str | os.PathLike[str]) -> bool:
+    """Whether training has begun there, of a bundle or of the first member of an ensemble, and not ended."""
+    root = Path(directory)
+    begun = (root / CHECKPOINT_FILE).is_file() or (root / FIRST_MEMBER).is_dir()
+    return begun and not (root / METADATA_FILE).exists()
+
+
+def write_metadata(root: Path, metadata: dict[str, Any], files: Iterable[str]) -> str:
+    """Write ``genood.json``, which makes a bundle of a directory that holds all else; returns its sha256."""
+    metadata |= {
+        "format_version": FORMAT_VERSION,
+        "readable_from": READABLE_FROM,
+        "genood_version": __version__,
+        "files": {name: sha256_of(root / name) for name in files},
+    }
+    write_json(root / METADATA_FILE, metadata)
+    return sha256_of(root / METADATA_FILE)
+
+
+def write_parts(root: Path, calibration: Any, card: str, detectors: Arrays) -> tuple[str, ...]:
+    """Write what bundles of all kinds have; returns the files' names."""
+    write_json(root / CALIBRATION_FILE, calibration)
+    write_text(root / CARD_FILE, card)
+    if not detectors:
+        return (CALIBRATION_FILE, CARD_FILE)
+    with atomic_path(root / DETECTORS_FILE) as path:
+        write_tensors(path, detectors)
+    return (CALIBRATION_FILE, CARD_FILE, DETECTORS_FILE)
+
+
+def read_parts(
+    root: Path, files: Mapping[str, str], hashes: Mapping[Path, Future[str]] | None
+) -> tuple[dict[str, Any], str, Arrays]:
+    """Check all files of a bundle against their sha256; returns what `write_parts` was given."""
+    _check_files(root, files, hashes if hashes is not None else {})
+    detectors = _read_tensors(root / DETECTORS_FILE) if DETECTORS_FILE in files else {}
+    return _read_json(root / CALIBRATION_FILE), _read_text(root / CARD_FILE), detectors
+
+
+def _own_files(roles: Iterable[str]) -> tuple[str, ...]:
+    """The files that a bundle with models in these roles has beside those of `write_parts`."""
+    return (*(f"{role}.safetensors" for role in roles), TRAINING_FILE)
+
+
+def _read_tensors(path: Path) -> Arrays:
+    try:
+        return map_tensors(path)
+    except (OSError, SafetensorError) as error:
+        raise BundleError(f"{path}: cannot be read ({error})") from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -289,10 +367,7 @@ def _load_model(root: Path, metadata: Mapping[str, Any], role: str) -> DensityMo
     path = root / f"{role}.safetensors"
     if not isinstance(kind, str) or kind not in MODELS:
         raise BundleError(f"{root}: unknown kind of model {kind!r}; known are {', '.join(MODELS)}")
-    try:
-        weights = map_tensors(path)
-    except (OSError, SafetensorError) as error:
-        raise BundleError(f"{path}: cannot be read ({error})") from error
+    weights = _read_tensors(path)
     try:
         return MODELS[kind].from_weights(metadata["model"][role], weights)
     except (KeyError, TypeError):

@@ -25,6 +25,7 @@ class Stream(IntEnum):
     VALIDATION = 6
     VALIDATION_MUTATION = 7
     CALIBRATION = 8
+    FIT = 9
 
 
 @dataclass(frozen=True, kw_only=True)

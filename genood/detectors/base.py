@@ -129,10 +129,11 @@ class ScoreBatch:
             mask=self.mask & counts,
             log_p=np.where(counts, self.log_p, np.float32(0.0)),
             background_log_p=np.where(counts, self.background_log_p, np.float32(0.0)),
+            members=tuple(member.without_leads(leads) for member in self.members),
         )
 
     def prefix(self, length: int) -> ScoreBatch:
-        """The same reads cut after `length` bases; valid as models never look ahead."""
+        """The likelihoods of the same reads cut after `length` bases; valid as models never look ahead."""
         return ScoreBatch(
             codes=self.codes[:, :length],
             lengths=np.minimum(self.lengths, length),
@@ -155,6 +156,8 @@ class Detector(ABC):
     """What it consumes, of `NEEDS`."""
     requires_fit: ClassVar[bool] = False
     """Whether `fit` must be called before `score`."""
+    by_base: ClassVar[bool] = False
+    """Whether its score is a mean of the bases' own scores, so that any stretch of a read has one."""
     grid: ClassVar[Mapping[str, tuple[float, ...]]] = {}
     """Keyword arguments to choose on validation reads, each with the values to try; all have defaults."""
 

@@ -22,6 +22,12 @@ class Model(ABC):
 
     kind: ClassVar[str]
     """The model's name in `MODELS`."""
+    batch_bases: ClassVar[int] = 65_536
+    """Bases that it scores best at a time."""
+    piece_bases: ClassVar[int | None] = None
+    """Bases beyond which it scores sequences in pieces; None where it takes any length whole."""
+    overlap: ClassVar[int] = 1
+    """Windows of reads that it scores best at the same time: more where one leaves threads idle."""
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
@@ -90,12 +96,8 @@ class DensityModel(Model):
 
     backgrounds: ClassVar[tuple[str, ...]] = (MUTATED,)
     """Backgrounds that it can be compared with; all but `MUTATED` it derives from itself."""
-    batch_bases: ClassVar[int] = 65_536
-    """Bases that it scores best at a time."""
-    piece_bases: ClassVar[int | None] = None
-    """Bases beyond which it scores sequences in pieces; None where it carries all its state on."""
-    overlap: ClassVar[int] = 1
-    """Windows of reads that it scores best at the same time: more where one leaves threads idle."""
+    differentiable: ClassVar[bool] = False
+    """Whether it has `gradients`."""
 
     @abstractmethod
     def log_probs(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
@@ -139,3 +141,18 @@ class DensityModel(Model):
             float32 (B, L), nats; 0 where not scored.
         """
         raise NotImplementedError(f"{self.kind} has no background of its own")
+
+    def gradients(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float32]]:
+        """Derivatives of each read's log-likelihood, by layer; only of models that are `differentiable`.
+
+        Parameters
+        ----------
+        codes, lengths
+            uint8 (B, L) and int64 (B,), in bases.
+
+        Returns
+        -------
+        gradients
+            By the layer's name, float32, shape (B, ...) with that of its weights after the reads.
+        """
+        raise NotImplementedError(f"{self.kind} has no gradients")
