@@ -12,12 +12,12 @@ import numpy as np
 
 from genood.bundle import Bundle
 from genood.bundling import calibrate, check_output, model_card, null_lengths
-from genood.context.dense import Counts, add_scaled, count
+from genood.context.dense import Counts, add_scaled, count, mutated_counts
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
 from genood.errors import ConfigError
 from genood.genomes import Genomes, ReadSampler
-from genood.models.markov import MarkovConfig, MarkovModel, mutated_counts
+from genood.models.markov import MarkovConfig, MarkovModel
 from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS, MUTATED, Stream
 from genood.reference import load_training, provenance
 from genood.sequence import Codes, mutate
@@ -148,7 +148,7 @@ def count_bundle(job: CountJob) -> Bundle:
             if len(batch)
         ]
 
-    calibration = calibrate(score_null, lengths, config.num_calibration_reads, validation.source)
+    calibration = calibrate(bundle, score_null, lengths, config.num_calibration_reads, validation.source)
     bundle.calibration = calibration.to_json()
     bundle.metadata |= {
         "classes": list(training.classes),

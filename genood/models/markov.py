@@ -9,8 +9,16 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.compiled import compiled, signed
-from genood.context.dense import PROBABILITIES, Bytes, Counts, interpolate, lower_orders, start_of, to_bytes
+from genood.context.dense import (
+    PROBABILITIES,
+    Bytes,
+    Counts,
+    interpolate,
+    look_up,
+    lower_orders,
+    start_of,
+    to_bytes,
+)
 from genood.errors import ConfigError
 from genood.models.base import DensityModel
 from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS, NO_BACKGROUND
@@ -113,7 +121,7 @@ class MarkovModel(DensityModel):
     def _of_order(self, order: int, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         log_p = np.zeros(codes.shape, dtype=np.float32)
         starts = np.array([start_of(k) for k in range(order + 1)])
-        _look_up(codes, lengths, self._table, PROBABILITIES, starts, log_p)
+        look_up(codes, lengths, self._table, PROBABILITIES, starts, log_p)
         return log_p
 
     def config(self) -> dict[str, Any]:
@@ -149,60 +157,3 @@ def _config_of(config: Mapping[str, Any]) -> MarkovConfig:
         return MarkovConfig(**config)
     except TypeError as error:
         raise ConfigError(f"configuration of the Markov chain: {error}") from error
-
-
-@compiled
-def _look_up(
-    codes: Codes,
-    lengths: npt.NDArray[np.int64],
-    table: Bytes,
-    probabilities: npt.NDArray[np.float32],
-    starts: npt.NDArray[np.int64],
-    out: npt.NDArray[np.float32],
-) -> None:
-    """Put log-probabilities of reads by the orders that start at `starts` where there are zeros."""
-    order = len(starts) - 1
-    mask = (1 << (2 * order)) - 1
-    for r in range(len(codes)):
-        history = 0
-        num_known = 0
-        for t in range(lengths[r]):
-            base = signed(codes[r, t])
-            if base > 3:
-                history = 0
-                num_known = 0
-                continue
-            at = starts[num_known] + 4 * history
-            total = np.float32(0.0)
-            for other in range(4):
-                total += probabilities[table[at + other]]
-            out[r, t] = np.log(probabilities[table[at + base]] / total)
-            history = ((history << 2) | base) & mask
-            if num_known < order:
-                num_known += 1
-
-
-def mutated_counts(counts: Counts, rate: float) -> Counts:
-    """Expected counts once each base is substituted, with chance `rate`, by one of the three others.
-
-    Parameters
-    ----------
-    counts
-        float32, shape (4^(order + 1),), of the (order + 1)-mers of a reference.
-    rate
-        μ, in substitutions per base, from 0 to 1.
-
-    Returns
-    -------
-    mutated
-        float32, the shape of `counts`; its sum is the same.
-    """
-    mutated = counts.copy()
-    by_base = 4
-    while by_base <= len(mutated):
-        bases = mutated.reshape(-1, 4, len(mutated) // by_base)
-        others = bases.sum(axis=1, keepdims=True) * np.float32(rate / 3)
-        bases *= np.float32(1 - 4 * rate / 3)
-        bases += others
-        by_base *= 4
-    return np.maximum(mutated, 0.0, out=mutated)  # rounding can leave less than nothing
