@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +19,9 @@ from genood.detectors.base import ScoreBatch
 from genood.engine import forward
 from genood.ensemble import AnyBundle
 from genood.errors import BundleError
-from genood.genomes import Genomes, ReadSampler, split_held_out
+from genood.genomes import Genomes, ReadSampler
 from genood.recipes import MUTATED, Stream, TrainConfig
-from genood.reference import Validation, load_reference, load_validation, provenance
+from genood.reference import TrainingData, Validation, load_training, provenance
 from genood.threads import num_threads
 from genood.training import Progress, Trainer
 
@@ -34,19 +34,14 @@ class TrainJob:
 
     Attributes
     ----------
-    inputs
-        FASTA files of the reference, in order, or datasets, whose `train_in` is meant.
+    inputs, classes, validation
+        See `genood.reference.load_training`.
     output
         Directory of the bundle.
     model
         Kind of density model, of `MODELS`.
     model_config, config
         The model's configuration and how to train it.
-    classes
-        Table of classes by file; None takes them from the file names.
-    validation
-        In-distribution FASTA files to validate and calibrate on, or datasets, whose `val_in` is meant;
-        none takes the `val_in` of the inputs, or holds out stretches of them where they are FASTA files.
     resume
         Go on from the checkpoint in `output`; if there is a bundle, it is unfinished until more
         steps are done.
@@ -73,15 +68,16 @@ def never_stopping() -> AbstractContextManager[Callable[[], bool]]:
     return nullcontext(lambda: False)
 
 
-class TrainingData(NamedTuple):
-    """Where to draw training reads, and where validation reads."""
-
-    training: Genomes
-    validation: Validation
-
-    def of_class(self, name: str) -> TrainingData:
-        """Those of one class; the errors are those of `Validation.of_class`."""
-        return TrainingData(self.training.of_class(name), self.validation.of_class(name))
+def load_data(job: TrainJob) -> TrainingData:
+    """Read all that a job names; the errors are those of `train_bundle`."""
+    return load_training(
+        job.inputs,
+        read_length=job.config.read_length,
+        classes=job.classes,
+        validation=job.validation,
+        held_out_fraction=job.config.held_out_fraction,
+        seed=job.config.seed,
+    )
 
 
 def train_bundle(
@@ -99,7 +95,7 @@ def train_bundle(
     job
         What to train.
     data
-        What `load_training` gives for the job, or a part of it; None loads it.
+        What `load_data` gives for the job, or a part of it; None loads it.
     device
         Where.
     progress
@@ -122,8 +118,8 @@ def train_bundle(
         check_output(output)
     elif not (output / CHECKPOINT_FILE).is_file():
         raise BundleError(f"{output}: there is no checkpoint to resume from; train without --resume")
-    training, validation = load_training(job) if data is None else data
     config = job.config
+    training, validation = load_data(job) if data is None else data
     logger.info(
         "reference: %d classes, %d files, %s bases to train on, %s bases of %s to validate on",
         len(training.classes),
@@ -155,26 +151,6 @@ def train_bundle(
         return None
     bundle = _finish(job, trainer, training, validation, lengths)
     return bundle.save(output, replace=job.resume)
-
-
-def load_training(job: TrainJob) -> TrainingData:
-    """Read all that a job names; the errors are those of `train_bundle`."""
-    config = job.config
-    genomes = load_reference(
-        job.inputs, min_length=config.read_length, classes=job.classes, validation=job.validation
-    )
-    validation = load_validation(
-        job.validation, job.inputs, min_length=config.read_length, classes=job.classes
-    )
-    if validation is not None:
-        return TrainingData(genomes, validation)
-    training, held_out = split_held_out(
-        genomes,
-        fraction=config.held_out_fraction,
-        read_length=config.read_length,
-        seed=config.seed,
-    )
-    return TrainingData(training, Validation(held_out, "held-out stretches of the reference", apart=False))
 
 
 def null_scores(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,20 +11,18 @@ import torch
 
 from genood.build import (
     Stopping,
-    TrainingData,
     TrainJob,
     about_nulls,
-    load_training,
+    load_data,
     never_stopping,
     null_scores,
     train_bundle,
 )
 from genood.bundle import CHECKPOINT_FILE, ROLES
-from genood.bundling import losses_of, usual_null
 from genood.ensemble import AnyBundle
 from genood.genomes import Genomes
 from genood.members import Members, ScoreNull
-from genood.reference import Validation
+from genood.reference import TrainingData, Validation
 from genood.training import Progress
 
 
@@ -51,7 +48,7 @@ class TrainedMembers(Members):
 
     @cached_property
     def _data(self) -> TrainingData:
-        return load_training(self.job)
+        return load_data(self.job)
 
     @property
     def training(self) -> Genomes:
@@ -71,12 +68,6 @@ class TrainedMembers(Members):
     def scores(self, bundle: AnyBundle) -> ScoreNull:
         """See `Members.scores`."""
         return null_scores(bundle, self.validation, self.job.config)
-
-    def metrics(self, bundle: AnyBundle, lengths: Mapping[int, float]) -> dict[str, Any]:
-        """See `Members.metrics`."""
-        config = self.job.config
-        usual = usual_null(lengths, config.read_length, config.num_validation_reads)
-        return losses_of(self.scores(bundle)(*usual))
 
     def record(self, number: int, class_name: str | None) -> dict[str, Any]:
         """See `Members.record`."""

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from genood import counting
 from genood.bundle import FIRST_MEMBER, METADATA_FILE, Bundle, read_metadata
 from genood.bundling import (
     calibrate,
@@ -21,12 +22,13 @@ from genood.bundling import (
     null_lengths,
     usual_null,
 )
+from genood.counting import CountJob
 from genood.detectors.base import ScoreBatch
 from genood.ensemble import AnyBundle, EnsembleBundle, member_directory
 from genood.errors import BundleError, ConfigError
 from genood.genomes import Genomes, ReadSampler
 from genood.recipes import Stream
-from genood.reference import Validation, provenance
+from genood.reference import TrainingData, Validation, provenance
 from genood.remember import Memory, RememberJob, background_of, load_memory, remember_bundle
 
 logger = logging.getLogger(__name__)
@@ -71,10 +73,6 @@ class Members(ABC):
         """What scores validation reads."""
 
     @abstractmethod
-    def metrics(self, bundle: AnyBundle, lengths: Mapping[int, float]) -> dict[str, Any]:
-        """How well a bundle knows validation reads, for ``genood.json``; `lengths` is of `null_lengths`."""
-
-    @abstractmethod
     def record(self, number: int, class_name: str | None) -> dict[str, Any]:
         """What the metadata of a member must say, beside ``data``: the parts of its metadata that matter."""
 
@@ -91,6 +89,12 @@ class Members(ABC):
         directory
             Where; what an unfinished run has left there is gone on with, or replaced.
         """
+
+    def metrics(self, bundle: AnyBundle, lengths: Mapping[int, float]) -> dict[str, Any]:
+        """How well a bundle knows validation reads, for ``genood.json``; `lengths` is of `null_lengths`."""
+        config = self.job.config
+        usual = usual_null(lengths, config.read_length, config.num_calibration_reads)
+        return losses_of(self.scores(bundle)(*usual))
 
     def provenance(self, class_name: str | None = None) -> dict[str, Any]:
         """What a bundle of all classes, or of one, says about its data, JSON types."""
@@ -132,12 +136,6 @@ class RememberedMembers(Members):
         """See `Members.scores`; where a read's file is left out, each member leaves it out."""
         return lambda length, number: self._data.null.score(bundle, length, number, self.job.config.seed)
 
-    def metrics(self, bundle: AnyBundle, lengths: Mapping[int, float]) -> dict[str, Any]:
-        """See `Members.metrics`."""
-        config = self.job.config
-        usual = usual_null(lengths, config.read_length, config.num_calibration_reads)
-        return losses_of(self.scores(bundle)(*usual))
-
     def record(self, number: int, class_name: str | None) -> dict[str, Any]:
         """See `Members.record`."""
         job, data = self._job(number, class_name, Path()), self._part(class_name)
@@ -153,6 +151,51 @@ class RememberedMembers(Members):
         return self._data if class_name is None else self._data.of_class(class_name)
 
     def _job(self, number: int, class_name: str | None, directory: Path) -> RememberJob:
+        config = replace(self.job.config, seed=self.job.config.seed + number - 1, half=class_name is None)
+        return replace(self.job, config=config, output=str(directory), replace=directory.exists())
+
+
+class CountedMembers(Members):
+    """Members that are Markov chains: each counts another random half of the reference, or a class."""
+
+    about = "Each member counts a random half of the reference, drawn by its seed in stretches."
+
+    job: CountJob
+
+    @cached_property
+    def _data(self) -> TrainingData:
+        return counting.load_data(self.job)
+
+    @property
+    def training(self) -> Genomes:
+        """See `Members.training`."""
+        return self._data.training
+
+    @property
+    def validation(self) -> Validation:
+        """See `Members.validation`."""
+        return self._data.validation
+
+    @property
+    def about_nulls(self) -> str:
+        """See `Members.about_nulls`."""
+        return counting.about_nulls(self.validation)
+
+    def scores(self, bundle: AnyBundle) -> ScoreNull:
+        """See `Members.scores`."""
+        return counting.null_scores(bundle, self.validation, self.job.config.seed)
+
+    def record(self, number: int, class_name: str | None) -> dict[str, Any]:
+        """See `Members.record`."""
+        return {"kind": "markov", "training": asdict(self._job(number, class_name, Path()).config)}
+
+    def make(self, number: int, class_name: str | None, directory: Path) -> bool:
+        """See `Members.make`."""
+        data = self._data if class_name is None else self._data.of_class(class_name)
+        counting.count_bundle(self._job(number, class_name, directory), data)
+        return True
+
+    def _job(self, number: int, class_name: str | None, directory: Path) -> CountJob:
         config = replace(self.job.config, seed=self.job.config.seed + number - 1, half=class_name is None)
         return replace(self.job, config=config, output=str(directory), replace=directory.exists())
 

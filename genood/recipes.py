@@ -135,7 +135,7 @@ PRESETS: Mapping[str, Preset] = {
             num_validation_reads=500,
             num_calibration_reads=1000,
         ),
-        models={"lstm": {"hidden_size": 64}, "context": {}},
+        models={"lstm": {"hidden_size": 64}, "context": {}, "markov": {}},
     ),
     "small": Preset(
         train=TrainConfig(
@@ -146,7 +146,7 @@ PRESETS: Mapping[str, Preset] = {
             max_gradient_norm=1.0,
             validation_interval=500,
         ),
-        models={"lstm": {"hidden_size": 256}, "context": {}},
+        models={"lstm": {"hidden_size": 256}, "context": {}, "markov": {}},
     ),
     "paper": Preset(
         train=TrainConfig(
@@ -156,7 +156,11 @@ PRESETS: Mapping[str, Preset] = {
             validation_interval=10_000,
             num_validation_reads=10_000,
         ),
-        models={"lstm": {"hidden_size": 2000, "dropout": 0.1, "forget_bias": 1.0}, "context": {}},
+        models={
+            "lstm": {"hidden_size": 2000, "dropout": 0.1, "forget_bias": 1.0},
+            "context": {},
+            "markov": {},
+        },
     ),
 }
 """What ``--preset`` chooses: ``demo`` for minutes on a laptop, ``small`` for hours, ``paper`` for the
@@ -167,5 +171,8 @@ DEFAULT_PRESET = "small"
 MUTATED = "mutated"
 """The background of Ren et al.: a model of the same kind, trained on mutated reads."""
 NO_BACKGROUND = "none"
-CONTEXT_BACKGROUNDS = ("other-classes", "low-order", "read-chain", MUTATED)
+LOW_ORDER = "low-order"
+CONTEXT_BACKGROUNDS = ("other-classes", LOW_ORDER, "read-chain", MUTATED)
 """Backgrounds that a context model can be compared with; the first is the default."""
+MARKOV_BACKGROUNDS = (MUTATED, LOW_ORDER)
+"""The same of a Markov chain."""

@@ -27,7 +27,7 @@ LAYERS = [
     {"calibration", "metrics", "ensemble"},
     {"engine", "stretches"},
     {"spool", "regions", "bundling"},
-    {"writers", "build", "remember", "evaluation", "fdr", "recalibrate"},
+    {"writers", "build", "remember", "counting", "evaluation", "fdr", "recalibrate"},
     {"scoring", "members"},
     {"build_members"},
     {"cli"},

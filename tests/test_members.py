@@ -18,10 +18,12 @@ from toys import markov_codes, strain_of, uniform_codes, write_fasta
 from genood.build import TrainJob
 from genood.build_members import TrainedMembers
 from genood.bundle import Bundle
+from genood.counting import CountConfig, CountJob
 from genood.engine import Scorer, forward
 from genood.ensemble import EnsembleBundle, load_bundle
 from genood.errors import BundleError, ConfigError, TrainingError
-from genood.members import RememberedMembers, train_ensemble
+from genood.members import CountedMembers, RememberedMembers, train_ensemble
+from genood.models.markov import MarkovConfig
 from genood.readers import Read
 from genood.recipes import PRESETS
 from genood.remember import RememberConfig, RememberJob
@@ -205,7 +207,25 @@ def test_each_class_needs_validation_reads(genomes: list[str], tmp_path: Path) -
         remember(genomes, tmp_path / "new", num_members=None, validation=[str(validation)])
 
 
-Stopped = Callable[[], Any]
+def count(inputs: list[str], output: Path, num_members: int | None, resume: bool = False) -> EnsembleBundle:
+    config = CountConfig(model=MarkovConfig(order=3), num_calibration_reads=200, read_length=100)
+    job = CountJob(inputs=inputs, output=str(output), config=config)
+    made = train_ensemble(CountedMembers(job), num_members=num_members, resume=resume)
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize("num_members", [2, None])
+def test_markov_chains(genomes: list[str], tmp_path: Path, num_members: int | None) -> None:
+    ensemble = count(genomes, tmp_path / "chains", num_members)
+    first, second = ensemble.members
+    assert ensemble.by == ("class" if num_members is None else "seed")
+    assert first.metadata["training"]["half"] == (num_members is not None)
+    assert not np.array_equal(*(member.model.weights()["table"] for member in (first, second)))
+    (tmp_path / "chains" / "member-2" / "genood.json").unlink()
+    (tmp_path / "chains" / "genood.json").unlink()
+    again = count(genomes, tmp_path / "chains", num_members, resume=True)
+    assert again.fingerprint == ensemble.fingerprint
 
 
 @contextmanager

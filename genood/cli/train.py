@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,9 +43,11 @@ logger = logging.getLogger("genood")
     "--background",
     type=click.Choice(CONTEXT_BACKGROUNDS),
     help="What a context model is compared with: itself without the class that explains the read best; "
-    "its order 2; a Markov chain fitted to the read; a context model of mutated genomes.  "
-    "[default: other-classes, or low-order for one class]",
+    "its order 2; a Markov chain fitted to the read; a context model of mutated genomes. For markov, "
+    "mutated or low-order.  "
+    "[default: other-classes, or low-order for one class; for markov, mutated]",
 )
+@click.option("--order", type=click.IntRange(min=0), help="Bases of context, for markov.  [default: 11]")
 @click.option(
     "--memory",
     type=click.FloatRange(0, min_open=True),
@@ -66,7 +68,7 @@ logger = logging.getLogger("genood")
 @click.option(
     "--held-out-fraction",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Part of each class to hold out for lstm; unused with --val or a dataset.",
+    help="Part of each class to hold out for lstm and markov; unused with --val or a dataset.",
 )
 @click.option(
     "--val",
@@ -115,7 +117,7 @@ logger = logging.getLogger("genood")
     type=click.IntRange(min=2),
     metavar="N",
     help="Train an ensemble: N bundles with the seeds --seed, --seed + 1 and so on, and scored together. "
-    "Context models each learn another random half of the sequences.",
+    "Context models and Markov chains each learn another random half of the sequences.",
 )
 @click.option(
     "--per-class",
@@ -134,6 +136,7 @@ def command(
     output: str,
     model: str | None,
     background: str | None,
+    order: int | None,
     memory: float | None,
     add: str | None,
     preset: str,
@@ -154,7 +157,8 @@ def command(
     FASTA files, plain or compressed, are the in-distribution reference; or a dataset of genood-prep is,
     by its train_in.
 
-    The context model remembers the genomes; it takes seconds on any computer. The lstm is the model of
+    The context model remembers the genomes; it takes seconds on any computer. The markov model is a chain
+    of fixed order, the simplest there is, for comparison. The lstm is the model of
     Ren et al. 2019 and needs a GPU: reads are drawn on the fly, uniformly over classes, then over
     positions, from both strands; options left out take the preset's values; Ctrl-C leaves a checkpoint,
     and the same command with --resume goes on from it.
@@ -177,15 +181,16 @@ def command(
         "command": shlex.join(["genood", *sys.argv[1:]]),
     }
     ensemble = _Ensemble(num_members, per_class, resume)
+    _refuse_others(model)
+    if resume and not ensemble.wanted and model not in _STEPWISE:
+        raise click.UsageError(f"--resume has no meaning for --model {model} without --members")
+    if add is not None and ensemble.wanted:
+        raise click.UsageError("--add is for a single bundle, without --members and --per-class")
     if model == "context":
-        _refuse(_LSTM_OPTIONS, model)
-        if resume and not ensemble.wanted:
-            raise click.UsageError("--resume has no meaning for --model context without --members")
-        if add is not None and ensemble.wanted:
-            raise click.UsageError("--add is for a single bundle, without --members and --per-class")
         _remember(common, add, seed, background, memory, ensemble, **training)
+    elif model == "markov":
+        _count(common, seed, background, order, ensemble, **training)
     else:
-        _refuse(_CONTEXT_OPTIONS, model)
         shape = overrides(hidden_size=hidden_size, num_layers=num_layers, dropout=dropout)
         _train(common, model, preset, shape, ensemble, seed, device, **training)
     logger.info("wrote %s", output)
@@ -212,21 +217,29 @@ class _Ensemble(NamedTuple):
         return train_ensemble(members, num_members=self.num_members, resume=self.resume)
 
 
-_LSTM_OPTIONS = (
-    "preset",
-    "held_out_fraction",
-    "l2",
-    "hidden_size",
-    "num_layers",
-    "dropout",
-    "steps",
-    "batch_size",
-    "learning_rate",
-    "schedule",
-    "validation_interval",
-    "precision",
-)
-_CONTEXT_OPTIONS = ("background", "memory", "add")
+_OPTIONS: Mapping[str, frozenset[str]] = {
+    "context": frozenset({"background", "memory", "add"}),
+    "markov": frozenset({"background", "order", "held_out_fraction"}),
+    "lstm": frozenset(
+        {
+            "preset",
+            "held_out_fraction",
+            "l2",
+            "hidden_size",
+            "num_layers",
+            "dropout",
+            "steps",
+            "batch_size",
+            "learning_rate",
+            "schedule",
+            "validation_interval",
+            "precision",
+        }
+    ),
+}
+"""Options by the models that they have a meaning for; all others have one for every model."""
+_STEPWISE = ("lstm",)
+"""Models that are trained step by step."""
 
 
 def _is_gpu(device: str) -> bool:
@@ -238,12 +251,13 @@ def _is_gpu(device: str) -> bool:
     return resolve_device(device).type != "cpu"
 
 
-def _refuse(options: Sequence[str], model: str) -> None:
-    """A usage error if one of the options was given, as the model has no use for it."""
+def _refuse_others(model: str) -> None:
+    """A usage error if an option was given that the model has no use for."""
+    others = frozenset[str]().union(*_OPTIONS.values()) - _OPTIONS[model]
     context = click.get_current_context()
     for parameter in context.command.params:
         name = parameter.name
-        if name in options and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+        if name in others and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             raise click.UsageError(f"{parameter.opts[0]} has no meaning for --model {model}")
 
 
@@ -261,7 +275,9 @@ def _remember(
     from genood.remember import RememberConfig, RememberJob, remember_bundle
 
     if mutation_rate is not None and background != MUTATED:
-        raise click.UsageError(f"--mutation-rate needs --background {MUTATED} or --model lstm")
+        raise click.UsageError(
+            f"--mutation-rate needs --background {MUTATED}, --model lstm or --model markov"
+        )
     given = overrides(
         mutation_rate=mutation_rate,
         read_length=read_length,
@@ -275,6 +291,38 @@ def _remember(
     from genood.members import RememberedMembers
 
     ensemble.train(RememberedMembers(job))
+
+
+def _count(
+    common: Mapping[str, Any],
+    seed: int,
+    background: str | None,
+    order: int | None,
+    ensemble: _Ensemble,
+    mutation_rate: float | None,
+    read_length: int | None,
+    held_out_fraction: float | None,
+    **_: Any,
+) -> None:
+    from genood.counting import CountConfig, CountJob, count_bundle
+    from genood.models.markov import MarkovConfig
+
+    if mutation_rate is not None and background not in (None, MUTATED):
+        raise click.UsageError(f"--mutation-rate needs --background {MUTATED}")
+    given = overrides(
+        background=background,
+        mutation_rate=mutation_rate,
+        read_length=read_length,
+        held_out_fraction=held_out_fraction,
+    )
+    config = CountConfig(model=MarkovConfig(**overrides(order=order)), seed=seed, **given)
+    job = CountJob(config=config, **common)
+    if not ensemble.wanted:
+        count_bundle(job)
+        return
+    from genood.members import CountedMembers
+
+    ensemble.train(CountedMembers(job))
 
 
 def _train(

@@ -13,6 +13,9 @@ DETECTORS: Registry[Detector] = Registry(
     {
         "llr": "genood.detectors.llr:LikelihoodRatio",
         "likelihood": "genood.detectors.likelihood:Likelihood",
+        "waic": "genood.detectors.waic:WAIC",
+        "input-complexity": "genood.detectors.input_complexity:InputComplexity",
+        "mlr": "genood.detectors.mlr:MarkovLikelihoodRatio",
     }
 )
 """Detectors by the name that ``--detector`` takes."""

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from genood.models.base import DensityModel
 
 MODELS: Registry[DensityModel] = Registry(
-    {"lstm": "genood.models.lstm:LSTM", "context": "genood.models.context:ContextModel"}
+    {
+        "lstm": "genood.models.lstm:LSTM",
+        "context": "genood.models.context:ContextModel",
+        "markov": "genood.models.markov:MarkovModel",
+    }
 )
 """Density models by the name that ``--model`` takes."""
