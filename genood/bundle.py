@@ -5,6 +5,7 @@
                               data, metrics, and the sha256 of the other files
 ``foreground.safetensors``    weights of the foreground model
 ``background.safetensors``    weights of the background model, unless the foreground derives it
+``classifier.safetensors``    weights of a classifier, in place of both
 ``calibration.json``          null distributions of the detectors
 ``detectors.safetensors``     what detectors have learned, as ``NAME/KEY``, where there is one that does
 ``training.tsv``              losses by step
@@ -33,8 +34,8 @@ from safetensors import SafetensorError
 from genood import __version__
 from genood.errors import BundleError, ConfigError
 from genood.files import atomic_path, sha256_of, write_json, write_text
-from genood.models import MODELS
-from genood.models.base import DensityModel, Model
+from genood.models import CLASSIFIERS, MODELS
+from genood.models.base import Classified, Classifier, DensityModel, Model
 from genood.recipes import MUTATED, NO_BACKGROUND
 from genood.sequence import Codes
 from genood.tensors import map_tensors, write_tensors
@@ -50,6 +51,7 @@ TRAINING_FILE = "training.tsv"
 CARD_FILE = "MODEL_CARD.md"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 ROLES = ("foreground", "background")
+CLASSIFIER = "classifier"
 ENSEMBLE = "ensemble"
 """The kind of a directory that holds several bundles, see `genood.ensemble`."""
 FIRST_MEMBER = "member-1"
@@ -61,15 +63,18 @@ _REQUIRED = ("kind", "model", "classes", "seed", "command", "data", "metrics", "
 
 @dataclass(kw_only=True)
 class Bundle:
-    """A foreground and a background model with all that is known about them.
+    """A foreground and a background model, or a classifier, with all that is known about them.
 
     Attributes
     ----------
     foreground, background
         Density models of the same kind; no background where the foreground derives it from itself.
+    classifier
+        Of the classes; a bundle has either density models or this.
     metadata
-        Content of ``genood.json``, JSON types: ``background`` (its name), ``classes``, ``seed``,
-        ``command``, ``data``, ``metrics`` and, once saved, ``files`` and the format.
+        Content of ``genood.json``, JSON types: ``background`` (its name, where there are density
+        models), ``classes``, ``seed``, ``command``, ``data``, ``metrics`` and, once saved, ``files`` and
+        the format.
     calibration
         Content of ``calibration.json``; `genood.calibration.Calibration.from_json` reads it.
     detectors
@@ -79,8 +84,9 @@ class Bundle:
         Content of ``training.tsv`` and ``MODEL_CARD.md``.
     """
 
-    foreground: DensityModel
-    background: DensityModel | None
+    foreground: DensityModel | None = None
+    background: DensityModel | None = None
+    classifier: Classifier | None = None
     metadata: dict[str, Any]
     calibration: dict[str, Any]
     detectors: Arrays = field(default_factory=dict)
@@ -91,22 +97,28 @@ class Bundle:
     @property
     def gives(self) -> frozenset[str]:
         """What detectors can have of it, of `genood.detectors.base.NEEDS`."""
+        if self.classifier is not None:
+            mutated = set() if self.classifier.mutated_class is None else {"mutated-class"}
+            return frozenset({"logits", "features"} | mutated)
         gives = {"likelihood"}
         if self.metadata["background"] != NO_BACKGROUND:
             gives.add("background")
-        if self.foreground.differentiable:
+        if self.foreground is not None and self.foreground.differentiable:
             gives.add("gradients")
         return frozenset(gives)
 
     @property
     def model(self) -> Model:
-        """The model that says how all are best asked."""
-        return self.foreground
+        """The foreground model or the classifier, which says how all are best asked."""
+        model = self.foreground if self.foreground is not None else self.classifier
+        if model is None:
+            raise BundleError("a bundle needs a foreground model or a classifier")
+        return model
 
     @property
     def device(self) -> str:
         """The device that the models are on."""
-        return self.foreground.device
+        return self.model.device
 
     def log_probs(
         self,
@@ -129,7 +141,14 @@ class Bundle:
         -------
         log_p, background_log_p
             float32, shape (B, L), nats; 0 where not scored.
+
+        Raises
+        ------
+        BundleError
+            It holds a classifier.
         """
+        if self.foreground is None:
+            raise BundleError("a bundle of a classifier gives no likelihood")
         if self.background is None:
             return self.foreground.log_probs_with_background(
                 codes, lengths, self.metadata["background"], without_files
@@ -141,6 +160,18 @@ class Bundle:
             for model in (self.foreground, self.background)
         )
         return log_p, background_log_p
+
+    def classify(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> Classified:
+        """What the classifier says of reads, see `Classifier.classify`.
+
+        Raises
+        ------
+        BundleError
+            It holds density models.
+        """
+        if self.classifier is None:
+            raise BundleError("a bundle of density models gives no classes")
+        return self.classifier.classify(codes, lengths)
 
     def save(self, directory: str | os.PathLike[str], *, replace: bool = False) -> Self:
         """Write the bundle; ``genood.json`` comes last and makes it one.
@@ -169,16 +200,16 @@ class Bundle:
         write_text(root / TRAINING_FILE, self.training_table)
         files = write_parts(root, self.calibration, self.card, self.detectors)
         self.metadata |= {
-            "kind": self.foreground.kind,
+            "kind": self.model.kind,
             "model": {role: model.config() for role, model in models.items()},
         }
         self.fingerprint = write_metadata(root, self.metadata, (*_own_files(models), *files))
         return self
 
-    def _models(self) -> dict[str, DensityModel]:
+    def _models(self) -> dict[str, Model]:
         """The models by role."""
-        both = {"foreground": self.foreground, "background": self.background}
-        return {role: model for role, model in both.items() if model is not None}
+        models = {"foreground": self.foreground, "background": self.background, CLASSIFIER: self.classifier}
+        return {role: model for role, model in models.items() if model is not None}
 
     @classmethod
     def load(
@@ -208,13 +239,17 @@ class Bundle:
         """
         root = Path(directory)
         metadata = read_metadata(root)
+        model_class = _model_class(root, metadata)
+        if hashes is not None:
+            model_class.prepare()  # while they are made
         calibration, card, detectors = read_parts(root, metadata["files"], hashes)
-        models = {role: _load_model(root, metadata, role).on(device) for role in metadata["model"]}
-        if metadata["background"] not in models["foreground"].backgrounds:
+        models: dict[str, Any] = {
+            role: _load_model(root, metadata, role, model_class).on(device) for role in metadata["model"]
+        }
+        if "foreground" in models and metadata["background"] not in models["foreground"].backgrounds:
             raise BundleError(f"{root}: unknown background {metadata['background']!r}")
         return cls(
-            foreground=models["foreground"],
-            background=models.get("background"),
+            **models,
             metadata=metadata,
             calibration=calibration,
             detectors=detectors,
@@ -274,14 +309,19 @@ def read_metadata(directory: str | os.PathLike[str]) -> dict[str, Any]:
     if metadata["kind"] == ENSEMBLE:
         raise BundleError(f"{root}: is an ensemble, and no single bundle; name one of its members")
     models = metadata["model"]
+    if not isinstance(models, dict) or set(models) != {CLASSIFIER}:
+        _check_density_models(root, models, metadata)
+    if not set(_own_files(models)) <= set(metadata["files"]):
+        raise BundleError(f"{root / METADATA_FILE}: lacks the sha256 of a file")
+    return metadata
+
+
+def _check_density_models(root: Path, models: Any, metadata: dict[str, Any]) -> None:
     if not isinstance(models, dict) or "foreground" not in models or not set(models) <= set(ROLES):
         raise BundleError(f"{root / METADATA_FILE}: has no configuration of the foreground model")
     metadata.setdefault("background", MUTATED)
     if metadata["background"] == MUTATED and "background" not in models:
         raise BundleError(f"{root / METADATA_FILE}: has no configuration of the background model")
-    if not set(_own_files(models)) <= set(metadata["files"]):
-        raise BundleError(f"{root / METADATA_FILE}: lacks the sha256 of a file")
-    return metadata
 
 
 def is_unfinished(directory: str | os.PathLike[str]) -> bool:
@@ -362,14 +402,18 @@ def _check_files(root: Path, files: Mapping[str, str], hashes: Mapping[Path, Fut
             raise BundleError(f"{path}: differs from the sha256 in {METADATA_FILE}; copy the bundle again")
 
 
-def _load_model(root: Path, metadata: Mapping[str, Any], role: str) -> DensityModel:
+def _model_class(root: Path, metadata: Mapping[str, Any]) -> type[Model]:
     kind = metadata["kind"]
-    path = root / f"{role}.safetensors"
-    if not isinstance(kind, str) or kind not in MODELS:
-        raise BundleError(f"{root}: unknown kind of model {kind!r}; known are {', '.join(MODELS)}")
-    weights = _read_tensors(path)
+    known: Mapping[str, type[Model]] = CLASSIFIERS if CLASSIFIER in metadata["model"] else MODELS
+    if not isinstance(kind, str) or kind not in known:
+        raise BundleError(f"{root}: unknown kind of model {kind!r}; known are {', '.join(known)}")
+    return known[kind]
+
+
+def _load_model(root: Path, metadata: Mapping[str, Any], role: str, model_class: type[Model]) -> Model:
+    weights = _read_tensors(root / f"{role}.safetensors")
     try:
-        return MODELS[kind].from_weights(metadata["model"][role], weights)
+        return model_class.from_weights(metadata["model"][role], weights)
     except (KeyError, TypeError):
         raise BundleError(f"{root}: has no configuration of the {role} model") from None
     except ConfigError as error:
@@ -377,4 +421,5 @@ def _load_model(root: Path, metadata: Mapping[str, Any], role: str) -> DensityMo
         raise BundleError(f"{root}: {reason}") from error
     except RuntimeError as error:
         reason = " ".join(str(error).split())
+        path = root / f"{role}.safetensors"
         raise BundleError(f"{path}: weights do not fit the configuration ({reason})") from error

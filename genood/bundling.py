@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from genood import __version__
-from genood.bundle import ROLES, Arrays, Bundle, check_free, is_unfinished
+from genood.bundle import ROLES, Arrays, check_free, is_unfinished
 from genood.calibration import LENGTH_BINS, MIN_INDEPENDENT_READS, Calibration, NullSample
 from genood.detectors import DETECTORS
 from genood.detectors.base import Detector, ScoreBatch
 from genood.detectors.serving import served
 from genood.engine import forward, needs_of, ready_detector
-from genood.ensemble import AnyBundle, EnsembleBundle
+from genood.ensemble import AnyBundle
 from genood.errors import BundleError, TrainingError
 from genood.genomes import Genomes, ReadSampler
 
@@ -37,9 +36,6 @@ NUM_GRADIENT_FIT_READS = 500
 MOST_GRADIENT_WEIGHTS = 1_000_000
 """Weights of a model whose gradients are taken read by read."""
 _GRADIENT_READS_AT_ONCE = 16
-
-_P_VALUES = "\n## p-values\n"
-"""What the part of a model card that a calibration writes begins with."""
 
 
 def check_output(output: Path) -> None:
@@ -213,110 +209,3 @@ def losses_of(batches: Iterable[ScoreBatch]) -> dict[str, Any]:
         role: {"val_nats_per_base": value, "val_bits_per_base": value / math.log(2)}
         for role, value in zip(ROLES, nats.tolist(), strict=True)
     }
-
-
-def model_card(bundle: Bundle, calibration: Calibration, about_background: str, about_nulls: str) -> str:
-    """The text of ``MODEL_CARD.md``; the last two arguments are paragraphs."""
-    metadata = bundle.metadata
-    losses = "\n".join(
-        f"| {role} | {values['val_nats_per_base']:.4f} | {values['val_bits_per_base']:.4f} |"
-        for role, values in metadata["metrics"].items()
-    )
-    return f"""# genood bundle
-
-Density models ({bundle.foreground.kind}) that tell reads of the classes below from reads of anything else,
-by the log-likelihood ratio of the foreground to the background model ({metadata["background"]}).
-
-Made by genood {__version__} with
-
-    {metadata["command"] or "(not recorded)"}
-
-{_reference_of_card(metadata)}
-## Models
-
-| model | validation loss, nats per base | bits per base |
-|---|---|---|
-{losses}
-
-{about_background}
-{_p_values_of_card(calibration, about_nulls)}"""
-
-
-def ensemble_card(
-    bundle: EnsembleBundle, calibration: Calibration, about_members: str, about_nulls: str
-) -> str:
-    """The text of ``MODEL_CARD.md`` of an ensemble; the last two arguments are paragraphs."""
-    metadata = bundle.metadata
-    kind = bundle.members[0].metadata["kind"]
-    if bundle.by == "class":
-        about_members = "Each member is a density model of one class."
-    rows = "\n".join(
-        f"| member-{number} | {member.metadata['seed']} | {', '.join(member.metadata['classes'])} "
-        f"| {_measured(member.metadata['metrics'])} |"
-        for number, member in enumerate(bundle.members, 1)
-    )
-    return f"""# genood bundle
-
-An ensemble of {len(bundle.members)} bundles ({kind}) that tell reads of the classes below from reads of
-anything else. Each is a bundle of its own, with a card of its own.
-
-Made by genood {__version__} with
-
-    {metadata["command"] or "(not recorded)"}
-
-{_reference_of_card(metadata)}
-## Members
-
-| directory | seed | classes | on validation reads |
-|---|---|---|---|
-{rows}
-| all together | | | {_measured(metadata["metrics"])} |
-
-{about_members} What they say together is the mean of their probabilities.
-{_p_values_of_card(calibration, about_nulls)}"""
-
-
-def _measured(metrics: Mapping[str, Any]) -> str:
-    """What was measured of the model that counts, in a word."""
-    values = next(iter(metrics.values()))
-    if "val_accuracy" in values:
-        return f"accuracy {values['val_accuracy']:.4f}"
-    return f"{values['val_nats_per_base']:.4f} nats per base"
-
-
-def _reference_of_card(metadata: Mapping[str, Any]) -> str:
-    files = metadata["data"]["files"]
-    rows = "\n".join(
-        f"| {name} | {sum(f['class_name'] == name for f in files)} "
-        f"| {sum(f['usable_bases'] for f in files if f['class_name'] == name):,} |"
-        for name in metadata["classes"]
-    )
-    return f"""## Reference
-
-| class | files | usable bases |
-|---|---|---|
-{rows}
-"""
-
-
-def recalibrated_card(card: str, calibration: Calibration, about_nulls: str) -> str:
-    """A model card with another calibration; the last argument is paragraphs."""
-    return card.partition(_P_VALUES)[0] + _p_values_of_card(calibration, about_nulls)
-
-
-def _p_values_of_card(calibration: Calibration, about_nulls: str) -> str:
-    null = next(iter(calibration.nulls.values()))
-    bins = "\n".join(
-        f"| {length} | {number:,.0f} |"
-        for length, number in zip(null.lengths, null.num_independent, strict=True)
-    )
-    return f"""{_P_VALUES}
-Calibrated on reads from {calibration.source}:
-
-| scored bases | independent reads |
-|---|---|
-{bins}
-
-Reads longer than the last bin are judged by its null, which makes their p-values too large.
-{about_nulls}
-"""

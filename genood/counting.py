@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from genood.bundle import Bundle
-from genood.bundling import calibrate, check_output, model_card, null_lengths
+from genood.bundling import calibrate, check_output, null_lengths
+from genood.cards import model_card
 from genood.context.dense import Counts, add_scaled, count, mutated_counts
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward

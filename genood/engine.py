@@ -343,12 +343,16 @@ def forward(
     if isinstance(bundle, EnsembleBundle):
         passed = tuple(forward(member, codes, lengths, without_files) for member in bundle.members)
         return combined(passed)
-    gradients = None
-    if "gradients" in needs:
-        gradients = bundle.foreground.gradients(codes, lengths)
-    log_p, background_log_p = bundle.log_probs(codes, lengths, without_files)
-    if "background" not in bundle.gives:
-        background_log_p = np.full_like(log_p, np.nan)
+    gradients = classified = None
+    log_p = background_log_p = np.full(codes.shape, np.nan, dtype=np.float32)
+    if bundle.foreground is None:
+        classified = bundle.classify(codes, lengths)
+    else:
+        if "gradients" in needs:
+            gradients = bundle.foreground.gradients(codes, lengths)
+        log_p, with_background = bundle.log_probs(codes, lengths, without_files)
+        if "background" in bundle.gives:
+            background_log_p = with_background
     mask = codes < UNKNOWN
     if lengths.min() < codes.shape[1]:
         mask &= np.arange(codes.shape[1]) < lengths[:, None]
@@ -358,6 +362,7 @@ def forward(
         mask=mask,
         log_p=log_p,
         background_log_p=background_log_p,
+        classified=classified,
         gradients=gradients,
     )
 

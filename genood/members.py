@@ -16,12 +16,12 @@ from genood.bundle import FIRST_MEMBER, METADATA_FILE, Bundle, read_metadata
 from genood.bundling import (
     calibrate,
     check_output,
-    ensemble_card,
     fit_detectors,
     losses_of,
     null_lengths,
     usual_null,
 )
+from genood.cards import ensemble_card
 from genood.counting import CountJob
 from genood.detectors.base import ScoreBatch
 from genood.ensemble import AnyBundle, EnsembleBundle, member_directory

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genood.bundle import Bundle
-from genood.bundling import calibrate, check_output, losses_of, model_card, null_lengths, usual_null
+from genood.bundling import calibrate, check_output, losses_of, null_lengths, usual_null
+from genood.cards import model_card
 from genood.context.genes import reference_codes
 from genood.context.learn import learn
 from genood.context.plan import DEFAULT_MEMORY, Plan
@@ -202,7 +203,7 @@ def genomes_of(bundle: Bundle) -> Genomes:
     BundleError
         Not a bundle of a context model.
     """
-    model = bundle.foreground
+    model = bundle.model
     if not isinstance(model, ContextModel):
         raise BundleError(
             f"a bundle of kind {model.kind} does not hold its reference; --add takes context bundles"

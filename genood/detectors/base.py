@@ -11,7 +11,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from genood.models.base import Classified
 from genood.sequence import Codes
+
+__all__ = ["NEEDS", "Classified", "Detector", "ScoreBatch"]
 
 NEEDS = (
     "likelihood",
@@ -30,30 +33,6 @@ classifier's, ``mutated-class`` that one of its classes is that of mutated reads
 those of the log-likelihood. ``members`` are those of an ensemble, trained alike but for the seed;
 ``class-members`` those of one with a density model for each class.
 """
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Classified:
-    """What a classifier of K classes gives for B reads.
-
-    Attributes
-    ----------
-    logits
-        float32, shape (B, K).
-    features
-        float32, shape (B, F): what its last layer is given.
-    weight, bias
-        The last layer, the same for all reads: float32, shapes (K, F) and (K,), so that the logits are
-        ``features @ weight.T + bias``.
-    mutated_class
-        The class of mutated reads, where there is one.
-    """
-
-    logits: npt.NDArray[np.float32]
-    features: npt.NDArray[np.float32]
-    weight: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
-    mutated_class: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
