@@ -15,7 +15,7 @@ from toys import context_model, uniform_codes
 
 from genood.bundle import Bundle
 from genood.engine import Scorer
-from genood.errors import BundleError
+from genood.errors import BundleError, ConfigError
 from genood.files import sha256_ahead, sha256_of, write_json
 from genood.models.context import ContextModel
 from genood.models.lstm import LSTM, LSTMConfig
@@ -280,6 +280,14 @@ def test_no_bundle(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.safetensors").touch()
     with pytest.raises(BundleError, match="training has not finished"):
         Bundle.load(tmp_path)
+
+
+def test_devices(bundle_dir: Path, context_dir: Path) -> None:
+    assert Bundle.load(bundle_dir, "auto").device == str(LSTM(LSTMConfig()).on("auto").device)
+    with pytest.raises(ConfigError, match="'cuda:99' is not on this machine"):
+        Bundle.load(bundle_dir, "cuda:99")
+    for device in ("auto", "cuda:99"):  # It runs on CPUs alone.
+        assert Bundle.load(context_dir, device).device == "cpu"
 
 
 def test_a_model_prepares_itself_while_weights_are_hashed(
