@@ -189,8 +189,6 @@ class Bundle:
         root = Path(directory)
         metadata = read_metadata(root)
         model_class = _model_class(root, metadata)
-        if hashes is not None:
-            model_class.prepare()  # while they are made
         _check_files(root, metadata["files"], hashes if hashes is not None else {})
         models = {
             role: _load_model(root, metadata, role, model_class).on(device) for role in metadata["model"]
@@ -206,6 +204,18 @@ class Bundle:
             card=_read_text(root / CARD_FILE),
             fingerprint=sha256_of(root / METADATA_FILE),
         )
+
+
+def prepare(directory: str | os.PathLike[str]) -> None:
+    """Do ahead what takes time before a bundle's models can score, but for its weights: imports, mostly.
+
+    Raises
+    ------
+    BundleError
+        No bundle, or a newer format.
+    """
+    root = Path(directory)
+    _model_class(root, read_metadata(root)).prepare()
 
 
 def check_free(directory: str | os.PathLike[str]) -> None:
