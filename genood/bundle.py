@@ -240,8 +240,6 @@ class Bundle:
         root = Path(directory)
         metadata = read_metadata(root)
         model_class = _model_class(root, metadata)
-        if hashes is not None:
-            model_class.prepare()  # while they are made
         calibration, card, detectors = read_parts(root, metadata["files"], hashes)
         models: dict[str, Any] = {
             role: _load_model(root, metadata, role, model_class).on(device) for role in metadata["model"]
@@ -257,6 +255,20 @@ class Bundle:
             card=card,
             fingerprint=sha256_of(root / METADATA_FILE),
         )
+
+
+def prepare(directory: str | os.PathLike[str]) -> None:
+    """Do ahead what takes time before a bundle's models can score, but for its weights: imports, mostly.
+
+    Raises
+    ------
+    BundleError
+        No bundle, or a newer format.
+    """
+    root = Path(directory)
+    if read_format(root)["kind"] == ENSEMBLE:
+        root = root / FIRST_MEMBER
+    _model_class(root, read_metadata(root)).prepare()
 
 
 def check_free(directory: str | os.PathLike[str]) -> None:
