@@ -345,7 +345,7 @@ def forward(
         return combined(passed)
     gradients = None
     if "gradients" in needs:
-        gradients = bundle.foreground.gradients(codes, lengths)
+        gradients = bundle.foreground.layer_gradients(codes, lengths)
     log_p, background_log_p = bundle.log_probs(codes, lengths, without_files)
     if "background" not in bundle.gives:
         background_log_p = np.full_like(log_p, np.nan)

@@ -41,6 +41,7 @@ NEED_TORCH = {
     "genood.device",
     "genood.models.network",
     "genood.models.lstm",
+    "genood.models.lstm_gradients",
     "genood.context.fitting",
     "genood.training",
     "genood.build",
