@@ -14,6 +14,8 @@ DETECTORS: Registry[Detector] = Registry(
         "llr": "genood.detectors.llr:LikelihoodRatio",
         "likelihood": "genood.detectors.likelihood:Likelihood",
         "waic": "genood.detectors.waic:WAIC",
+        "rose-diagonal": "genood.detectors.rose_diagonal:RoseDiagonal",
+        "rose-ekfac": "genood.detectors.rose_ekfac:RoseEKFAC",
         "input-complexity": "genood.detectors.input_complexity:InputComplexity",
         "mlr": "genood.detectors.mlr:MarkovLikelihoodRatio",
     }
