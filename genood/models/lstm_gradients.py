@@ -2,15 +2,15 @@
 
 A weight's gradient is a sum over positions of what the weight was given times the derivative with
 respect to what came of it. Fused LSTMs do not show the latter, the gates before their activation; here
-the cell is written out, one backward pass gives the derivatives of all reads, as no read acts on
-another, and a matrix product over the positions of a read gives its own gradient.
+the cell and its backward pass are written out. No read acts on another, so that one pass gives the
+derivatives of all of them, and a matrix product over the positions of a read gives its own gradient.
 
-Shapes: B reads, L positions, H hidden units, G = 4 H gates, I inputs of a layer.
+Shapes: B reads, L positions, H hidden units, G = 4 H gates (enter, forget, candidate, leave), I inputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,37 +21,48 @@ POSITIONS_AT_ONCE = 512
 """Positions whose activations are kept at a time; those before are computed again."""
 _ELEMENTS_AT_ONCE = 2**25
 """Activations that are kept at a time, 128 MiB of float32."""
-_KEPT = 20
+_KEPT = 16
 """Activations that are kept for each read, position, layer and hidden unit."""
 
 State = tuple[Tensor, Tensor]
-"""Hidden and cell states, (layers, B, H)."""
+"""Hidden and cell state of a layer, (B, H)."""
 
 
-class Layer(NamedTuple):
-    """An LSTM layer: weights (G, I) and (G, H), and bias (G,), the sum of two that act alike."""
+class _Layer(NamedTuple):
+    """Weights of a layer, (G, I) and (G, H), and its bias, (G,): the sum of two that act alike."""
 
     from_input: Tensor
     recurrent: Tensor
     bias: Tensor
 
 
-class _Pass(NamedTuple):
-    """A forward pass over some positions: what autograd needs, and what layers were given."""
+class _Kept(NamedTuple):
+    """What the forward pass of a layer leaves for its backward pass.
 
-    log_p: Tensor
-    end: State
-    gates: list[Tensor]
-    below: list[Tensor]
-    before: list[Tensor]
-    logits: Tensor
+    Attributes
+    ----------
+    given
+        (L, B, I): its inputs.
+    gates
+        (L, B, G), activated.
+    hiddens, cells
+        (L + 1, B, H): the states before each position, and after the last.
+    bounded
+        (L, B, H): hyperbolic tangents of the cells after each position.
+    """
+
+    given: Tensor
+    gates: Tensor
+    hiddens: Tensor
+    cells: Tensor
+    bounded: Tensor
 
 
 def reads_at_once(num_positions: int, hidden_size: int, num_layers: int) -> int:
     """How many reads of so many positions bound the memory."""
     kept = min(num_positions, POSITIONS_AT_ONCE) * _KEPT * hidden_size * num_layers
     gradients = 4 * hidden_size * (hidden_size + 4) * num_layers
-    return max(1, _ELEMENTS_AT_ONCE // max(kept, gradients, 1))
+    return max(1, _ELEMENTS_AT_ONCE // max(kept, gradients))
 
 
 def layer_gradients(
@@ -65,13 +76,13 @@ def layer_gradients(
     Parameters
     ----------
     lstm, dense
-        The layers; ``batch_first``.
+        The layers.
     start
-        The state that reads start from.
+        The state that reads start from, (layers, B, H) each.
     inputs
         float32, shape (B, L, I): what the LSTM is given after each position.
     codes
-        Codes of the bases that are predicted, int64, shape (B, L), 0 to 3 where scored.
+        Codes of the bases that are predicted, int64, shape (B, L), 0 to 3.
     mask
         bool, shape (B, L): which positions are scored.
 
@@ -82,79 +93,114 @@ def layer_gradients(
         bias; ``recurrent-1``, (B, G, H); so for each layer; ``dense``, (B, 4, H + 1), with its bias.
     """
     layers = [_layer(lstm, k) for k in range(lstm.num_layers)]
-    weight, bias = dense.weight.detach(), dense.bias.detach()
-    stretches = list(_stretches(inputs.shape[1]))
-    states = [start]
-    with torch.no_grad():
-        for stretch in stretches[:-1]:
-            passed = _forward(layers, (weight, bias), states[-1], inputs[:, stretch], codes[:, stretch])
-            states.append(passed.end)
+    by_position = inputs.transpose(0, 1), codes.T, mask.T
+    stretches = [
+        slice(first, first + POSITIONS_AT_ONCE)
+        for first in range(0, max(inputs.shape[1], 1), POSITIONS_AT_ONCE)
+    ]
+    states = [list(zip(*start, strict=True))]
+    for stretch in stretches[:-1]:
+        passed = _forward(layers, states[-1], by_position[0][stretch])
+        states.append([(kept.hiddens[-1], kept.cells[-1]) for kept in passed])
     gradients: dict[str, Tensor] = {}
-    derivatives = [torch.zeros_like(part) for part in start]
+    carried = [(torch.zeros_like(hidden), torch.zeros_like(cell)) for hidden, cell in states[0]]
     for stretch, state in zip(reversed(stretches), reversed(states), strict=True):
-        with torch.enable_grad():
-            hidden, cell = (part.detach().clone().requires_grad_() for part in state)
-            passed = _forward(layers, (weight, bias), (hidden, cell), inputs[:, stretch], codes[:, stretch])
-            objective = passed.log_p[mask[:, stretch]].sum()
-            for part, derivative in zip(passed.end, derivatives, strict=True):
-                objective = objective + (part * derivative).sum()
-            wanted = [*passed.gates, passed.logits, hidden, cell]
-            *of_gates, of_logits, of_hidden, of_cell = torch.autograd.grad(
-                objective, wanted, allow_unused=True, materialize_grads=True
-            )
-        derivatives = [of_hidden, of_cell]
-        for name, gradient in _products(passed, of_gates, of_logits):
-            gradients[name] = gradients[name] + gradient if name in gradients else gradient
+        inputs_LBI, codes_LB, mask_LB = (values[stretch] for values in by_position)
+        passed = _forward(layers, state, inputs_LBI)
+        given = passed[-1].hiddens[:-1]
+        of_logits = _of_logits(dense(given), codes_LB, mask_LB)
+        # The last state predicts what is in the next stretch.
+        of_hiddens = F.pad(of_logits @ dense.weight, (0, 0, 0, 0, 0, 1))
+        found = {"dense": _product(of_logits, given, with_bias=True)}
+        for k in reversed(range(len(layers))):
+            of_gates, carried[k] = _backward(layers[k], passed[k], of_hiddens, carried[k])
+            of_hiddens = F.pad(of_gates @ layers[k].from_input, (0, 0, 0, 0, 1, 0))
+            found[f"recurrent-{k + 1}"] = _product(of_gates, passed[k].hiddens[:-1], with_bias=False)
+            found[f"input-{k + 1}"] = _product(of_gates, passed[k].given, with_bias=True)
+        for name in reversed(found):
+            gradients[name] = gradients[name] + found[name] if name in gradients else found[name]
     return gradients
 
 
-def _layer(lstm: nn.LSTM, k: int) -> Layer:
+def _layer(lstm: nn.LSTM, k: int) -> _Layer:
     from_input, recurrent, *biases = (
-        getattr(lstm, f"{name}_l{k}").detach() for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        getattr(lstm, f"{name}_l{k}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
-    return Layer(from_input, recurrent, sum(biases))
+    return _Layer(from_input, recurrent, sum(biases))
 
 
-def _stretches(num_positions: int) -> Iterator[slice]:
-    for first in range(0, max(num_positions, 1), POSITIONS_AT_ONCE):
-        yield slice(first, first + POSITIONS_AT_ONCE)
+def _forward(layers: Sequence[_Layer], states: Sequence[State], inputs: Tensor) -> list[_Kept]:
+    """The forward pass over some positions, (L, B, I), of all layers."""
+    passed: list[_Kept] = []
+    for layer, state in zip(layers, states, strict=True):
+        passed.append(_forward_layer(layer, state, passed[-1].hiddens[1:] if passed else inputs))
+    return passed
 
 
-def _forward(
-    layers: Sequence[Layer], dense: tuple[Tensor, Tensor], state: State, inputs: Tensor, codes: Tensor
-) -> _Pass:
-    """A forward pass whose gates before activation and logits have derivatives."""
-    gates, below, before, ends = [], [inputs], [], []
-    for k, layer in enumerate(layers):
-        gates_BLG = F.linear(below[k], layer.from_input, layer.bias)
-        if torch.is_grad_enabled() and not gates_BLG.requires_grad:
-            gates_BLG.requires_grad_()  # of the first layer, where derivatives end
-        gates.append(gates_BLG)
-        hidden, cell = (part[k] for part in state)
-        outputs = [hidden]
-        for of_position in gates_BLG.unbind(1):
-            activated = torch.addmm(of_position, hidden, layer.recurrent.T)
-            enter, forget, candidate, leave = activated.chunk(4, dim=1)
-            cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(candidate)
-            hidden = torch.sigmoid(leave) * torch.tanh(cell)
-            outputs.append(hidden)
-        ends.append((hidden, cell))
-        states_BLH = torch.stack(outputs, dim=1)
-        before.append(states_BLH[:, :-1])
-        below.append(states_BLH[:, 1:])
-    logits = F.linear(before[-1], *dense)
-    log_p = torch.log_softmax(logits, dim=-1).gather(-1, codes[..., None])[..., 0]
-    end = torch.stack([h for h, _ in ends]), torch.stack([c for _, c in ends])
-    return _Pass(log_p, end, gates, below, before, logits)
+def _forward_layer(layer: _Layer, state: State, given: Tensor) -> _Kept:
+    gates = F.linear(given, layer.from_input, layer.bias)
+    hidden_size = layer.recurrent.shape[1]
+    hiddens = gates.new_empty(len(gates) + 1, gates.shape[1], hidden_size)
+    cells, bounded = torch.empty_like(hiddens), torch.empty_like(hiddens[1:])
+    hiddens[0], cells[0] = state
+    weights = layer.recurrent.T
+    for t, of_position in enumerate(gates):
+        of_position.addmm_(hiddens[t], weights)
+        of_position[:, : 2 * hidden_size].sigmoid_()
+        of_position[:, 2 * hidden_size : 3 * hidden_size].tanh_()
+        of_position[:, 3 * hidden_size :].sigmoid_()
+        enter, forget, candidate, leave = of_position.chunk(4, dim=1)
+        torch.mul(forget, cells[t], out=cells[t + 1]).addcmul_(enter, candidate)
+        torch.tanh(cells[t + 1], out=bounded[t])
+        torch.mul(leave, bounded[t], out=hiddens[t + 1])
+    return _Kept(given, gates, hiddens, cells, bounded)
 
 
-def _products(passed: _Pass, of_gates: Sequence[Tensor], of_logits: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Gradients from the derivatives of what came of the weights, and what they were given."""
-    for k, derivatives_BLG in enumerate(of_gates):
-        yield f"input-{k + 1}", _with_bias(derivatives_BLG, passed.below[k])
-        yield f"recurrent-{k + 1}", derivatives_BLG.mT @ passed.before[k].detach()
-    yield "dense", _with_bias(of_logits, passed.before[-1])
+def _of_logits(logits: Tensor, codes: Tensor, mask: Tensor) -> Tensor:
+    """Derivatives of the log-probability of the bases that are scored."""
+    observed = F.one_hot(codes, logits.shape[-1])
+    return (observed - torch.softmax(logits, dim=-1)) * mask[..., None]
 
 
-def _with_bias(derivatives: Tensor, given: Tensor) -> Tensor:
-    return derivatives.mT @ F.pad(given.detach(), (0, 1), value=1.0)
+def _backward(layer: _Layer, kept: _Kept, of_hiddens: Tensor, carried: State) -> tuple[Tensor, State]:
+    """Derivatives with respect to the gates before activation, (L, B, G), and to the state at the start.
+
+    Parameters
+    ----------
+    layer, kept
+        The layer, and its forward pass.
+    of_hiddens
+        (L + 1, B, H): derivatives with respect to hidden states by what other layers make of them.
+    carried
+        Those with respect to the last state by what comes of it at later positions.
+    """
+    enter, forget, candidate, leave = kept.gates.chunk(4, dim=-1)
+    # First what a gate's derivative has to do with that of the cell, or for `leave`, of the hidden state.
+    of_gates = torch.cat(
+        [
+            candidate * enter * (1 - enter),
+            kept.cells[:-1] * forget * (1 - forget),
+            enter * (1 - candidate.square()),
+            kept.bounded * leave * (1 - leave),
+        ],
+        dim=-1,
+    )
+    through = leave * (1 - kept.bounded.square())
+    by_gate = of_gates.view(*forget.shape[:2], 4, forget.shape[2])
+    of_cells, of_leave = by_gate[:, :, :3], by_gate[:, :, 3]
+    hidden, cell = carried
+    for t in reversed(range(len(of_gates))):
+        hidden = hidden + of_hiddens[t + 1]
+        cell = torch.addcmul(cell, hidden, through[t])
+        of_cells[t].mul_(cell[:, None])
+        of_leave[t].mul_(hidden)
+        cell = cell * forget[t]
+        hidden = of_gates[t] @ layer.recurrent
+    return of_gates, (hidden + of_hiddens[0], cell)
+
+
+def _product(derivatives: Tensor, given: Tensor, *, with_bias: bool) -> Tensor:
+    """Sums over positions of the products of derivatives, (L, B, O), and what was given, (L, B, I)."""
+    if with_bias:
+        given = F.pad(given, (0, 1), value=1.0)
+    return derivatives.permute(1, 2, 0) @ given.transpose(0, 1)
