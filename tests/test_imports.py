@@ -45,6 +45,7 @@ NEED_TORCH = {
     "genood.models.lstm",
     "genood.models.cnn",
     "genood.learners",
+    "genood.models.lstm_gradients",
     "genood.context.fitting",
     "genood.training",
     "genood.build",
