@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from genood.bundle import CHECKPOINT_FILE, CLASSIFIER, METADATA_FILE, Bundle
+from genood.bundle import CLASSIFIER, Bundle
+from genood.bundle_files import CHECKPOINT_FILE, METADATA_FILE
 from genood.bundling import calibrate, check_output, fit_detectors, null_lengths
 from genood.cards import model_card
 from genood.detectors.base import ScoreBatch

@@ -21,7 +21,8 @@ from genood.build import (
     null_scores,
     train_bundle,
 )
-from genood.bundle import CHECKPOINT_FILE, CLASSIFIER, ROLES
+from genood.bundle import CLASSIFIER, ROLES
+from genood.bundle_files import CHECKPOINT_FILE
 from genood.engine import forward
 from genood.ensemble import AnyBundle
 from genood.genomes import Genomes, ReadSampler

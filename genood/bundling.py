@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from genood.bundle import ROLES, Arrays, check_free, is_unfinished
+from genood.bundle import ROLES
+from genood.bundle_files import Arrays, check_free, is_unfinished
 from genood.calibration import LENGTH_BINS, MIN_INDEPENDENT_READS, Calibration, NullSample
 from genood.detectors import DETECTORS
 from genood.detectors.base import Detector, ScoreBatch

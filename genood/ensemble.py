@@ -27,10 +27,10 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from genood.bundle import (
+from genood.bundle import Bundle
+from genood.bundle_files import (
     ENSEMBLE,
     METADATA_FILE,
-    Bundle,
     check_free,
     read_format,
     read_parts,

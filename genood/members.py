@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from genood import counting
-from genood.bundle import FIRST_MEMBER, METADATA_FILE, Bundle, read_metadata
+from genood.bundle import Bundle, read_metadata
+from genood.bundle_files import FIRST_MEMBER, METADATA_FILE
 from genood.bundling import (
     calibrate,
     check_output,

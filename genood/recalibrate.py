@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genood import __version__
-from genood.bundle import check_free
+from genood.bundle_files import check_free
 from genood.bundling import check_output, detectors_for
 from genood.calibration import LENGTH_BINS, Calibration, NullSample
 from genood.cards import recalibrated_card

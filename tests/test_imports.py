@@ -21,7 +21,7 @@ LAYERS = [
     {"genomes"},
     {"reference", "halves"},
     {"context"},
-    {"models"},
+    {"models", "bundle_files"},
     {"bundle"},
     {"learners", "detectors"},
     {"training"},
