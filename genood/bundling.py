@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genood import __version__
-from genood.bundle import CLASSIFIER, Arrays, Bundle, check_free, is_unfinished
+from genood.bundle import ROLES
+from genood.bundle_files import Arrays, check_free, is_unfinished
 from genood.calibration import LENGTH_BINS, MIN_INDEPENDENT_READS, Calibration, NullSample
 from genood.detectors import DETECTORS
 from genood.detectors.base import Detector, ScoreBatch
@@ -21,7 +21,6 @@ from genood.engine import forward, needs_of, ready_detector
 from genood.ensemble import AnyBundle
 from genood.errors import BundleError, TrainingError
 from genood.genomes import Genomes, ReadSampler
-from genood.models.base import Classifier
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +37,6 @@ NUM_GRADIENT_FIT_READS = 500
 MOST_GRADIENT_WEIGHTS = 1_000_000
 """Weights of a model whose gradients are taken read by read."""
 _GRADIENT_READS_AT_ONCE = 16
-
-_P_VALUES = "\n## p-values\n"
-"""What the part of a model card that a calibration writes begins with."""
 
 
 def check_output(output: Path) -> None:
@@ -188,105 +184,29 @@ def calibrate(
     return Calibration.fit(samples, detectors_for(bundle), source)
 
 
-def model_card(bundle: Bundle, calibration: Calibration, about_model: str, about_nulls: str) -> str:
-    """The text of ``MODEL_CARD.md``; the last two arguments are paragraphs."""
-    metadata = bundle.metadata
-    files = metadata["data"]["files"]
-    rows = "\n".join(
-        f"| {name} | {sum(f['class_name'] == name for f in files)} "
-        f"| {sum(f['usable_bases'] for f in files if f['class_name'] == name):,} |"
-        for name in metadata["classes"]
-    )
-    measured = _losses(bundle) if bundle.classifier is None else _accuracy(bundle.classifier, metadata)
-    return f"""# genood bundle
+def usual_null(lengths: Mapping[int, float], read_length: int, max_reads: int) -> tuple[int, int]:
+    """Length and number of the reads behind the losses that are reported.
 
-{_what_it_is(bundle)}
-
-Made by genood {__version__} with
-
-    {metadata["command"] or "(not recorded)"}
-
-## Reference
-
-| class | files | usable bases |
-|---|---|---|
-{rows}
-
-## Models
-
-{measured}
-
-{about_model}
-{_p_values_of_card(calibration, about_nulls)}"""
+    Parameters
+    ----------
+    lengths
+        As `null_lengths` gives them.
+    read_length
+        Bases of a training read; the longest of the lengths that is not above it counts.
+    max_reads
+        Reads, at most.
+    """
+    length = max(n for n in lengths if n <= read_length)
+    return length, min(max_reads, math.ceil(lengths[length]))
 
 
-def with_section(card: str, section: str) -> str:
-    """A model card with one more section, before its p-values."""
-    before, heading, after = card.partition(_P_VALUES)
-    return f"{before}\n{section}{heading}{after}"
-
-
-def _what_it_is(bundle: Bundle) -> str:
-    kind = bundle.model.kind
-    if bundle.classifier is not None:
-        return f"""A classifier ({kind}) of the classes below, whose reads it tells from reads of anything
-else by how sure it is and by what its last layer is given."""
-    return f"""Density models ({kind}) that tell reads of the classes below from reads of anything else,
-by the log-likelihood ratio of the foreground to the background model ({bundle.metadata["background"]})."""
-
-
-def _losses(bundle: Bundle) -> str:
-    rows = "\n".join(
-        f"| {role} | {values['val_nats_per_base']:.4f} | {values['val_bits_per_base']:.4f} |"
-        for role, values in bundle.metadata["metrics"].items()
-    )
-    return f"| model | validation loss, nats per base | bits per base |\n|---|---|---|\n{rows}"
-
-
-def _accuracy(classifier: Classifier, metadata: Mapping[str, Any]) -> str:
-    """Loss, accuracy, and how many validation reads of each class are given to which."""
-    measured = metadata["metrics"][CLASSIFIER]
-    confusion = measured["val_confusion"]
-    names = list(metadata["classes"]) if classifier.mutated_class != 1 else ["any class"]
-    if classifier.mutated_class is not None:
-        names.append("mutated")
-    right = [f"{row[i] / sum(row):.3f}" if sum(row) else "" for i, row in enumerate(confusion)]
-    rows = "\n".join(
-        f"| {name} | {' | '.join(map(str, row))} | {share} |"
-        for name, row, share in zip(names, confusion, right, strict=True)
-        if sum(row)
-    )
-    return f"""| validation loss, nats per read | accuracy |
-|---|---|
-| {measured["val_nats_per_read"]:.4f} | {measured["val_accuracy"]:.4f} |
-
-Validation reads by their class (rows) and by the class that they are given:
-
-| class | {" | ".join(names)} | right |
-|---{"|---" * len(names)}|---|
-{rows}"""
-
-
-def recalibrated_card(card: str, calibration: Calibration, about_nulls: str) -> str:
-    """A model card with another calibration; the last argument is paragraphs."""
-    return card.partition(_P_VALUES)[0] + _p_values_of_card(calibration, about_nulls)
-
-
-def _p_values_of_card(calibration: Calibration, about_nulls: str) -> str:
-    if not calibration.nulls:
-        return f"{_P_VALUES}\nNo detector is calibrated.\n\n{about_nulls}\n"
-    null = next(iter(calibration.nulls.values()))
-    bins = "\n".join(
-        f"| {length} | {number:,.0f} |"
-        for length, number in zip(null.lengths, null.num_independent, strict=True)
-    )
-    return f"""{_P_VALUES}
-Calibrated on reads from {calibration.source}:
-
-| scored bases | independent reads |
-|---|---|
-{bins}
-
-Reads longer than the last bin are judged by its null, which makes their p-values too large.
-{about_nulls}
-"""
+def losses_of(batches: Iterable[ScoreBatch]) -> dict[str, Any]:
+    """Mean negative log-probability of both models over reads, for ``genood.json``."""
+    totals = np.zeros(3)
+    for batch in batches:
+        totals += [batch.num_scored.sum(), batch.log_likelihood.sum(), batch.background_log_likelihood.sum()]
+    nats = -totals[1:] / totals[0]
+    return {
+        role: {"val_nats_per_base": value, "val_bits_per_base": value / math.log(2)}
+        for role, value in zip(ROLES, nats.tolist(), strict=True)
+    }

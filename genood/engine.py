@@ -349,7 +349,7 @@ def forward(
         classified = bundle.classify(codes, lengths)
     else:
         if "gradients" in needs:
-            gradients = bundle.foreground.gradients(codes, lengths)
+            gradients = bundle.foreground.layer_gradients(codes, lengths)
         log_p, with_background = bundle.log_probs(codes, lengths, without_files)
         if "background" in bundle.gives:
             background_log_p = with_background

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from genood.bundle import Bundle
-from genood.bundling import calibrate, check_output, model_card, null_lengths
+from genood.bundling import calibrate, check_output, losses_of, null_lengths, usual_null
+from genood.cards import model_card
 from genood.context.genes import reference_codes
 from genood.context.learn import learn
 from genood.context.plan import DEFAULT_MEMORY, Plan
@@ -21,10 +20,11 @@ from genood.context.tables import Tables
 from genood.detectors.base import ScoreBatch
 from genood.errors import BundleError, ConfigError
 from genood.genomes import DatasetPart, GenomeFile, Genomes, merge
+from genood.halves import random_half
 from genood.models.context import ContextModel
-from genood.null_reads import NullReads, null_reads
+from genood.null_reads import Null, null_of
 from genood.recipes import CONTEXT_BACKGROUNDS, MUTATED, Stream
-from genood.reference import Validation, load_reference, load_validation, provenance
+from genood.reference import load_reference, load_validation
 from genood.sequence import mutate
 from genood.threads import num_threads
 
@@ -47,6 +47,9 @@ class RememberConfig:
         Bytes that training may take.
     num_calibration_reads
         In-distribution reads behind the p-values of a length, at most.
+    half
+        Whether a half of the reference is learned, drawn by the seed, see `genood.halves.random_half`:
+        that tells members of an ensemble apart, as nothing else here is random. All is calibrated on.
     seed
         Of everything random.
     """
@@ -56,6 +59,7 @@ class RememberConfig:
     read_length: int = 250
     memory: int = DEFAULT_MEMORY
     num_calibration_reads: int = 2000
+    half: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -92,6 +96,8 @@ class RememberJob:
         `val_in` of the inputs, or held-out files of the reference where they are FASTA files.
     command
         What the user typed, for the record.
+    replace
+        Take the place of what an interrupted run has left of the bundle.
     """
 
     inputs: Sequence[str]
@@ -101,10 +107,18 @@ class RememberJob:
     classes: str | None = None
     validation: Sequence[str] = field(default=())
     command: str = ""
+    replace: bool = False
 
 
-def remember_bundle(job: RememberJob) -> Bundle:
+def remember_bundle(job: RememberJob, data: Memory | None = None) -> Bundle:
     """Make the tables of a reference, calibrate and write a bundle.
+
+    Parameters
+    ----------
+    job
+        What to remember.
+    data
+        What `load_memory` gives for the job, or a part of it; None loads it.
 
     Returns
     -------
@@ -117,127 +131,94 @@ def remember_bundle(job: RememberJob) -> Bundle:
         The input, the options or the output directory are unfit; nothing that was there is changed.
     """
     output = Path(job.output)
-    check_output(output)
-    remembered = remember(job)
-    return finish(job, remembered, compare(remembered, job.config)).save(output)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Remembered:
-    """What a reference has become, whatever it is compared with.
-
-    Attributes
-    ----------
-    config
-        How; of its background nothing counts here.
-    genomes
-        The reference.
-    null
-        Where to draw in-distribution reads.
-    lengths
-        Lengths to calibrate at, see `null_lengths`.
-    """
-
-    config: RememberConfig
-    genomes: Genomes
-    null: NullReads
-    lengths: Mapping[int, float]
-
-    @property
-    def foreground(self) -> ContextModel:
-        """The model of the reference, made when it is first asked for."""
-        return self._learned[0]
-
-    @property
-    def plan(self) -> Plan:
-        """What it keeps."""
-        return self._learned[1]
-
-    @cached_property
-    def _learned(self) -> tuple[ContextModel, Plan]:
-        tables, plan = _learn(self.genomes, self.config)
-        return ContextModel.from_tables(tables), plan
-
-
-def remember(job: RememberJob) -> Remembered:
-    """Load a reference; its tables are made when they are needed.
-
-    Raises
-    ------
-    GenoodError
-        See `remember_bundle`.
-    """
-    genomes = _load(job)
-    background_of(job.config, genomes)
+    config = job.config
+    if not job.replace:
+        check_output(output)
+    genomes, null = load_memory(job) if data is None else data
+    background_of(config, genomes)  # refused before anything is learned
     logger.info(
         "reference: %d classes, %d files, %s bases",
         len(genomes.classes),
-        len(genomes.files),
+        len(genomes.files_of_classes()),
         f"{genomes.lengths.sum():,}",
     )
-    validation = load_validation(
-        job.validation, job.inputs, min_length=job.config.read_length, classes=job.classes
-    )
-    null = null_reads(genomes, validation)
-    lengths = null_lengths(null.genomes, job.config.read_length, null.source)
-    return Remembered(config=job.config, genomes=genomes, null=null, lengths=lengths)
+    lengths = null_lengths(null.genomes, config.read_length, null.source)
+    bundle = compare(learn_memory(genomes, config), genomes, config)
+    finish(job, bundle, Memory(genomes, null), lengths)
+    return bundle.save(output, replace=job.replace)
 
 
-def background_of(config: RememberConfig, genomes: Genomes) -> str:
-    """The background that is asked for, or the usual one.
+class Learned(NamedTuple):
+    """What a reference has become, whatever it is compared with; and what of it is kept."""
 
-    Raises
-    ------
-    ConfigError
-        The reference has no other classes to compare with.
+    foreground: ContextModel
+    plan: Plan
+
+
+def learn_memory(genomes: Genomes, config: RememberConfig) -> Learned:
+    """The foreground model; of the configuration, the background does not count."""
+    tables, plan = _learn(_to_learn(genomes, config), config)
+    return Learned(ContextModel.from_tables(tables), plan)
+
+
+def compare(learned: Learned, genomes: Genomes, config: RememberConfig) -> Bundle:
+    """A bundle of the foreground and the background that is asked for, to be given to `finish`.
+
+    Parameters
+    ----------
+    learned
+        Of the same genomes; seed and half of the configuration that it was learned with count here, too.
+    genomes
+        The reference.
+    config
+        With the background and its mutation rate.
     """
-    if config.background is None:
-        return CONTEXT_BACKGROUNDS[0 if len(genomes.classes) > 1 else 1]
-    if config.background == "other-classes" and len(genomes.classes) < 2:
-        raise ConfigError(
-            "the background other-classes needs two classes or more; give --background low-order"
-        )
-    return config.background
-
-
-def compare(remembered: Remembered, config: RememberConfig) -> Bundle:
-    """A bundle with the background that is asked for, neither calibrated nor described."""
-    background = background_of(config, remembered.genomes)
-    foreground, model = remembered.foreground, None
+    background = background_of(config, genomes)
+    model = None
     if background == MUTATED:
-        tables, _ = _learn(_mutated(remembered.genomes, config), config)
+        tables, _ = _learn(_mutated(_to_learn(genomes, config), config), config)
         model = ContextModel.from_tables(tables)
+    training = {**asdict(config), "background": background, "plan": asdict(learned.plan)}
     return Bundle(
-        foreground=foreground,
+        foreground=learned.foreground,
         background=model,
-        metadata={"background": background},
+        metadata={"background": background, "training": training},
         calibration={},
     )
 
 
-def finish(job: RememberJob, remembered: Remembered, bundle: Bundle) -> Bundle:
-    """Calibrate a bundle of `compare`, and say what it is."""
-    config, genomes, null = job.config, remembered.genomes, remembered.null
-    background = bundle.metadata["background"]
+def finish(job: RememberJob, bundle: Bundle, data: Memory, lengths: Mapping[int, float]) -> None:
+    """Calibrate a bundle of `compare` at these lengths, and say what it is."""
+    config, (genomes, null) = job.config, data
 
     def score_null(length: int, num_reads: int) -> list[ScoreBatch]:
         return null.score(bundle, length, num_reads, config.seed)
 
-    calibration = calibrate(bundle, score_null, remembered.lengths, config.num_calibration_reads, null.source)
+    calibration = calibrate(bundle, score_null, lengths, config.num_calibration_reads, null.source)
     bundle.calibration = calibration.to_json()
-    losses = _losses(score_null(*_usual(remembered.lengths, config)))
+    losses = losses_of(score_null(*usual_null(lengths, config.read_length, config.num_calibration_reads)))
     bundle.metadata |= {
         "classes": list(genomes.classes),
         "seed": config.seed,
         "command": job.command,
-        "training": {**asdict(config), "background": background, "plan": asdict(remembered.plan)},
-        "data": provenance(genomes, Validation(null.genomes, null.source, apart=not null.mutate)),
+        "data": null.provenance(genomes),
         "metrics": losses,
     }
     bundle.training_table = _table(losses)
-    about_nulls = _ABOUT_NULLS if null.mutate else _ABOUT_VALIDATION
-    bundle.card = model_card(bundle, calibration, _ABOUT_BACKGROUND[background], about_nulls)
-    return bundle
+    about_models = (_ABOUT_HALF if config.half else "") + _ABOUT_BACKGROUND[bundle.metadata["background"]]
+    bundle.card = model_card(bundle, calibration, about_models, null.about)
+
+
+def background_of(config: RememberConfig, genomes: Genomes) -> str:
+    """The background's name, where none is given that which suits the reference."""
+    background = config.background
+    if background is None:
+        background = CONTEXT_BACKGROUNDS[0 if len(genomes.classes) > 1 else 1]
+    if background == "other-classes" and len(genomes.classes) < 2:
+        raise ConfigError(
+            "the background other-classes needs two classes or more; give --background low-order"
+        )
+    return background
 
 
 def genomes_of(bundle: Bundle) -> Genomes:
@@ -253,6 +234,8 @@ def genomes_of(bundle: Bundle) -> Genomes:
         raise BundleError(
             f"a bundle of kind {model.kind} does not hold its reference; --add takes context bundles"
         )
+    if bundle.metadata.get("training", {}).get("half", False):
+        raise BundleError("a member of an ensemble remembers a half of its reference; --add takes others")
     tables = model.tables()
     codes, starts, lengths = reference_codes(tables.reference, tables.offsets)
     try:
@@ -274,6 +257,26 @@ def genomes_of(bundle: Bundle) -> Genomes:
         files=files,
         datasets=datasets,
     )
+
+
+class Memory(NamedTuple):
+    """What a context model is to remember, and the reads to calibrate it on."""
+
+    genomes: Genomes
+    null: Null
+
+    def of_class(self, name: str) -> Memory:
+        """Those of one class; the errors are those of `Validation.of_class`."""
+        return Memory(self.genomes.of_class(name), self.null.of_class(name))
+
+
+def load_memory(job: RememberJob) -> Memory:
+    """Read all that a job names; the errors are those of `remember_bundle`."""
+    genomes = _load(job)
+    validation = load_validation(
+        job.validation, job.inputs, min_length=job.config.read_length, classes=job.classes
+    )
+    return Memory(genomes, null_of(genomes, validation))
 
 
 def _load(job: RememberJob) -> Genomes:
@@ -300,27 +303,15 @@ def _learn(genomes: Genomes, config: RememberConfig) -> tuple[Tables, Plan]:
     )
 
 
+def _to_learn(genomes: Genomes, config: RememberConfig) -> Genomes:
+    if not config.half:
+        return genomes
+    return random_half(genomes, read_length=config.read_length, seed=config.seed)
+
+
 def _mutated(genomes: Genomes, config: RememberConfig) -> Genomes:
     generator = np.random.default_rng([config.seed, Stream.MUTATION])
     return replace(genomes, codes=mutate(genomes.codes, config.mutation_rate, generator))
-
-
-def _usual(lengths: Mapping[int, float], config: RememberConfig) -> tuple[int, int]:
-    """Length and number of the reads behind the losses."""
-    length = max(n for n in lengths if n <= config.read_length)
-    return length, min(config.num_calibration_reads, math.ceil(lengths[length]))
-
-
-def _losses(batches: Sequence[ScoreBatch]) -> dict[str, Any]:
-    num_scored = sum(int(batch.num_scored.sum()) for batch in batches)
-    nats = {
-        "foreground": -sum(float(batch.log_likelihood.sum()) for batch in batches) / num_scored,
-        "background": -sum(float(batch.background_log_likelihood.sum()) for batch in batches) / num_scored,
-    }
-    return {
-        role: {"val_nats_per_base": value, "val_bits_per_base": value / math.log(2)}
-        for role, value in nats.items()
-    }
 
 
 def _table(losses: Mapping[str, Any]) -> str:
@@ -338,8 +329,4 @@ chosen by the Bayesian information criterion.""",
     MUTATED: """The background is a context model of the same genomes with substitutions, as many as
 `training.mutation_rate` in `genood.json` says.""",
 }
-_ABOUT_NULLS = """These reads are as far from the reference as its genomes are from each other: where reads to
-be scored are of closer genomes, p-values are too large; where of more distant species, too small.
-`genood train --val` calibrates on genomes of your own choice."""
-_ABOUT_VALIDATION = """Where reads to be scored are closer to the reference than these, p-values are
-too large; where they are further from it, too small."""
+_ABOUT_HALF = """A random half of the reference was learned, for an ensemble. """

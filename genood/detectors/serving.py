@@ -9,8 +9,8 @@ from genood.detectors.base import NEEDS
 from genood.errors import ConfigError
 
 _GIVEN_BY: Mapping[str, str] = {
-    "likelihood": "density models (genood train --model lstm or context)",
-    "background": "density models with a background (genood train --model lstm or context)",
+    "likelihood": "density models (genood train --model lstm, context or markov)",
+    "background": "density models with a background (genood train --model lstm, context or markov)",
     "logits": "a classifier (genood train --model cnn)",
     "features": "a single classifier (genood train --model cnn)",
     "mutated-class": "a classifier with a class of mutated reads (genood train --model cnn)",
@@ -54,4 +54,6 @@ def check_served(names: Collection[str], gives: Collection[str]) -> None:
         missing = DETECTORS[name].needs - set(gives)
         if missing:
             first = min(missing, key=NEEDS.index)
-            raise ConfigError(f"the detector {name!r} needs a bundle of {_GIVEN_BY[first]}; this one is not")
+            raise ConfigError(
+                f"the detector {name!r} needs a bundle of {_GIVEN_BY[first]}, which this is not"
+            )

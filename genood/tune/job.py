@@ -7,12 +7,15 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from genood.counting import CountConfig
 from genood.errors import ConfigError
 from genood.recipes import TrainConfig
 from genood.remember import RememberConfig
 from genood.tune.grid import L2S, MUTATION_RATES, Against
 
 MAX_READS = 10_000
+_CONFIGS: Mapping[str, type] = {"context": RememberConfig, "markov": CountConfig}
+"""What says how to make a model, where that is no `TrainConfig`."""
 
 Stopping = Callable[[], AbstractContextManager[Callable[[], bool]]]
 
@@ -35,13 +38,13 @@ class TuneJob:
     model
         Kind of density model, of `MODELS`.
     config
-        How to train it: a `RememberConfig` for the context model, else a `TrainConfig`. Its seed is the
-        first; its background, mutation rate and L2 coefficient do not count.
+        How to make it: a `RememberConfig` for a context model, a `CountConfig` for a Markov chain, else a
+        `TrainConfig`. Its seed is the first; its background, mutation rate and L2 coefficient do not count.
     model_config
-        The model's configuration; a context model has none.
+        The configuration of a model that is trained step by step.
     mutation_rates, l2s
-        The grid. A context model has no L2 coefficient, and is compared with the backgrounds that it
-        derives from itself, too.
+        The grid. Context models and Markov chains have no L2 coefficient, and are compared with the
+        backgrounds that they derive from themselves, too.
     num_seeds
         Seeds that each cell is trained with. The bundle is that of the first.
     classes
@@ -65,7 +68,7 @@ class TuneJob:
     inputs: Sequence[str]
     output: str
     model: str
-    config: TrainConfig | RememberConfig
+    config: TrainConfig | RememberConfig | CountConfig
     model_config: Mapping[str, Any] = field(default_factory=dict)
     mutation_rates: Sequence[float] = MUTATION_RATES
     l2s: Sequence[float] = L2S
@@ -79,7 +82,7 @@ class TuneJob:
     command: str = ""
 
     def __post_init__(self) -> None:
-        if isinstance(self.config, RememberConfig) != (self.model == "context"):
+        if not isinstance(self.config, _CONFIGS.get(self.model, TrainConfig)):
             raise ConfigError(f"{type(self.config).__name__} is not for a model of kind {self.model}")
         if not 0 < self.simulated_rate <= 1:
             raise ConfigError(

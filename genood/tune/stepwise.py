@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from genood.build import TrainJob, finish, load_job
-from genood.bundle import CHECKPOINT_FILE, TRAINING_FILE, Bundle
+from genood.build import TrainJob, finish, load_data
+from genood.bundle import Bundle
+from genood.bundle_files import CHECKPOINT_FILE, TRAINING_FILE
 from genood.bundling import null_lengths
 from genood.device import resolve_device
 from genood.errors import ConfigError
@@ -91,7 +92,8 @@ class StepwiseTuner:
             validation=job.validation,
             command=job.command,
         )
-        self._training, self._validation = load_job(self._train_job)
+        self._data = load_data(self._train_job)
+        self._training, self._validation = self._data
         self._lengths = null_lengths(
             self._validation.genomes, job.config.read_length, self._validation.source
         )
@@ -146,7 +148,7 @@ class StepwiseTuner:
         """The same, calibrated and described."""
         bundle = self.bundle(candidate, seed, store)
         job = replace(self._train_job, config=self._config_of(candidate, seed))
-        finish(job, bundle, self._training, self._validation, self._lengths)
+        finish(job, bundle, self._data, self._lengths)
         return bundle
 
     def _in_reads(self) -> ReadSet:

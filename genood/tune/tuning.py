@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from genood import __version__
-from genood.bundle import METADATA_FILE, Bundle, read_metadata
-from genood.bundling import with_section
+from genood.bundle import Bundle, read_metadata
+from genood.bundle_files import METADATA_FILE
+from genood.cards import with_section
+from genood.counting import CountConfig
 from genood.files import appear_together, write_json, write_text
 from genood.metrics import Separation
 from genood.remember import RememberConfig
 from genood.tune.grid import AGAINST, Against, Candidate, Cell, best_cell
 from genood.tune.job import Progress, Stopping, TuneJob, never_stopping
+from genood.tune.made import ContextTuner, MarkovTuner
 from genood.tune.reads import ValidationReads
 from genood.tune.store import Store, check_new
 from genood.tune.tables import TITLES, markdown_table, tsv
@@ -208,9 +211,9 @@ def tune(
 
 def _tuner_of(job: TuneJob, device: str, progress: Progress | None) -> Tuner:
     if isinstance(job.config, RememberConfig):
-        from genood.tune.remembered import RememberedTuner
-
-        return RememberedTuner(job)
+        return ContextTuner(job)
+    if isinstance(job.config, CountConfig):
+        return MarkovTuner(job)
     # It needs torch, which takes seconds to import.
     from genood.tune.stepwise import StepwiseTuner
 
