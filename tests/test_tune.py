@@ -17,10 +17,12 @@ from toys import markov_codes, uniform_codes, write_fasta
 
 from genood.build import TrainJob, train_bundle
 from genood.bundle import Bundle
+from genood.counting import CountConfig, CountJob, count_bundle
 from genood.dataset import Dataset
 from genood.engine import Scorer
 from genood.errors import ConfigError, GenoodError
 from genood.metrics import Separation
+from genood.models.markov import MarkovConfig
 from genood.readers import Read
 from genood.recipes import TrainConfig
 from genood.remember import RememberConfig, RememberJob, remember_bundle
@@ -445,6 +447,29 @@ def test_a_cell_of_a_context_model(
     assert cell_of(context, **values).mean("real") == pytest.approx(real, abs=1e-6)
 
 
+def test_a_cell_of_a_markov_chain(dataset: Path, tmp_path: Path) -> None:
+    config = CountConfig(model=MarkovConfig(order=4), read_length=READ_LENGTH, num_calibration_reads=60)
+    job = TuneJob(
+        inputs=[str(dataset)],
+        output=str(tmp_path / "tuning"),
+        model="markov",
+        config=config,
+        mutation_rates=(0.1, 0.2),
+    )
+    result = tuned(job)
+    assert [str(cell.candidate) for cell in result.cells] == ["low-order", "μ 0.1", "μ 0.2"]
+    assert Bundle.load(tmp_path / "tuning" / "bundle").metadata["kind"] == "markov"
+    splits = Dataset.load(dataset).splits
+    for values in ({"background": "low-order"}, {"background": "mutated", "mutation_rate": 0.2}):
+        own = CountJob(
+            inputs=[str(dataset)],
+            output=str(tmp_path / values["background"]),
+            config=replace(config, **values),
+        )
+        real = auroc_of(count_bundle(own), splits["val_in"].codes, splits["val_ood"].codes)
+        assert cell_of(result, **values).mean("real") == pytest.approx(real, abs=1e-6)
+
+
 def test_backgrounds_that_no_seed_changes_count_once(context: TuneResult, tmp_path: Path) -> None:
     result = tuned(replace(context.job, output=str(tmp_path), num_seeds=2))
     assert [len(cell.separations["real"]) for cell in result.cells] == [1, 1, 1, 2]
@@ -491,6 +516,7 @@ def test_unfit_jobs(dataset: Path, tmp_path: Path) -> None:
     job = lstm_job(dataset, tmp_path / "tuning")
     for change, message in (
         ({"model": "context"}, "TrainConfig is not for a model of kind context"),
+        ({"config": RememberConfig()}, "RememberConfig is not for a model of kind lstm"),
         ({"simulated_rate": 0.0}, "the rate of simulated OOD reads must be above 0"),
         ({"num_seeds": 0}, "num seeds must be at least 1, not 0"),
         ({"max_reads": 0}, "max reads must be at least 1, not 0"),

@@ -84,12 +84,21 @@ def is_gpu(device: str) -> bool:
     return resolve_device(device).type != "cpu"
 
 
-def refuse(options: Collection[str], model: str) -> None:
-    """A usage error if one of the options was given, as the model has no use for it."""
+def refuse_others(model: str, options_of: Iterable[tuple[Collection[str], Collection[str]]]) -> None:
+    """A usage error if an option was given that the model has no use for.
+
+    Parameters
+    ----------
+    model
+        The model's name.
+    options_of
+        Options that not all models have a use for, with the models that do.
+    """
+    others = {name for names, models in options_of if model not in models for name in names}
     context = click.get_current_context()
     for parameter in context.command.params:
         name = parameter.name
-        if name in options and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+        if name in others and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             raise click.UsageError(f"{parameter.opts[0]} has no meaning for --model {model}")
 
 

@@ -19,34 +19,44 @@ from genood.cli.options import (
     logging_options,
     one_of,
     overrides,
-    refuse,
+    refuse_others,
     show_progress,
 )
+from genood.cli.train import OPTIONS_OF
 from genood.cli.train import command as train
+from genood.models import MODELS
 from genood.recipes import PRESETS
 
 if TYPE_CHECKING:
+    from genood.counting import CountConfig
+    from genood.recipes import TrainConfig
+    from genood.remember import RememberConfig
     from genood.tune import TuneJob
 
 logger = logging.getLogger("genood")
 
-_MODELS = ("lstm", "context")
-_LSTM_OPTIONS = (
-    "preset",
-    "held_out_fraction",
-    "hidden_size",
-    "num_layers",
-    "dropout",
+_SHAPE = ("hidden_size", "num_layers", "dropout")
+_TRAINING = (
     "steps",
     "batch_size",
     "learning_rate",
     "schedule",
+    "read_length",
+    "held_out_fraction",
     "validation_interval",
     "precision",
 )
-_CONTEXT_OPTIONS = ("memory",)
-_SHARED_OPTIONS = ("classes", "val", "read_length")
-_SHAPE = ("hidden_size", "num_layers", "dropout")
+_OF_TRAIN = ("preset", "order", "memory", "classes", "val", *_SHAPE, *_TRAINING)
+"""Options that mean what they mean to `genood train`."""
+_HELP = {
+    "preset": "For lstm. demo: minutes a model on a laptop. small: hours. paper: that of Ren et al. 2019.",
+    "held_out_fraction": "Part of each class to hold out, but for context; unused with --val or a dataset.",
+    "hidden_size": "LSTM units.",
+    "dropout": "Dropout on the outputs of a layer.",
+    "steps": "Optimisation steps of each model.",
+}
+"""What is said of those that are for more models there."""
+_OPTIONS_OF = (*OPTIONS_OF, (("l2s",), ("lstm",)))
 
 
 @click.command("tune", no_args_is_help=True)
@@ -54,7 +64,7 @@ _SHAPE = ("hidden_size", "num_layers", "dropout")
 @click.option("-o", "--output", required=True, metavar="DIR", help="Directory to write tables and bundle to.")
 @click.option(
     "--model",
-    type=one_of(_MODELS),
+    type=one_of(MODELS),
     help="Density model.  [default: lstm where there is a GPU, else context]",
 )
 @click.option(
@@ -69,8 +79,7 @@ _SHAPE = ("hidden_size", "num_layers", "dropout")
     "l2s",
     type=click.FloatRange(0),
     multiple=True,
-    help="An L2 coefficient λ to try, but for context; any number of times.  "
-    "[default: 0, 1e-6, 1e-5, 1e-4, 1e-3]",
+    help="An L2 coefficient λ to try, for lstm; any number of times.  [default: 0, 1e-6, 1e-5, 1e-4, 1e-3]",
 )
 @click.option(
     "--seeds",
@@ -123,8 +132,8 @@ def command(
 
     A foreground model is trained once, and a background model for each mutation rate μ and L2 coefficient
     λ. Each is judged by the AUROC of the ratio, in-distribution validation reads against real OOD reads,
-    where there are any, and against simulated ones. A context model has no λ; the backgrounds that it
-    derives from itself are tried, too.
+    where there are any, and against simulated ones. Context models and Markov chains have no λ; the
+    backgrounds that they derive from themselves are tried, too.
 
     The tables are printed, and written to DIR with the bundle. Ctrl-C leaves what is done, and the same
     command goes on from it; more mutation rates, L2 coefficients or seeds add to it.
@@ -137,9 +146,7 @@ def command(
     """
     if model is None:
         model = "lstm" if is_gpu(device) else "context"
-    refuse(_LSTM_OPTIONS if model == "context" else _CONTEXT_OPTIONS, model)
-    if model == "context":
-        refuse(("l2s",), model)
+    refuse_others(model, _OPTIONS_OF)
     job = _job(
         model,
         options,
@@ -160,19 +167,10 @@ def command(
     _tune(job, device)
 
 
-_HELP = {
-    "preset": "For lstm. demo: minutes a model on a laptop. small: hours. paper: that of Ren et al. 2019.",
-    "held_out_fraction": "Part of each class to hold out for lstm; unused with --val or a dataset.",
-    "hidden_size": "LSTM units.",
-    "dropout": "Dropout on the outputs of a layer.",
-    "steps": "Optimisation steps of each model.",
-}
-
-
 def _options_of_train() -> Iterator[click.Parameter]:
     """The options that mean what they mean to `genood train`, where others of its models do not count."""
     for option in train.params:
-        if option.name in (*_SHARED_OPTIONS, *_LSTM_OPTIONS, *_CONTEXT_OPTIONS):
+        if option.name in _OF_TRAIN:
             option = copy(option)
             if isinstance(option, click.Option) and option.name in _HELP:
                 option.help = _HELP[option.name]
@@ -183,28 +181,39 @@ _PLACE = next(i for i, option in enumerate(command.params) if option.name == "ch
 command.params[_PLACE:_PLACE] = _options_of_train()
 
 
-def _job(model: str, options: dict[str, Any], common: Mapping[str, Any]) -> TuneJob:
-    from genood.remember import RememberConfig
+def _job(model: str, options: Mapping[str, Any], common: Mapping[str, Any]) -> TuneJob:
     from genood.tune import TuneJob
 
-    seed, preset, memory = (options.pop(name) for name in ("seed", "preset", "memory"))
-    shape = overrides(**{name: options.pop(name) for name in _SHAPE})
-    others = {name: options.pop(name) for name in ("num_seeds", "simulated_rate", "choose")}
+    shape: dict[str, Any] = {}
+    config: TrainConfig | RememberConfig | CountConfig
     if model == "context":
-        given = overrides(
-            read_length=options["read_length"],
-            memory=None if memory is None else int(memory * 1e9),
-        )
-        config = RememberConfig(seed=seed, **given)
-        return TuneJob(model=model, config=config, **common, **others)
-    chosen = PRESETS[preset]
-    return TuneJob(
-        model=model,
-        model_config={**chosen.models[model], **shape},
-        config=replace(chosen.train_config(model), seed=seed, **overrides(**options)),
-        **common,
-        **others,
-    )
+        config = _remember_config(**options)
+    elif model == "markov":
+        config = _count_config(**options)
+    else:
+        chosen = PRESETS[options["preset"]]
+        shape = {**chosen.models[model], **overrides(**{name: options[name] for name in _SHAPE})}
+        training = overrides(**{name: options[name] for name in ("seed", *_TRAINING)})
+        config = replace(chosen.train_config(model), **training)
+    others = {name: options[name] for name in ("num_seeds", "simulated_rate", "choose")}
+    return TuneJob(model=model, model_config=shape, config=config, **common, **others)
+
+
+def _remember_config(*, seed: int, read_length: int | None, memory: float | None, **_: Any) -> RememberConfig:
+    from genood.remember import RememberConfig
+
+    num_bytes = None if memory is None else int(memory * 1e9)
+    return RememberConfig(seed=seed, **overrides(read_length=read_length, memory=num_bytes))
+
+
+def _count_config(
+    *, seed: int, read_length: int | None, held_out_fraction: float | None, order: int | None, **_: Any
+) -> CountConfig:
+    from genood.counting import CountConfig
+    from genood.models.markov import MarkovConfig
+
+    given = overrides(read_length=read_length, held_out_fraction=held_out_fraction)
+    return CountConfig(model=MarkovConfig(**overrides(order=order)), seed=seed, **given)
 
 
 def _tune(job: TuneJob, device: str) -> None:

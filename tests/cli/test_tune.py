@@ -79,6 +79,15 @@ def test_context_model_by_default(genood_here: Genood, dataset: Path, tmp_path: 
     assert metadata["command"].startswith("genood tune ")
 
 
+def test_markov_chain(genood_here: Genood, dataset: Path, tmp_path: Path) -> None:
+    options = ("--model", "markov", "--order", "3", "--read-length", "50", "--mutation-rate", "0.1")
+    result = genood_here("tune", dataset, "-o", tmp_path / "t", *options, "--device", "cpu", "--quiet")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "| low-order |" in result.stdout
+    model = json.loads((tmp_path / "t" / "bundle" / "genood.json").read_text())["model"]
+    assert model["foreground"]["order"] == 3
+
+
 def test_interrupted_and_killed(
     start_genood: StartGenood, genood_here: Genood, dataset: Path, tmp_path: Path
 ) -> None:
@@ -122,6 +131,7 @@ REFUSED = {
     "l2 of a context model": (("--model", "context", "--l2", "0"), "--l2 has no meaning for --model context"),
     "steps of a context model": (("--steps", "5"), "--steps has no meaning for --model context"),
     "memory of an lstm": (("--model", "lstm", "--memory", "1"), "--memory has no meaning for --model lstm"),
+    "order of a context model": (("--order", "3"), "--order has no meaning for --model context"),
     "rate of 0": (("--mutation-rate", "0"), "0.0 is not in the range 0<x<=1"),
     "unknown choice": (("--choose", "test"), "'test' is not one of 'real', 'simulated'"),
 }
