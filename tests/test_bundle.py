@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,9 @@ import pytest
 import torch
 from toys import context_model, uniform_codes
 
-from genood.bundle import Bundle
+from genood.bundle import Bundle, prepare
 from genood.engine import Scorer
-from genood.errors import BundleError
+from genood.errors import BundleError, ConfigError
 from genood.files import sha256_ahead, sha256_of, write_json
 from genood.models.context import ContextModel
 from genood.models.lstm import LSTM, LSTMConfig
@@ -282,14 +281,24 @@ def test_no_bundle(tmp_path: Path) -> None:
         Bundle.load(tmp_path)
 
 
-def test_a_model_prepares_itself_while_weights_are_hashed(
-    context_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    weights = context_dir / "foreground.safetensors"
-    hashes: dict[Path, Future[str]] = {weights: Future()}
-    # Asked for the hash first, it would wait without an end.
-    monkeypatch.setattr(ContextModel, "prepare", lambda: hashes[weights].set_result(sha256_of(weights)))
-    Bundle.load(context_dir, hashes=hashes)
+def test_devices(bundle_dir: Path, context_dir: Path) -> None:
+    assert Bundle.load(bundle_dir, "auto").device == str(LSTM(LSTMConfig()).on("auto").device)
+    with pytest.raises(ConfigError, match="'cuda:99' is not on this machine"):
+        Bundle.load(bundle_dir, "cuda:99")
+    for device in ("auto", "cuda:99"):  # It runs on CPUs alone.
+        assert Bundle.load(context_dir, device).device == "cpu"
+
+
+def test_prepare(context_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It needs no weights."""
+    prepared: list[bool] = []
+    monkeypatch.setattr(ContextModel, "prepare", lambda: prepared.append(True))
+    shutil.copy(context_dir / "genood.json", tmp_path)
+    prepare(tmp_path)
+    assert prepared == [True]
+    (tmp_path / "genood.json").unlink()
+    with pytest.raises(BundleError, match="is not a bundle"):
+        prepare(tmp_path)
 
 
 def test_hashes_begun_before_are_checked_too(copy: Path) -> None:
