@@ -89,7 +89,8 @@ class CNN(Network, Classifier):
     -----
     Source: the classifier of Ren et al. 2019: one-hot input, 1000 filters of length 20, ReLU, a global max
     pool, a dense layer of 1000 units with ReLU, softmax; dropout 0.1. Its variants are that paper's baselines
-    that learn from mutated reads; `calibrated` follows Lee et al. 2018, equation 1, and Hendrycks et al. 2019.
+    that learn from mutated reads; ``calibrated`` follows Lee et al. 2018, equation 1, and Hendrycks et al.
+    2019.
 
     As in the code released with it, both the pooled filters and the dense layer's outputs are dropped out,
     and weights start as Glorot and Bengio's.
