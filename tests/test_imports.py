@@ -31,6 +31,7 @@ LAYERS = [
     {"writers", "build", "remember", "counting", "evaluation", "fdr", "recalibrate"},
     {"scoring", "members"},
     {"build_members"},
+    {"benchmark"},
     {"cli"},
     {"__main__"},
 ]
