@@ -16,8 +16,8 @@ from genood.bundle_files import Arrays, check_free, is_unfinished
 from genood.calibration import LENGTH_BINS, MIN_INDEPENDENT_READS, Calibration, NullSample
 from genood.detectors import DETECTORS
 from genood.detectors.base import Detector, ScoreBatch
-from genood.detectors.serving import served
-from genood.engine import forward, needs_of, ready_detector
+from genood.detectors.serving import needs_of, ready_detector, served
+from genood.engine import forward, most_reads, num_weights
 from genood.ensemble import AnyBundle
 from genood.errors import BundleError, TrainingError
 from genood.genomes import Genomes, ReadSampler
@@ -36,7 +36,6 @@ NUM_GRADIENT_FIT_READS = 500
 """Those of detectors that need the gradients of each."""
 MOST_GRADIENT_WEIGHTS = 1_000_000
 """Weights of a model whose gradients are taken read by read."""
-_GRADIENT_READS_AT_ONCE = 16
 
 
 def check_output(output: Path) -> None:
@@ -98,9 +97,7 @@ class FitReads:
     def __iter__(self) -> Iterator[ScoreBatch]:
         reads = self.sampler.sample(0, self.num_reads)
         length = self.sampler.read_length
-        size = max(1, self.bundle.model.batch_bases // length)
-        if "gradients" in self.needs:
-            size = _GRADIENT_READS_AT_ONCE
+        size = max(1, min(self.bundle.model.batch_bases // length, most_reads(self.bundle, self.needs)))
         for first in range(0, self.num_reads, size):
             rows = slice(first, first + size)
             lengths = np.full(len(reads.codes[rows]), length, dtype=np.int64)
@@ -123,7 +120,7 @@ def fit_detectors(bundle: AnyBundle, sampler: ReadSampler) -> Arrays:
     for name in served(bundle.gives):
         detector = DETECTORS[name]()
         needs_gradients = "gradients" in detector.needs
-        if not detector.requires_fit or (needs_gradients and _num_weights(bundle) > MOST_GRADIENT_WEIGHTS):
+        if not detector.requires_fit or (needs_gradients and num_weights(bundle) > MOST_GRADIENT_WEIGHTS):
             continue
         number = NUM_GRADIENT_FIT_READS if needs_gradients else NUM_FIT_READS
         reads = FitReads(bundle=bundle, sampler=sampler, num_reads=number, needs=needs_of([detector]))
@@ -140,14 +137,10 @@ def detectors_for(bundle: AnyBundle) -> dict[str, Detector]:
     """
     fitted = {key.partition("/")[0] for key in bundle.detectors}
     return {
-        name: ready_detector(bundle, name)
+        name: ready_detector(name, bundle.detectors)
         for name in served(bundle.gives)
         if "gradients" not in DETECTORS[name].needs and (not DETECTORS[name].requires_fit or name in fitted)
     }
-
-
-def _num_weights(bundle: AnyBundle) -> int:
-    return sum(array.size for array in bundle.model.weights().values())
 
 
 def calibrate(

@@ -62,8 +62,6 @@ class Learner(ABC, Generic[M]):
 
     columns: ClassVar[tuple[str, ...]] = ("loss",)
     """What a validation measures, for ``training.tsv``; the first is the loss."""
-    uses_labels: bool = False
-    """Whether it matters which class a read is of."""
     number = 0
     """Keeps what is drawn for it apart from what is drawn for models that see the same reads."""
 
@@ -97,6 +95,11 @@ class Learner(ABC, Generic[M]):
     @abstractmethod
     def _measure(self, examples: Examples) -> dict[str, Any]:
         """Means over examples, by `columns`, and what else is to be kept of the best validation."""
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether it matters which class a read is of."""
+        return False
 
     @property
     def device(self) -> torch.device:
@@ -216,7 +219,7 @@ class ClassifierLearner(Learner[CNN]):
     columns = ("loss", "accuracy")
 
     @property
-    def uses_labels(self) -> bool:  # type: ignore[override]
+    def uses_labels(self) -> bool:
         """See `Learner.uses_labels`."""
         return self.model.variant != "binary"
 

@@ -32,6 +32,7 @@ LAYERS = [
     {"scoring", "members"},
     {"build_members"},
     {"tune"},
+    {"benchmark"},
     {"cli"},
     {"__main__"},
 ]

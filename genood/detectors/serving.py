@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import numpy.typing as npt
 
 from genood.detectors import DEFAULT_DETECTOR, DETECTORS
-from genood.detectors.base import NEEDS
-from genood.errors import ConfigError
+from genood.detectors.base import NEEDS, Detector
+from genood.errors import BundleError, ConfigError
 
 _GIVEN_BY: Mapping[str, str] = {
     "likelihood": "density models (genood train --model lstm, context or markov)",
@@ -57,3 +60,34 @@ def check_served(names: Collection[str], gives: Collection[str]) -> None:
             raise ConfigError(
                 f"the detector {name!r} needs a bundle of {_GIVEN_BY[first]}, which this is not"
             )
+
+
+def needs_of(detectors: Iterable[Detector]) -> frozenset[str]:
+    """All that some detectors need, of `NEEDS`."""
+    return frozenset().union(*(detector.needs for detector in detectors))
+
+
+def ready_detector(name: str, states: Mapping[str, npt.NDArray[Any]], **options: float) -> Detector:
+    """A detector of `DETECTORS` that can score, fitted if it has to be.
+
+    Parameters
+    ----------
+    name
+        The detector's.
+    states
+        What detectors have learned, see `Bundle.detectors`.
+    options
+        Values of its `Detector.grid` in place of its defaults.
+
+    Raises
+    ------
+    BundleError
+        It has to be fitted, and the bundle holds nothing of that.
+    """
+    detector = DETECTORS[name](**options)
+    if not detector.requires_fit:
+        return detector
+    state = {key.partition("/")[2]: value for key, value in states.items() if key.partition("/")[0] == name}
+    if not state:
+        raise BundleError(f"the bundle holds no fitted {name!r}; train it again")
+    return detector.load_state(state)
