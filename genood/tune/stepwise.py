@@ -8,7 +8,6 @@ the same reads, whether trained side by side or one after another.
 from __future__ import annotations
 
 import json
-import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -39,8 +38,6 @@ from genood.tune.grid import Against, Candidate, candidates
 from genood.tune.job import Progress, TuneJob
 from genood.tune.reads import ReadSet, drawn_reads, in_reads_of_datasets, validation_reads
 from genood.tune.store import Store
-
-logger = logging.getLogger(__name__)
 
 FOREGROUND, BACKGROUND = "foreground", "background"
 _METRICS_FILE = "metrics.json"
