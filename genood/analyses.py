@@ -80,11 +80,13 @@ class ReadScores:
         classes: tuple[Sequence[str], Sequence[str]],
         gc: tuple[npt.ArrayLike, npt.ArrayLike],
         ood_scores: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]],
+        predicted: tuple[Sequence[str], Sequence[str]] | None = None,
     ) -> Self:
         """Reads that are given as pairs, what is of in-distribution reads before what is of OOD ones."""
         return cls(
             is_ood=np.repeat([False, True], [len(names) for names in classes]),
-            classes=np.concatenate([np.asarray(names, dtype=object) for names in classes]),
+            classes=_joined_names(classes),
+            predicted=None if predicted is None else _joined_names(predicted),
             gc=_joined(gc),
             ood_scores={method: _joined(scores) for method, scores in ood_scores.items()},
         )
@@ -386,3 +388,7 @@ def _sides(scores: ReadScores) -> Names:
 
 def _joined(pair: tuple[npt.ArrayLike, npt.ArrayLike]) -> Floats:
     return np.concatenate([np.asarray(values, dtype=np.float64) for values in pair])
+
+
+def _joined_names(pair: tuple[Sequence[str], Sequence[str]]) -> Names:
+    return np.concatenate([np.asarray(names, dtype=object) for names in pair])

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from scored_reads import few_reads, many_reads, some_positions
 
+from genood.errors import ConfigError
 from genood.plots import draw_all
 
 DISTANCES = pd.DataFrame(
@@ -117,6 +118,25 @@ def test_reads_without_gc(tmp_path: Path) -> None:
     reads = few_reads()
     draw_all(tmp_path, replace(reads, gc=np.full(9, np.nan)), likelihood="likelihood")
     assert "OOD (r = –)" in text_of(tmp_path / "likelihood-gc.svg")
+
+
+def test_classes_without_distance_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    draw_all(tmp_path, many_reads(), distances=DISTANCES[:2])
+    assert caplog.messages == ["OOD classes without a distance: Ood2"]
+
+
+def test_nothing_is_drawn_where_a_figure_fails(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^none of the OOD classes has a distance"):
+        draw_all(tmp_path, few_reads(), likelihood="likelihood", distances=DISTANCES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_with_quotes(tmp_path: Path) -> None:
+    reads = few_reads()
+    quoted = np.where(reads.is_ood, reads.classes, '"quoted"').astype(object)
+    draw_all(tmp_path, replace(reads, classes=quoted))
+    table = pd.read_csv(tmp_path / "reads.tsv", sep="\t")
+    assert table["class"][0] == '"quoted"'
 
 
 def test_without_matplotlib() -> None:

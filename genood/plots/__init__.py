@@ -6,7 +6,7 @@ Each is drawn as SVG, with its text as text, and as PNG, beside the table that i
 
 from __future__ import annotations
 
-import csv
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,13 @@ from genood.analyses import (
     roc_table,
     separation_table,
 )
-from genood.files import atomic_path
+from genood.files import appear_together, atomic_path
 from genood.plots.curves import draw_against_distance, draw_against_gc, draw_histogram, draw_roc
 from genood.plots.maps import draw_classes, draw_positions
 from genood.plots.style import FORMATS, file_of
 from genood.position_maps import PositionMap
+
+logger = logging.getLogger(__name__)
 
 _QUANTITIES = {"likelihood": "log-likelihood", "ratio": "log-likelihood ratio"}
 
@@ -43,7 +45,7 @@ def draw_all(
     distances: pd.DataFrame | None = None,
     positions: PositionMap | None = None,
 ) -> list[Path]:
-    """Draw all figures that there are data for, each as SVG, PNG and the table it shows as TSV.
+    """Draw all figures that there are data for, each as SVG, PNG and the table it shows as TSV; or none.
 
     ``roc`` and ``classes`` are of all methods. Of likelihood and ratio are ``likelihood-histogram``,
     ``likelihood-gc``, ``ratio-histogram`` and ``ratio-gc``, and ``distance``, whose table has all
@@ -74,6 +76,18 @@ def draw_all(
         A method has no scores, or a file cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    with appear_together():
+        return _draw_all(directory, scores, likelihood, ratio, distances, positions)
+
+
+def _draw_all(
+    directory: Path,
+    scores: ReadScores,
+    likelihood: str | None,
+    ratio: str | None,
+    distances: pd.DataFrame | None,
+    positions: PositionMap | None,
+) -> list[Path]:
     methods = {method: what for method, what in ((likelihood, "likelihood"), (ratio, "ratio")) if method}
     written = [_write(directory / "reads", reads_table(scores))]
     correlations = gc_correlations(scores).assign(quantity="GC content")
@@ -91,6 +105,8 @@ def draw_all(
     written += _drawn(directory / "classes", by_class, draw_classes, by_class, scores.methods)
     if distances is not None:
         found = against_distance(scores, distances)
+        if found.without_distance:
+            logger.warning("OOD classes without a distance: %s", ", ".join(found.without_distance))
         shown = tuple(methods) or scores.methods[:2]
         written += _drawn(directory / "distance", found.classes, draw_against_distance, found, shown)
         correlations = pd.concat([correlations, _of_distances(found)])
@@ -120,5 +136,5 @@ def _drawn(stem: Path, table: pd.DataFrame, draw: Callable[..., None], *argument
 def _write(stem: Path, table: pd.DataFrame) -> Path:
     target = file_of(stem, "tsv")
     with atomic_path(target) as temporary:
-        table.to_csv(temporary, sep="\t", index=False, float_format="%.6g", quoting=csv.QUOTE_NONE)
+        table.to_csv(temporary, sep="\t", index=False, float_format="%.6g")
     return target
