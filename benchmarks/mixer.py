@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from machine import describe
 from real import READ_LENGTH, genomes_by_split
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 
+from genood.context import fitting
 from genood.context import mixer as mixing
 from genood.context.learn import learn
 from genood.context.tables import Tables
@@ -47,8 +48,8 @@ def main() -> None:
         codes = sampler.sample(0, NUM_FIT_READS).codes
         seen.append((codes, *tables.observe(codes, num_threads=2)))
     tables, _ = learn(genomes, memory=MEMORY, num_threads=2)
-    together = mixing.Observations(*(np.concatenate(parts) for parts in zip(*seen, strict=True)))
-    shipped = mixing.fit(together, mixing.plain_mixer(), iterations=100, ridge=1e-6)
+    together = fitting.Observations(*(np.concatenate(parts) for parts in zip(*seen, strict=True)))
+    shipped = fitting.fit(together, mixing.plain_mixer(), iterations=100, ridge=1e-6)
     if arguments.write:
         package = Path(mixing.__file__).parent
         save_file(shipped, package / mixing.DEFAULT_FILE)
@@ -107,21 +108,22 @@ WAYS = ("order 8", "fixed interpolation", "exact contexts", "learned")
 
 def nats_per_base(tables: Tables, shipped: mixing.Mixer, codes: np.ndarray) -> dict[str, float]:
     """One number for each of `WAYS`."""
-    seen = mixing.Observations(codes, *tables.observe(codes, num_threads=2))
-    exact = mixing.Observations(codes, *tables.observe(codes, num_threads=2))
+    seen = fitting.Observations(codes, *tables.observe(codes, num_threads=2))
+    exact = fitting.Observations(codes, *tables.observe(codes, num_threads=2))
     # An expert that forgives nothing: gone after a substitution until a context of 16 bases is back.
     exact.present = exact.present & (exact.states[:, :, 4] >= 7)
+    learned = fitting.tensors_of(shipped)
     with torch.no_grad():
         losses = {
-            "order 8": -seen.log_probs(mixing.plain_mixer()),
+            "order 8": -seen.log_probs(fitting.tensors_of(mixing.plain_mixer())),
             "fixed interpolation": -fixed_interpolation(seen),
-            "exact contexts": -exact.log_probs(shipped),
-            "learned": -seen.log_probs(shipped),
+            "exact contexts": -exact.log_probs(learned),
+            "learned": -seen.log_probs(learned),
         }
     return {way: float(loss.mean()) for way, loss in losses.items()}
 
 
-def fixed_interpolation(seen: mixing.Observations) -> torch.Tensor:
+def fixed_interpolation(seen: fitting.Observations) -> torch.Tensor:
     """Nothing learned: the strongest expert is right as often as it was for the last 24 bases.
 
     One success and one failure are added, the rest of the probability follows the order-8 table.

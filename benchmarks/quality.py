@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from machine import describe
 from peers import (
     Floats,
@@ -40,6 +39,7 @@ from genood.labels import class_of
 from genood.metrics import separation, separation_intervals
 from genood.readers import read_file
 from genood.sequence import UNKNOWN, pad
+from genood.threads import set_num_threads
 
 SIDES = ("val_in", "val_ood", "published_in", "published_ood")
 OWN_BACKGROUNDS = ("other-classes", "low-order", "read-chain")
@@ -72,7 +72,7 @@ def main() -> None:
     if not (data / "manifest.tsv").is_file():
         sys.exit(f"{data}: holds no manifest.tsv; this benchmark needs the project's real genomes (--data)")
     out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(arguments.threads)
+    set_num_threads(arguments.threads)
     genomes = genomes_by_split(data)
     with stdout_to_stderr():
         for split in ("val_in", "val_ood"):

@@ -34,14 +34,14 @@ LSTM_SHARE = 20
 BARE = """
 import sys, time
 import numpy as np
-import torch
 from genood.bundle import Bundle
 from genood.overlap import apply_ahead
 from genood.readers import read_blocks, ReadBlock
+from genood.threads import set_num_threads
 
 directory, reads, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
-torch.set_num_threads(threads)
-bundle = Bundle.load(directory, torch.device("cpu"))
+set_num_threads(threads)
+bundle = Bundle.load(directory)
 whole = ReadBlock.joined(list(read_blocks([reads])))
 codes = whole.codes.reshape(len(whole.names), -1)
 lengths = whole.lengths

@@ -21,6 +21,7 @@ from genood.errors import BundleError
 from genood.genomes import Genomes, ReadSampler, split_held_out
 from genood.recipes import MUTATED, Stream, TrainConfig
 from genood.reference import Validation, load_reference, load_validation, provenance
+from genood.threads import num_threads
 from genood.training import Progress, Trainer
 
 logger = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ def train_bundle(
         f"{validation.genomes.lengths.sum():,}",
         validation.source,
     )
-    logger.debug("device %s, %d threads", device, torch.get_num_threads())
+    logger.debug("device %s, %d threads", device, num_threads())
     lengths = null_lengths(validation.genomes, config.read_length, validation.source)
     trainer = Trainer(
         kind=job.model,

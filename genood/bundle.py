@@ -17,30 +17,26 @@ training go on; scoring does not need it.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from genood import __version__
-from genood.device import computing
 from genood.errors import BundleError, ConfigError
 from genood.files import atomic_path, sha256_of, write_json, write_text
 from genood.models import MODELS
 from genood.models.base import DensityModel
 from genood.recipes import MUTATED, NO_BACKGROUND
 from genood.sequence import Codes
+from genood.tensors import map_tensors, write_tensors
 
 FORMAT_VERSION = 1
 READABLE_FROM = "0.1.0"
@@ -63,8 +59,7 @@ class Bundle:
     Attributes
     ----------
     foreground, background
-        Density models of the same kind, in evaluation mode; no background where the foreground derives
-        it from itself.
+        Density models of the same kind; no background where the foreground derives it from itself.
     metadata
         Content of ``genood.json``, JSON types: ``background`` (its name), ``classes``, ``seed``,
         ``command``, ``data``, ``metrics`` and, once saved, ``files`` and the format.
@@ -82,15 +77,10 @@ class Bundle:
     card: str = ""
     fingerprint: str = field(default="")
 
-    def __post_init__(self) -> None:
-        self.foreground.eval()
-        if self.background is not None:
-            self.background.eval()
-
     @property
-    def device(self) -> torch.device:
+    def device(self) -> str:
         """The device that the models are on."""
-        return next(chain(self.foreground.parameters(), self.foreground.buffers())).device
+        return self.foreground.device
 
     def log_probs(
         self,
@@ -114,23 +104,16 @@ class Bundle:
         log_p, background_log_p
             float32, shape (B, L), nats; 0 where not scored.
         """
-        if self.background is not None and without_files is not None:
-            log_p, background_log_p = (
-                model.log_probs_with_background(codes, lengths, NO_BACKGROUND, without_files)[0]
-                for model in (self.foreground, self.background)
-            )
-            return log_p, background_log_p
         if self.background is None:
             return self.foreground.log_probs_with_background(
                 codes, lengths, self.metadata["background"], without_files
             )
-        with torch.inference_mode(), computing(self.device, "fp32"):
-            codes_BL = torch.from_numpy(codes).to(self.device)
-            lengths_B = torch.from_numpy(lengths).to(self.device)
-            log_p, background_log_p = (
-                model.log_probs(codes_BL, lengths_B).float().cpu().numpy()
-                for model in (self.foreground, self.background)
-            )
+        if without_files is None:
+            return self.foreground.log_probs(codes, lengths), self.background.log_probs(codes, lengths)
+        log_p, background_log_p = (
+            model.log_probs_with_background(codes, lengths, NO_BACKGROUND, without_files)[0]
+            for model in (self.foreground, self.background)
+        )
         return log_p, background_log_p
 
     def save(self, directory: str | os.PathLike[str], *, replace: bool = False) -> Self:
@@ -156,7 +139,7 @@ class Bundle:
         models = self._models()
         for role, model in models.items():
             with atomic_path(root / f"{role}.safetensors") as path:
-                write_tensors(path, _weights(model))
+                write_tensors(path, model.weights())
         write_json(root / CALIBRATION_FILE, self.calibration)
         write_text(root / TRAINING_FILE, self.training_table)
         write_text(root / CARD_FILE, self.card)
@@ -181,7 +164,7 @@ class Bundle:
     def load(
         cls,
         directory: str | os.PathLike[str],
-        device: torch.device | str = "cpu",
+        device: str = "cpu",
         hashes: Mapping[Path, Future[str]] | None = None,
     ) -> Self:
         """Read a bundle and put its models on a device.
@@ -191,7 +174,7 @@ class Bundle:
         directory
             Where it is.
         device
-            For models that can run there.
+            Where, see `Model.on`.
         hashes
             The sha256 of those files that somebody has begun to hash, see `sha256_ahead`.
 
@@ -200,11 +183,13 @@ class Bundle:
         BundleError
             No bundle, a newer format, a file that is missing or differs from its sha256, or weights
             that do not fit the configuration.
+        ConfigError
+            No such device on this machine.
         """
         root = Path(directory)
         metadata = read_metadata(root)
         _check_files(root, metadata["files"], hashes if hashes is not None else {})
-        models = {role: _load_model(root, metadata, role, device) for role in metadata["model"]}
+        models = {role: _load_model(root, metadata, role).on(device) for role in metadata["model"]}
         if metadata["background"] not in models["foreground"].backgrounds:
             raise BundleError(f"{root}: unknown background {metadata['background']!r}")
         return cls(
@@ -272,20 +257,6 @@ def _files(roles: Iterable[str]) -> tuple[str, ...]:
     return (*weights, CALIBRATION_FILE, TRAINING_FILE, CARD_FILE)
 
 
-def write_tensors(
-    path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
-) -> None:
-    """Write a safetensors file; what the disk refuses is an OSError, as for any other file."""
-    try:
-        save_file(dict(tensors), path, metadata=None if metadata is None else dict(metadata))
-    except SafetensorError as error:
-        raise OSError(errno.EIO, str(error), os.fspath(path)) from error
-
-
-def _weights(model: DensityModel) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-
-
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -313,23 +284,22 @@ def _check_files(root: Path, files: Mapping[str, str], hashes: Mapping[Path, Fut
             raise BundleError(f"{path}: differs from the sha256 in {METADATA_FILE}; copy the bundle again")
 
 
-def _load_model(
-    root: Path, metadata: Mapping[str, Any], role: str, device: torch.device | str
-) -> DensityModel:
+def _load_model(root: Path, metadata: Mapping[str, Any], role: str) -> DensityModel:
     kind = metadata["kind"]
     path = root / f"{role}.safetensors"
     if not isinstance(kind, str) or kind not in MODELS:
         raise BundleError(f"{root}: unknown kind of model {kind!r}; known are {', '.join(MODELS)}")
     try:
-        model = MODELS[kind].from_weights(metadata["model"][role], load_file(path))
+        weights = map_tensors(path)
+    except (OSError, SafetensorError) as error:
+        raise BundleError(f"{path}: cannot be read ({error})") from error
+    try:
+        return MODELS[kind].from_weights(metadata["model"][role], weights)
     except (KeyError, TypeError):
         raise BundleError(f"{root}: has no configuration of the {role} model") from None
     except ConfigError as error:
         reason = str(error).splitlines()[0]  # torch goes on with where in its code that is
         raise BundleError(f"{root}: {reason}") from error
-    except (OSError, SafetensorError) as error:
-        raise BundleError(f"{path}: cannot be read ({error})") from error
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise BundleError(f"{path}: weights do not fit the configuration ({reason})") from error
-    return model.to(device) if torch.device(device).type in model.device_types else model

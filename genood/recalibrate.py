@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from genood import __version__
 from genood.bundle import Bundle, check_free
@@ -89,7 +88,7 @@ class CalibrateJob:
 def recalibrate_bundle(
     job: CalibrateJob,
     *,
-    device: torch.device,
+    device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
     hashes: Mapping[Path, Future[str]] | None = None,
 ) -> Bundle:
@@ -100,7 +99,7 @@ def recalibrate_bundle(
     job
         What to calibrate.
     device
-        Where to score.
+        Where to score, see `Model.on`.
     progress
         Told the number of reads and of bases after each block that is read.
     hashes

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from genood.bundle import Bundle
 from genood.bundling import calibrate, check_output, model_card, null_lengths
@@ -27,6 +26,7 @@ from genood.models.context import ContextModel
 from genood.recipes import CONTEXT_BACKGROUNDS, MUTATED, Stream
 from genood.reference import Validation, load_reference, load_validation, provenance
 from genood.sequence import mutate
+from genood.threads import num_threads
 
 logger = logging.getLogger(__name__)
 
@@ -225,7 +225,7 @@ def _learn(genomes: Genomes, config: RememberConfig) -> tuple[Tables, Plan]:
     return learn(
         genomes,
         memory=config.memory,
-        num_threads=torch.get_num_threads(),
+        num_threads=num_threads(),
     )
 
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
-import torch
-
 from genood import __version__
 from genood.bundle import Bundle
 from genood.detectors import DEFAULT_DETECTOR
@@ -24,6 +22,7 @@ from genood.fdr import FdrCaller
 from genood.files import appear_together, check_distinct, check_outside
 from genood.intake import IntakeConfig, check_inputs, files_read, intake
 from genood.parquet import is_parquet
+from genood.threads import num_threads
 from genood.writers import (
     STDOUT,
     AlignmentsConfig,
@@ -162,7 +161,7 @@ class ScoreJob:
 def score_files(
     job: ScoreJob,
     *,
-    device: torch.device,
+    device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
     hashes: Mapping[Path, Future[str]] | None = None,
 ) -> dict[str, Any]:
@@ -175,7 +174,7 @@ def score_files(
     job
         What to score.
     device
-        Where.
+        Where, see `Model.on`.
     progress
         Told the number of reads and of bases after each window.
     hashes
@@ -192,9 +191,9 @@ def score_files(
         The bundle, the input or an output is unfit.
     """
     started = time.perf_counter()
-    logger.debug("device %s, %d threads", device, torch.get_num_threads())
     check_inputs(job.inputs, job.kept_records())
     bundle = Bundle.load(job.bundle, device, hashes)
+    logger.debug("device %s, %d threads", bundle.device, num_threads())
     scorer = _scorer_of(job, bundle)
     summary = Summary(job.seed, paired=job.intake.pairs is not None)
     skipped: Counter[str] = Counter()
@@ -214,7 +213,7 @@ def score_files(
                 writer.write(scored)
             summary.add(scored)
         report = summary.to_json(
-            run=_about(job, bundle, device, caller) | ({} if regions is None else regions.about()),
+            run=_about(job, bundle, caller) | ({} if regions is None else regions.about()),
             seconds=time.perf_counter() - started,
             skipped=skipped,
         )
@@ -281,14 +280,14 @@ def _scorer_of(job: ScoreJob, bundle: Bundle) -> Scorer:
             alpha=job.alpha,
             batch_bases=bundle.foreground.batch_bases,
             piece_bases=bundle.foreground.piece_bases,
-            overlap=bundle.foreground.overlap if torch.get_num_threads() > 1 else 0,
+            overlap=bundle.foreground.overlap if num_threads() > 1 else 0,
         ),
         keep_positions=job.per_position is not None or job.regions.wanted,
         paired=job.intake.pairs is not None,
     )
 
 
-def _about(job: ScoreJob, bundle: Bundle, device: torch.device, caller: FdrCaller | None) -> dict[str, Any]:
+def _about(job: ScoreJob, bundle: Bundle, caller: FdrCaller | None) -> dict[str, Any]:
     """What the summary says about what ran on what."""
     return {
         "tool": "genood",
@@ -297,7 +296,7 @@ def _about(job: ScoreJob, bundle: Bundle, device: torch.device, caller: FdrCalle
         "inputs": list(job.inputs),
         "detectors": list(job.detectors),
         **_level(job.alpha, caller, paired=job.intake.pairs is not None),
-        "device": str(device),
+        "device": bundle.device,
     }
 
 

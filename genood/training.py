@@ -20,15 +20,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from genood.bundle import ROLES, TRAINING_FILE, write_tensors
+from genood.bundle import ROLES, TRAINING_FILE
 from genood.device import computing
 from genood.errors import TrainingError
 from genood.files import atomic_path, write_text
 from genood.genomes import ReadSampler
 from genood.models import MODELS
-from genood.models.base import DensityModel
+from genood.models.network import DensityNetwork
 from genood.recipes import Stream, TrainConfig
 from genood.sequence import Codes, mutate
+from genood.tensors import write_tensors
 
 NATS_PER_BIT = math.log(2.0)
 _CHECKPOINT_FORMAT = 1
@@ -62,7 +63,7 @@ class Learner:
     """One model in training: its optimiser, its reads and its best weights so far."""
 
     def __init__(
-        self, role: str, model: DensityModel, mutation_rate: float, l2: float, config: TrainConfig
+        self, role: str, model: DensityNetwork, mutation_rate: float, l2: float, config: TrainConfig
     ) -> None:
         self.role = role
         self.model = model
@@ -118,7 +119,7 @@ class Learner:
             self.best_weights = self._copy_weights()
         return loss
 
-    def best_model(self) -> DensityModel:
+    def best_model(self) -> DensityNetwork:
         """The model with its best weights, in evaluation mode."""
         self.model.load_state_dict(self.best_weights)
         return self.model.eval()
@@ -150,7 +151,8 @@ class Learner:
     def _loss(self, codes: Codes) -> Tensor:
         codes_BL = torch.from_numpy(codes).to(self.device)
         lengths_B = torch.full((len(codes),), codes.shape[1], device=self.device)
-        return -self.model.log_probs(codes_BL, lengths_B).mean()
+        loss: Tensor = -self.model(codes_BL, lengths_B).mean()
+        return loss
 
     def _copy_weights(self) -> dict[str, Tensor]:
         return {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
@@ -203,7 +205,7 @@ class Trainer:
         with self._random_state():
             for number, (role, (mutation_rate, l2)) in enumerate(rates.items()):
                 torch.manual_seed(_torch_seed(config.seed, Stream.WEIGHTS, number))
-                model = MODELS[kind].from_config(self.model_config).to(device)
+                model = _untrained(kind, self.model_config).to(device)
                 self.learners[role] = Learner(role, model, mutation_rate, l2, config)
         reads = validation.sample(0, config.num_validation_reads).codes
         self._validation = {
@@ -275,7 +277,8 @@ class Trainer:
         }
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
-            write_tensors(temporary, tensors, {"genood": json.dumps(state)})
+            arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+            write_tensors(temporary, arrays, {"genood": json.dumps(state)})
         write_text(Path(path).with_name(TRAINING_FILE), self.table())
 
     def resume(self, path: str | os.PathLike[str]) -> None:
@@ -363,6 +366,13 @@ class Trainer:
         for learner in self.learners.values():
             learner.loss_sum = 0.0
         return losses
+
+
+def _untrained(kind: str, config: Mapping[str, Any]) -> DensityNetwork:
+    model = MODELS[kind].from_config(config)
+    if not isinstance(model, DensityNetwork):
+        raise TrainingError(f"a model of kind {kind} is not trained step by step")
+    return model
 
 
 def _check_finite(loss: float, role: str, step: int) -> None:

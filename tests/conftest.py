@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from toys import TRAIN_OPTIONS, markov_codes, strain_of, uniform_codes, write_fasta
 
+from genood import threads
 from genood.cli import main
 
 # Tiny models gain nothing from threads, and lose much where the cores are busy.
@@ -101,14 +102,15 @@ def genood_here(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
 
     import torch  # many tests do without
 
-    threads = torch.get_num_threads()
+    torch_threads = torch.get_num_threads()
     level = logging.getLogger("genood").level
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield run_here
     for number, handler in handlers.items():
         signal.signal(number, handler)
     logging.getLogger("genood").setLevel(level)
-    torch.set_num_threads(threads)
+    torch.set_num_threads(torch_threads)
+    monkeypatch.setattr(threads, "_chosen", None)
 
 
 @contextmanager

@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = [
-    {"errors", "registry", "overlap", "rounding", ""},
-    {"sequence", "recipes", "files", "headers", "parquet"},
+    {"errors", "registry", "overlap", "rounding", "threads", ""},
+    {"sequence", "recipes", "files", "headers", "parquet", "tensors"},
     {"device", "dataset"},
     {"readers"},
     {"pairs", "pieces", "windowing"},
@@ -37,29 +37,15 @@ LAYERS = [
 PREP_MAY_IMPORT = {"", "errors", "sequence", "readers", "files", "dataset", "labels", "genomes", "cli"}
 """`cli` for the one place where errors become exit codes."""
 
-FREE_OF_TORCH = {
-    "errors",
-    "registry",
-    "overlap",
-    "sequence",
-    "recipes",
-    "files",
-    "headers",
-    "parquet",
-    "rounding",
-    "dataset",
-    "readers",
-    "pairs",
-    "pieces",
-    "windowing",
-    "selection",
-    "intake",
-    "labels",
-    "genomes",
-    "reference",
-    "metrics",
-    "evaluation",
+NEED_TORCH = {
+    "genood.device",
+    "genood.models.network",
+    "genood.models.lstm",
+    "genood.context.fitting",
+    "genood.training",
+    "genood.build",
 }
+"""Modules that import torch; all others do without, and import none of these before they must."""
 
 
 def imports_of(path: Path, *, at_start_only: bool = False) -> set[str]:
@@ -95,6 +81,14 @@ def genood_files() -> list[Path]:
     return sorted((ROOT / "genood").rglob("*.py"))
 
 
+def genood_modules() -> dict[str, Path]:
+    """The same by module name."""
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in genood_files()
+    }
+
+
 def layer_of(part: str) -> int:
     return next(number for number, layer in enumerate(LAYERS) if part in layer)
 
@@ -122,12 +116,7 @@ def test_data_prep_imports_little() -> None:
 
 
 def test_no_module_circle() -> None:
-    names = {
-        ".".join(("genood", *path.relative_to(ROOT / "genood").with_suffix("").parts)).removesuffix(
-            ".__init__"
-        ): path
-        for path in genood_files()
-    }
+    names = genood_modules()
     graph = {name: imports_of(path, at_start_only=True) & set(names) for name, path in names.items()}
     done: set[str] = set()
 
@@ -143,11 +132,16 @@ def test_no_module_circle() -> None:
 
 
 def test_torch_is_kept_out() -> None:
-    for path in genood_files():
-        if part_of(path) in FREE_OF_TORCH:
-            assert not any(name.partition(".")[0] == "torch" for name in imports_of(path)), path
-        if part_of(path) == "cli":
-            assert "torch" not in imports_of(path, at_start_only=True), path
+    for name, path in genood_modules().items():
+        if name in NEED_TORCH:
+            continue
+        assert not any(found.partition(".")[0] == "torch" for found in imports_of(path)), name
+        assert not imports_of(path, at_start_only=True) & {*NEED_TORCH, "safetensors.torch"}, name
+
+
+def test_modules_that_need_torch_are_there_and_import_it() -> None:
+    for name in NEED_TORCH:
+        assert "torch" in imports_of(genood_modules()[name]), name
 
 
 @pytest.mark.parametrize("path", genood_files(), ids=lambda path: str(path.relative_to(ROOT)))

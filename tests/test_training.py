@@ -215,7 +215,7 @@ def test_l2_is_the_penalty_on_non_bias_weights() -> None:
     learner_of(model, l2=l2).step(codes, 1)
 
     optimizer = torch.optim.Adam(twin.parameters(), lr=CONFIG.learning_rate)
-    loss = -twin.log_probs(torch.from_numpy(codes), torch.full((16,), 40)).mean()
+    loss = -twin(torch.from_numpy(codes), torch.full((16,), 40)).mean()
     penalty = sum((parameter**2).sum() / 2 for name, parameter in twin.named_parameters() if "weight" in name)
     (loss + l2 * penalty).backward()
     optimizer.step()
@@ -229,7 +229,7 @@ def test_reported_loss_is_without_the_penalty() -> None:
     codes = uniform_codes(16 * 40, 1).reshape(16, 40)
     torch.manual_seed(0)
     model = LSTM(LSTMConfig(hidden_size=6))
-    expected = -model.log_probs(torch.from_numpy(codes), torch.full((16,), 40)).mean().item()
+    expected = -model(torch.from_numpy(codes), torch.full((16,), 40)).mean().item()
     assert learner_of(model, l2=10.0).step(codes, 1) == pytest.approx(expected, abs=1e-6)
 
 

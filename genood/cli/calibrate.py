@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
 from genood.cli.options import compute_options, logging_options, show_progress
-
-if TYPE_CHECKING:
-    import torch
 
 
 @click.command("calibrate", no_args_is_help=True)
@@ -47,7 +43,7 @@ def command(
     min_quality: int,
     max_reads: int,
     seed: int,
-    device: torch.device,
+    device: str,
 ) -> None:
     """Refit a bundle's p-values on reads known to be in-distribution.
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from genood.cli import set_up_logging
+from genood.threads import num_threads, set_num_threads
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,7 +32,7 @@ def logging_options(function: F) -> F:
 
 
 def compute_options(function: F) -> F:
-    """Add ``-t/--threads``, ``--device`` and ``--seed``; the command gets `device` as a torch device."""
+    """Add ``-t/--threads``, ``--device`` and ``--seed``; the command gets `device` by its name."""
 
     @click.option(
         "-t",
@@ -57,24 +58,14 @@ def compute_options(function: F) -> F:
     def wrapper(*args: Any, threads: int | None, device: str, **kwargs: Any) -> Any:
         # Without it cuBLAS sums in another order each time; it must stand before torch is imported.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        import torch
+        set_num_threads(num_threads() if threads is None else threads)
+        if device not in ("auto", "cpu"):  # which need no look at the machine, for which torch is imported
+            from genood.device import resolve_device
 
-        from genood.device import resolve_device
-
-        if threads is not None:
-            torch.set_num_threads(threads)
-        elif "OMP_NUM_THREADS" not in os.environ:
-            torch.set_num_threads(_usable_cores())
-        return function(*args, device=resolve_device(device), **kwargs)
+            resolve_device(device)
+        return function(*args, device=device, **kwargs)
 
     return wrapper  # type: ignore[return-value]
-
-
-def _usable_cores() -> int:
-    """Cores this process may run on, which a batch system may have made fewer than the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def show_progress() -> bool:

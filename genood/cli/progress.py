@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
-from typing import Any, Self, TextIO, cast
+from typing import TYPE_CHECKING, Any, Self, TextIO, cast
 
 from rich.console import Console
 from rich.progress import (
@@ -24,7 +24,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from genood.training import Losses
+if TYPE_CHECKING:
+    from genood.training import Losses
 
 logger = logging.getLogger("genood.train")
 

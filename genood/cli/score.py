@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -18,12 +18,9 @@ from genood.cli.options import compute_options, logging_options, one_of, overrid
 from genood.detectors import DEFAULT_DETECTOR, DETECTORS
 from genood.files import sha256_ahead
 
-if TYPE_CHECKING:
-    import torch
-
 
 def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
-    """Hash the bundle's weights while torch is imported; and spare what is imported the garbage collector."""
+    """Hash the bundle's weights while modules are imported; and spare these the garbage collector."""
 
     @wraps(function)
     def wrapper(*, bundle: str, **kwargs: Any) -> None:
@@ -182,7 +179,7 @@ def command(
     alpha: float | None,
     fdr: float | None,
     seed: int,
-    device: torch.device,
+    device: str,
     hashes: Mapping[Path, Future[str]],
 ) -> None:
     """Score reads from FASTQ, FASTA, SAM, BAM or CRAM files, plain or compressed; - is standard input.

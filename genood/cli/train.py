@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -16,9 +16,6 @@ from genood.cli import EXIT_INTERRUPTED
 from genood.cli.options import compute_options, logging_options, one_of, overrides, show_progress
 from genood.models import MODELS
 from genood.recipes import CONTEXT_BACKGROUNDS, DEFAULT_PRESET, MUTATED, PRESETS
-
-if TYPE_CHECKING:
-    import torch
 
 logger = logging.getLogger("genood")
 
@@ -126,7 +123,7 @@ def command(
     dropout: float | None,
     resume: bool,
     seed: int,
-    device: torch.device,
+    device: str,
     **training: Any,
 ) -> None:
     """Train a foreground and a background model on sequences and write a bundle.
@@ -147,7 +144,7 @@ def command(
       genood train dataset -o bundle
     """
     if model is None:
-        model = "context" if device.type == "cpu" or add is not None else "lstm"
+        model = "context" if add is not None or not _is_gpu(device) else "lstm"
     common = {
         "inputs": inputs,
         "output": output,
@@ -181,6 +178,15 @@ _LSTM_OPTIONS = (
     "resume",
 )
 _CONTEXT_OPTIONS = ("background", "memory", "add")
+
+
+def _is_gpu(device: str) -> bool:
+    """Whether a model that can run on GPUs would."""
+    if device == "cpu":
+        return False
+    from genood.device import resolve_device
+
+    return resolve_device(device).type != "cpu"
 
 
 def _refuse(options: Sequence[str], model: str) -> None:
@@ -222,11 +228,12 @@ def _train(
     shape: Mapping[str, Any],
     resume: bool,
     seed: int,
-    device: torch.device,
+    device: str,
     **training: Any,
 ) -> None:
     from genood.build import TrainJob, train_bundle
     from genood.cli.progress import TrainingProgress, stop_signals
+    from genood.device import resolve_device
 
     chosen = PRESETS[preset]
     job = TrainJob(
@@ -237,7 +244,7 @@ def _train(
         **common,
     )
     with TrainingProgress(job.config.steps, show=show_progress()) as progress:
-        bundle = train_bundle(job, device=device, progress=progress, stopping=stop_signals)
+        bundle = train_bundle(job, device=resolve_device(device), progress=progress, stopping=stop_signals)
     if bundle is None:
         logger.info("stopped; --resume goes on from the checkpoint in %s", job.output)
         click.get_current_context().exit(EXIT_INTERRUPTED)

@@ -95,7 +95,7 @@ def learn(genomes: Genomes, *, memory: int, num_threads: int = 1) -> tuple[Table
             by_class=by_class,
             class_order=plan.class_order,
             num_classes=len(genomes.classes),
-            **{name: tensor.numpy() for name, tensor in default_mixer().items()},
+            **default_mixer(),
         )
     return tables, plan
 

@@ -1,4 +1,4 @@
-"""What every density model promises."""
+"""What every model of a bundle promises; all in NumPy, so that who needs no torch does without."""
 
 from __future__ import annotations
 
@@ -8,48 +8,86 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
 
 from genood.recipes import MUTATED
-from genood.sequence import UNKNOWN
+from genood.sequence import Codes
 
 
-def scored_mask(codes: Tensor, lengths: Tensor) -> Tensor:
-    """Which positions are scored: those within the read whose base is known.
+class Model(ABC):
+    """What a bundle can hold: a configuration, weights, and a device that it runs on.
 
-    Parameters
-    ----------
-    codes
-        uint8, shape (B, L).
-    lengths
-        Integers, shape (B,), in bases.
-
-    Returns
-    -------
-    mask
-        bool, shape (B, L).
-    """
-    positions = torch.arange(codes.shape[1], device=codes.device)
-    return (positions < lengths[:, None]) & (codes < UNKNOWN)
-
-
-class DensityModel(nn.Module, ABC):
-    """A distribution over reads, factored from the first base to the last.
-
-    A subclass is one file and one line in `MODELS`; the tests in ``tests/models/test_contract.py``
-    then hold it to this contract:
-
-    * Results depend neither on the other reads of a batch nor on padding.
-    * Any read length works: beyond what the model holds at once it carries its state on.
-    * `from_config(model.config())` makes a model of the same shapes, so that configuration and
-      `state_dict` are all there is to save.
+    A subclass is one file and one line in `MODELS`. One that runs on torch is a
+    `genood.models.network.Network`, which has the methods for weights and devices.
     """
 
     kind: ClassVar[str]
     """The model's name in `MODELS`."""
-    device_types: ClassVar[tuple[str, ...]] = ("cpu", "cuda", "mps")
-    """Where it can run; elsewhere it stays on the CPU."""
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """The configuration as JSON types."""
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make an untrained model.
+
+        Raises
+        ------
+        ConfigError
+            A value or a key that the model does not know.
+        """
+
+    @abstractmethod
+    def weights(self) -> dict[str, npt.NDArray[Any]]:
+        """All that is to be saved beside the configuration, by name; may share the model's memory."""
+
+    @classmethod
+    @abstractmethod
+    def from_weights(cls, config: Mapping[str, Any], weights: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Make a model with the weights of one that was saved, on the CPU, to be used and not trained.
+
+        It may share the memory of the weights, or the file that is mapped there.
+
+        Raises
+        ------
+        ConfigError
+            As `from_config`.
+        RuntimeError
+            The weights do not fit the configuration.
+        """
+
+    @property
+    def device(self) -> str:
+        """Where it is, as torch names devices."""
+        return "cpu"
+
+    def on(self, device: str) -> Self:
+        """The same model, there from now on; one that runs on CPUs alone stays on the CPU.
+
+        Parameters
+        ----------
+        device
+            As `genood.device.resolve_device` takes it; ``auto`` is the best that this model can use.
+
+        Raises
+        ------
+        ConfigError
+            No such device on this machine.
+        """
+        return self
+
+
+class DensityModel(Model):
+    """A distribution over reads, factored from the first base to the last.
+
+    The tests in ``tests/models/test_contract.py`` hold a subclass to this contract:
+
+    * Results depend neither on the other reads of a batch nor on padding.
+    * Any read length works: beyond what the model holds at once it carries its state on.
+    * `from_weights(model.config(), model.weights())` makes the same model.
+    """
+
     backgrounds: ClassVar[tuple[str, ...]] = (MUTATED,)
     """Backgrounds that it can be compared with; all but `MUTATED` it derives from itself."""
     batch_bases: ClassVar[int] = 65_536
@@ -60,7 +98,7 @@ class DensityModel(nn.Module, ABC):
     """Windows of reads that it scores best at the same time: more where one leaves threads idle."""
 
     @abstractmethod
-    def log_probs(self, codes: Tensor, lengths: Tensor) -> Tensor:
+    def log_probs(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Natural-log probability of each base given the bases before it.
 
         Parameters
@@ -73,13 +111,13 @@ class DensityModel(nn.Module, ABC):
         Returns
         -------
         log_probs
-            float32, shape (B, L), nats; 0 where `scored_mask` is False. The first base has one too.
-            Differentiable where gradients are enabled; on CUDA, an LSTM only in training mode.
+            float32, shape (B, L), nats; 0 beyond a read's end and where its base is unknown. The first
+            base has one too.
         """
 
     def log_probs_with_background(
         self,
-        codes: npt.NDArray[np.uint8],
+        codes: Codes,
         lengths: npt.NDArray[np.int64],
         background: str,
         without_files: npt.NDArray[np.int64] | None = None,
@@ -101,33 +139,3 @@ class DensityModel(nn.Module, ABC):
             float32 (B, L), nats; 0 where not scored.
         """
         raise NotImplementedError(f"{self.kind} has no background of its own")
-
-    @abstractmethod
-    def config(self) -> dict[str, Any]:
-        """The configuration as JSON types."""
-
-    @classmethod
-    @abstractmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Make an untrained model.
-
-        Raises
-        ------
-        ConfigError
-            A value or a key that the model does not know.
-        """
-
-    @classmethod
-    def from_weights(cls, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Self:
-        """Make a model with the weights of one that was saved.
-
-        Raises
-        ------
-        ConfigError
-            As `from_config`.
-        RuntimeError
-            The weights do not fit the configuration.
-        """
-        model = cls.from_config(config)
-        model.load_state_dict(weights)
-        return model

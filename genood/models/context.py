@@ -9,8 +9,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from genood.context import dense
 from genood.context.chain import read_chain
@@ -22,6 +20,7 @@ from genood.context.tables import Background, Tables
 from genood.errors import ConfigError
 from genood.models.base import DensityModel
 from genood.recipes import CONTEXT_BACKGROUNDS
+from genood.threads import num_threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +58,23 @@ class ContextConfig:
             raise ConfigError("the context model's samplings or class order are out of range")
 
 
-_KEPT_AS = {"nuc": np.uint16, "aa": np.uint16, "low": np.uint8, "by_class": np.uint8}
-"""Types of the tables whose buffers have wider ones."""
-
+_DTYPES: Mapping[str, type[np.generic]] = {
+    "reference": np.uint8,
+    "offsets": np.int64,
+    "labels": np.int64,
+    "files": np.int64,
+    "nuc": np.int64,
+    "aa": np.int64,
+    "low": np.int32,
+    "by_class": np.int32,
+    "weights": np.float32,
+    "gates": np.float32,
+    "no_expert_gates": np.float32,
+}
+"""Types of the arrays, by name."""
+_USED_AS = {"nuc": np.uint16, "aa": np.uint16, "low": np.uint8, "by_class": np.uint8}
+"""Types that some have in `Tables`; kept as wider ones, which a safetensors file aligns: the loops read
+whole words."""
 
 _ALWAYS_COPIED = ("low", "by_class")
 _COPIED = ("aa", "nuc", "reference")
@@ -92,40 +105,14 @@ class ContextModel(DensityModel):
     """
 
     kind: ClassVar[str] = "context"
-    device_types: ClassVar[tuple[str, ...]] = ("cpu",)
     backgrounds: ClassVar[tuple[str, ...]] = CONTEXT_BACKGROUNDS
     batch_bases: ClassVar[int] = 524_288
     piece_bases: ClassVar[int | None] = 131_072
     overlap: ClassVar[int] = 2
 
-    BUFFERS: ClassVar[Mapping[str, torch.dtype]] = {
-        "reference": torch.uint8,
-        "offsets": torch.int64,
-        "labels": torch.int64,
-        "files": torch.int64,
-        "nuc": torch.int64,
-        "aa": torch.int64,
-        "low": torch.int32,
-        "by_class": torch.int32,
-        "weights": torch.float32,
-        "gates": torch.float32,
-        "no_expert_gates": torch.float32,
-    }
-
-    def __init__(self, config: ContextConfig) -> None:
-        super().__init__()
+    def __init__(self, config: ContextConfig, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self._config = config
-        shapes: dict[str, tuple[int, ...]] = {
-            "reference": (config.num_positions,),
-            **dict.fromkeys(("offsets", "labels", "files"), (config.num_segments,)),
-            "nuc": (config.nuc_buckets * (BUCKET_BYTES // 8),),
-            "aa": (config.aa_buckets * (BUCKET_BYTES // 8),),
-            "low": (dense.start_of(dense.MAX_ORDER + 1) // 4,),
-            "by_class": (dense.stride_of(config.num_classes) * dense.start_of(config.class_order + 1) // 4,),
-            **SHAPES,
-        }
-        for name, dtype in self.BUFFERS.items():
-            self.register_buffer(name, torch.zeros(shapes[name], dtype=dtype))
+        self._arrays = dict(arrays)
         self._num_bases = 0
         self._has_copied = False
 
@@ -142,33 +129,38 @@ class ContextModel(DensityModel):
             aa_sampling=tables.aa_sampling,
             class_order=tables.class_order,
         )
-        arrays = {name: getattr(tables, name) for name in cls.BUFFERS}
-        for name in _KEPT_AS:
-            # Wide types, which a safetensors file aligns: the loops read whole words.
-            arrays[name] = arrays[name].view(np.int64 if cls.BUFFERS[name] == torch.int64 else np.int32)
-        state = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        model = cls.from_weights(asdict(config), state).eval()
+        arrays = {name: getattr(tables, name) for name in _DTYPES}
+        for name in _USED_AS:
+            arrays[name] = arrays[name].view(_DTYPES[name])
+        model = cls.from_weights(asdict(config), arrays)
         model._has_copied = True  # they are in memory, for which NumPy has asked for large pages
         return model
 
     @classmethod
-    def from_weights(cls, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Self:
-        """See `DensityModel.from_weights`; the model shares the memory, or the file, of the weights."""
-        with torch.device("meta"):
-            model = cls.from_config(config)
-        expected = model.state_dict()
-        for name in expected.keys() & weights.keys():
-            if weights[name].dtype != expected[name].dtype:
-                raise RuntimeError(f"{name} is {weights[name].dtype}, not {expected[name].dtype}")
-        model.load_state_dict(weights, assign=True)
-        labels, num_classes = model.get_buffer("labels"), model._config.num_classes
+    def from_weights(cls, config: Mapping[str, Any], weights: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """See `Model.from_weights`; the model shares the memory, or the file, of the weights."""
+        checked = _config_of(config)
+        shapes = _shapes_of(checked)
+        if weights.keys() != shapes.keys():
+            differing = ", ".join(sorted(weights.keys() ^ shapes.keys()))
+            raise RuntimeError(f"missing, or not of a context model: {differing}")
+        for name, array in weights.items():
+            if array.dtype != _DTYPES[name]:
+                raise RuntimeError(f"{name} is {array.dtype}, not {np.dtype(_DTYPES[name])}")
+            if array.shape != shapes[name]:
+                raise RuntimeError(f"{name} is of shape {array.shape}, not {shapes[name]}")
+        labels, num_classes = weights["labels"], checked.num_classes
         if len(labels) and not (labels.min() >= 0 and labels.max() + 1 == num_classes):
             raise RuntimeError(f"labels are not of {num_classes} classes")
-        return model
+        return cls(checked, weights)
+
+    def weights(self) -> dict[str, npt.NDArray[Any]]:
+        """See `Model.weights`; they share the model's memory, or its file."""
+        return dict(self._arrays)
 
     def tables(self) -> Tables:
-        """The buffers as arrays that share their memory."""
-        return self._tables_of({name: getattr(self, name).numpy() for name in self.BUFFERS})
+        """The same in the types of `Tables`; they share the memory."""
+        return self._tables_of(self._arrays)
 
     @cached_property
     def _tables(self) -> Tables:
@@ -180,33 +172,33 @@ class ContextModel(DensityModel):
         self._num_bases += num_bases
         if self._num_bases > _MANY_BASES and not self._has_copied:
             self._has_copied = True  # first of all: other threads go on with the tables that there are
-            num_bytes = sum(buffer.nbytes for buffer in self.buffers())
+            num_bytes = sum(array.nbytes for array in self._arrays.values())
             names = list(_ALWAYS_COPIED)
             for name in _COPIED:
-                num_bytes += getattr(self, name).nbytes
+                num_bytes += self._arrays[name].nbytes
                 if num_bytes <= _MOST_BYTES:
                     names.append(name)
             self._tables = self._copied(names)
         return self._tables
 
     def _copied(self, names: Iterable[str]) -> Tables:
-        """The buffers as arrays, some of them copied."""
-        arrays = {name: getattr(self, name).numpy() for name in self.BUFFERS}
-        return self._tables_of(arrays | {name: in_large_pages(arrays[name]) for name in names})
+        """The tables, some of them copied."""
+        return self._tables_of(self._arrays | {name: in_large_pages(self._arrays[name]) for name in names})
 
     def _tables_of(self, arrays: dict[str, npt.NDArray[Any]]) -> Tables:
         return Tables(
-            **{name: array.view(_KEPT_AS.get(name, array.dtype)) for name, array in arrays.items()},
+            **{name: array.view(_USED_AS.get(name, array.dtype)) for name, array in arrays.items()},
             nuc_sampling=self._config.nuc_sampling,
             aa_sampling=self._config.aa_sampling,
             class_order=self._config.class_order,
             num_classes=self._config.num_classes,
         )
 
-    def log_probs(self, codes: Tensor, lengths: Tensor) -> Tensor:
-        """See `DensityModel.log_probs`; not differentiable."""
-        log_p, _ = self._score(codes.numpy(), lengths.numpy(), "none", None)
-        return torch.from_numpy(log_p)
+    def log_probs(
+        self, codes: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
+        """See `DensityModel.log_probs`."""
+        return self._score(codes, lengths, "none", None)[0]
 
     def log_probs_with_background(
         self,
@@ -233,17 +225,36 @@ class ContextModel(DensityModel):
             lengths,
             background=background,
             without_files=without_files,
-            num_threads=torch.get_num_threads(),
+            num_threads=num_threads(),
         )
 
     def config(self) -> dict[str, Any]:
-        """See `DensityModel.config`."""
+        """See `Model.config`."""
         return asdict(self._config)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """See `DensityModel.from_config`; without a reference, every base has probability 1/4."""
-        unknown = set(config) - {field.name for field in fields(ContextConfig)}
-        if unknown:
-            raise ConfigError(f"the context model has no setting {', '.join(sorted(unknown))}")
-        return cls(ContextConfig(**config))
+        """See `Model.from_config`; without a reference, every base has probability 1/4."""
+        checked = _config_of(config)
+        shapes = _shapes_of(checked)
+        return cls(checked, {name: np.zeros(shapes[name], dtype) for name, dtype in _DTYPES.items()})
+
+
+def _config_of(config: Mapping[str, Any]) -> ContextConfig:
+    unknown = set(config) - {field.name for field in fields(ContextConfig)}
+    if unknown:
+        raise ConfigError(f"the context model has no setting {', '.join(sorted(unknown))}")
+    return ContextConfig(**config)
+
+
+def _shapes_of(config: ContextConfig) -> dict[str, tuple[int, ...]]:
+    """Shapes of the arrays, in the types that they are kept as."""
+    return {
+        "reference": (config.num_positions,),
+        **dict.fromkeys(("offsets", "labels", "files"), (config.num_segments,)),
+        "nuc": (config.nuc_buckets * (BUCKET_BYTES // 8),),
+        "aa": (config.aa_buckets * (BUCKET_BYTES // 8),),
+        "low": (dense.start_of(dense.MAX_ORDER + 1) // 4,),
+        "by_class": (dense.stride_of(config.num_classes) * dense.start_of(config.class_order + 1) // 4,),
+        **SHAPES,
+    }

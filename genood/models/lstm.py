@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genood.errors import ConfigError
-from genood.models.base import DensityModel, scored_mask
+from genood.models.network import DensityNetwork, scored_mask
 from genood.sequence import BASES
 
 _NUM_BASES = len(BASES)
@@ -53,7 +53,7 @@ class LSTMConfig:
             raise ConfigError(f"dropout must be at least 0 and below 1, not {self.dropout}")
 
 
-class LSTM(DensityModel):
+class LSTM(DensityNetwork):
     """LSTM density model over any read length.
 
     Parameters
@@ -101,8 +101,8 @@ class LSTM(DensityModel):
                 if name.startswith("bias_ih"):
                     bias[hidden : 2 * hidden].fill_(config.forget_bias)
 
-    def log_probs(self, codes: Tensor, lengths: Tensor) -> Tensor:
-        """See `DensityModel.log_probs`.
+    def forward(self, codes: Tensor, lengths: Tensor) -> Tensor:
+        """See `DensityNetwork.forward`.
 
         Without gradients, positions are taken in chunks that bound the memory whatever the length;
         the state goes on from chunk to chunk.
@@ -124,12 +124,12 @@ class LSTM(DensityModel):
         return torch.where(mask, torch.cat(log_probs, dim=1), 0.0)
 
     def config(self) -> dict[str, Any]:
-        """See `DensityModel.config`."""
+        """See `Model.config`."""
         return asdict(self._config)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """See `DensityModel.from_config`."""
+        """See `Model.from_config`."""
         try:
             return cls(LSTMConfig(**config))
         except TypeError as error:

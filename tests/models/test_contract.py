@@ -12,7 +12,8 @@ from toys import context_model, markov_codes, uniform_codes
 
 from genood.errors import ConfigError
 from genood.models import MODELS
-from genood.models.base import DensityModel, scored_mask
+from genood.models.base import DensityModel
+from genood.models.network import DensityNetwork, scored_mask
 from genood.recipes import PRESETS
 from genood.sequence import UNKNOWN, Codes, pad
 
@@ -23,6 +24,7 @@ TOLERANCE = 1e-5
 def small_lstm() -> DensityModel:
     torch.manual_seed(0)
     model = MODELS["lstm"].from_config({"hidden_size": 12, "num_layers": 2})
+    assert isinstance(model, DensityNetwork)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
@@ -47,18 +49,16 @@ def model(request: pytest.FixtureRequest) -> DensityModel:
 def log_probs(model: DensityModel, sequences: list[Codes]) -> list[np.ndarray]:
     """Log-probabilities of each sequence, evaluated as one batch."""
     codes, lengths = pad(sequences)
-    with torch.inference_mode():
-        batch = model.log_probs(torch.from_numpy(codes), torch.from_numpy(lengths)).numpy()
+    batch = model.log_probs(codes, lengths)
     return [row[: len(sequence)] for row, sequence in zip(batch, sequences, strict=True)]
 
 
 def test_shape_and_finite(model: DensityModel) -> None:
     codes, lengths = pad([uniform_codes(30, 1), uniform_codes(7, 2)])
-    with torch.inference_mode():
-        result = model.log_probs(torch.from_numpy(codes), torch.from_numpy(lengths))
+    result = model.log_probs(codes, lengths)
     assert result.shape == (2, 30)
-    assert result.dtype == torch.float32
-    assert torch.isfinite(result).all()
+    assert result.dtype == np.float32
+    assert np.isfinite(result).all()
     assert (result[0] < 0).all()
     assert (result[1, :7] < 0).all()
     assert (result[1, 7:] == 0).all()
@@ -86,8 +86,7 @@ def test_same_in_any_batch(model: DensityModel, batch_size: int) -> None:
 def test_padding_changes_nothing(model: DensityModel, filler: int) -> None:
     codes = uniform_codes(40, 3)
     padded = np.concatenate([codes, np.full(25, filler, dtype=np.uint8)])[None]
-    with torch.inference_mode():
-        result = model.log_probs(torch.from_numpy(padded), torch.tensor([40])).numpy()[0]
+    result = model.log_probs(padded, np.array([40]))[0]
     np.testing.assert_allclose(result[:40], log_probs(model, [codes])[0], atol=TOLERANCE)
     assert (result[40:] == 0).all()
 
@@ -123,8 +122,7 @@ def test_empty_read(model: DensityModel) -> None:
 
 def test_saved_and_loaded_scores_equal(model: DensityModel) -> None:
     config = json.loads(json.dumps(model.config()))
-    again = type(model).from_config(config).eval()
-    again.load_state_dict(model.state_dict())
+    again = type(model).from_weights(config, model.weights())
     codes = uniform_codes(60, 7)
     np.testing.assert_array_equal(log_probs(model, [codes])[0], log_probs(again, [codes])[0])
 

@@ -61,34 +61,30 @@ def test_equals_the_equations(num_layers: int) -> None:
     model = make(num_layers=num_layers)
     codes = uniform_codes(120, 1)
     codes[[3, 50, 51]] = UNKNOWN
-    with torch.inference_mode():
-        result = model.log_probs(torch.from_numpy(codes[None]), torch.tensor([120]))[0].numpy()
+    result = model.log_probs(codes[None], np.array([120]))[0]
     np.testing.assert_allclose(result, reference(model, codes), atol=2e-5)
 
 
 def test_state_is_carried_over_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make()
-    codes = torch.from_numpy(uniform_codes(1000, 3)[None])
-    with torch.inference_mode():
-        whole = model.log_probs(codes, torch.tensor([1000]))
-        monkeypatch.setattr(module, "_CHUNK_ELEMENTS", 10 * 37)
-        chunked = model.log_probs(codes, torch.tensor([1000]))
-    torch.testing.assert_close(whole, chunked, atol=1e-5, rtol=0)
+    codes, lengths = uniform_codes(1000, 3)[None], np.array([1000])
+    whole = model.log_probs(codes, lengths)
+    monkeypatch.setattr(module, "_CHUNK_ELEMENTS", 10 * 37)
+    np.testing.assert_allclose(model.log_probs(codes, lengths), whole, atol=1e-5)
 
 
 def test_first_base_from_the_start_state() -> None:
     model = make()
     chances = torch.log_softmax(model.dense(model.start_hidden[-1, 0]), -1)
     for code in range(4):
-        with torch.inference_mode():
-            read = torch.tensor([[code]], dtype=torch.uint8)
-            assert model.log_probs(read, torch.tensor([1])).item() == pytest.approx(chances[code].item())
+        read = np.array([[code]], dtype=np.uint8)
+        assert model.log_probs(read, np.array([1])).item() == pytest.approx(chances[code].item())
 
 
 def test_start_state_learns() -> None:
     model = make()
     codes = torch.from_numpy(uniform_codes(20, 4)[None])
-    loss = -model.log_probs(codes, torch.tensor([20])).mean()
+    loss = -model(codes, torch.tensor([20])).mean()
     for gradient in torch.autograd.grad(loss, [model.start_hidden, model.start_cell]):
         assert gradient.abs().max() > 0
 
@@ -101,11 +97,15 @@ def test_forget_bias() -> None:
 
 def test_dropout_acts_in_training_only() -> None:
     model = make(dropout=0.5)
-    codes, lengths = torch.from_numpy(uniform_codes(50, 5)[None]), torch.tensor([50])
+    codes, lengths = uniform_codes(50, 5)[None], np.array([50])
+    tensors = torch.from_numpy(codes), torch.from_numpy(lengths)
     with torch.no_grad():
-        assert torch.equal(model.log_probs(codes, lengths), model.log_probs(codes, lengths))
+        assert torch.equal(model(*tensors), model(*tensors))
+        expected = model.log_probs(codes, lengths)
         model.train()
-        assert not torch.equal(model.log_probs(codes, lengths), model.log_probs(codes, lengths))
+        assert not torch.equal(model(*tensors), model(*tensors))
+    np.testing.assert_array_equal(model.log_probs(codes, lengths), expected)
+    assert model.training  # as it was
 
 
 @pytest.mark.parametrize(

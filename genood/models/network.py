@@ -1,0 +1,117 @@
+"""What all models share that are torch modules: weights, devices, and how they are evaluated."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from genood.device import computing, resolve_device
+from genood.models.base import DensityModel, Model
+from genood.sequence import UNKNOWN, Codes
+from genood.threads import chosen_threads
+
+
+def scored_mask(codes: Tensor, lengths: Tensor) -> Tensor:
+    """Which positions are scored: those within the read whose base is known.
+
+    Parameters
+    ----------
+    codes
+        uint8, shape (B, L).
+    lengths
+        Integers, shape (B,), in bases.
+
+    Returns
+    -------
+    mask
+        bool, shape (B, L).
+    """
+    positions = torch.arange(codes.shape[1], device=codes.device)
+    return (positions < lengths[:, None]) & (codes < UNKNOWN)
+
+
+class Network(nn.Module, Model):
+    """A model that is a torch module; its weights are the module's parameters and buffers.
+
+    A subclass has `forward`, `config` and `from_config`, and evaluates itself in a `scoring` block.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        threads = chosen_threads()
+        if threads is not None:
+            torch.set_num_threads(threads)
+
+    def weights(self) -> dict[str, npt.NDArray[Any]]:
+        """See `Model.weights`."""
+        return {name: tensor.detach().cpu().numpy() for name, tensor in self.state_dict().items()}
+
+    @classmethod
+    def from_weights(cls, config: Mapping[str, Any], weights: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """See `Model.from_weights`; in evaluation mode, and with a copy of the weights."""
+        model = cls.from_config(config)
+        model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+        return model.eval()
+
+    @property
+    def device(self) -> str:
+        """See `Model.device`."""
+        return str(self._torch_device)
+
+    def on(self, device: str) -> Self:
+        """See `Model.on`."""
+        return self.to(resolve_device(device))
+
+    @property
+    def _torch_device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    @contextmanager
+    def scoring(self) -> Iterator[None]:
+        """The context in which a model is asked and not trained: no gradients, no dropout, float32."""
+        was_training = self.training
+        if was_training:
+            self.eval()
+        try:
+            with torch.inference_mode(), computing(self._torch_device, "fp32"):
+                yield
+        finally:
+            if was_training:
+                self.train()
+
+    def tensors(self, *arrays: npt.NDArray[Any]) -> Iterator[Tensor]:
+        """Arrays as tensors on the model's device."""
+        return (torch.from_numpy(array).to(self._torch_device) for array in arrays)
+
+
+class DensityNetwork(Network, DensityModel):
+    """A density model that is a torch module and can be trained by gradients."""
+
+    @abstractmethod
+    def forward(self, codes: Tensor, lengths: Tensor) -> Tensor:
+        """`DensityModel.log_probs` of tensors on the model's device.
+
+        Parameters
+        ----------
+        codes, lengths
+            uint8 (B, L) and int64 (B,), in bases.
+
+        Returns
+        -------
+        log_probs
+            float32, shape (B, L), nats; 0 where `scored_mask` is False. Differentiable where gradients
+            are enabled; on CUDA, an LSTM only in training mode.
+        """
+
+    def log_probs(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """See `DensityModel.log_probs`."""
+        with self.scoring():
+            log_p: Tensor = self(*self.tensors(codes, lengths))
+            return log_p.float().cpu().numpy()
