@@ -28,7 +28,7 @@ LAYERS = [
     {"engine", "bundling", "stretches"},
     {"spool", "regions"},
     {"writers", "build", "remember", "evaluation", "fdr", "recalibrate"},
-    {"scoring"},
+    {"scoring", "attack"},
     {"cli"},
     {"__main__"},
 ]
@@ -44,6 +44,7 @@ NEED_TORCH = {
     "genood.context.fitting",
     "genood.training",
     "genood.build",
+    "genood.attack.slopes",
 }
 """Modules that import torch; all others do without, and import none of these before they must."""
 
