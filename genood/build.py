@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from genood.bundle import CHECKPOINT_FILE, METADATA_FILE, Bundle
-from genood.bundling import calibrate, check_output, model_card, null_lengths
+from genood.bundle import CHECKPOINT_FILE, CLASSIFIER, METADATA_FILE, Bundle
+from genood.bundling import calibrate, check_output, fit_detectors, model_card, null_lengths
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
 from genood.errors import BundleError
 from genood.genomes import Genomes, ReadSampler, split_held_out
+from genood.learners import Learner, classifier_learners, density_learners
+from genood.models import CLASSIFIERS
 from genood.recipes import MUTATED, Stream, TrainConfig
 from genood.reference import Validation, load_reference, load_validation, provenance
 from genood.threads import num_threads
@@ -38,9 +40,9 @@ class TrainJob:
     output
         Directory of the bundle.
     model
-        Kind of density model, of `MODELS`.
+        Kind of model, of `MODELS` or `CLASSIFIERS`.
     model_config, config
-        The model's configuration and how to train it.
+        The model's configuration and how to train it; the number of classes comes with the reference.
     classes
         Table of classes by file; None takes them from the file names.
     validation
@@ -118,9 +120,10 @@ def train_bundle(
     )
     logger.debug("device %s, %d threads", device, num_threads())
     lengths = null_lengths(validation.genomes, config.read_length, validation.source)
+    learners, model_config = _learners(job, len(training.classes), device)
     trainer = Trainer(
-        kind=job.model,
-        model_config=job.model_config,
+        learners=learners,
+        model={"model": job.model, **model_config},
         config=config,
         training=ReadSampler(training, config.read_length, (config.seed, Stream.READS)),
         validation=ReadSampler(validation.genomes, config.read_length, (config.seed, Stream.VALIDATION)),
@@ -139,6 +142,17 @@ def train_bundle(
         return None
     bundle = _finish(job, trainer, training, validation, lengths)
     return bundle.save(output, replace=job.resume)
+
+
+def _learners(
+    job: TrainJob, num_classes: int, device: torch.device
+) -> tuple[dict[str, Learner[Any]], dict[str, Any]]:
+    """What is trained, by role, and the configuration of each."""
+    if job.model in CLASSIFIERS:
+        config = {**job.model_config, "num_classes": num_classes}
+        return classifier_learners(job.model, config, job.config, device), config
+    config = dict(job.model_config)
+    return density_learners(job.model, config, job.config, device), config
 
 
 def _load(job: TrainJob) -> tuple[Genomes, Validation]:
@@ -169,10 +183,17 @@ def _finish(
     lengths: Mapping[int, float],
 ) -> Bundle:
     config = job.config
+    metrics = trainer.metrics()
     bundle = Bundle(
-        foreground=trainer.learners["foreground"].best_model(),
-        background=trainer.learners["background"].best_model(),
-        metadata={},
+        **{role: learner.best_model() for role, learner in trainer.learners.items()},
+        metadata={
+            "classes": list(training.classes),
+            "seed": config.seed,
+            "command": job.command,
+            "training": asdict(config),
+            "data": provenance(training, validation),
+            "metrics": metrics,
+        },
         calibration={},
         training_table=trainer.table(),
     )
@@ -185,27 +206,40 @@ def _finish(
             for batch in np.array_split(codes, math.ceil(num_reads / config.batch_size))
         ]
 
-    calibration = calibrate(score_null, lengths, config.num_calibration_reads, validation.source)
+    if bundle.classifier is None:
+        bundle.metadata["background"] = MUTATED
+    else:
+        accuracy = metrics[CLASSIFIER]["val_accuracy"]
+        logger.info("accuracy on reads of %s: %.3f", validation.source, accuracy)
+    sampler = ReadSampler(training, config.read_length, (config.seed, Stream.FIT))
+    bundle.detectors = fit_detectors(bundle, sampler)
+    calibration = calibrate(bundle, score_null, lengths, config.num_calibration_reads, validation.source)
     bundle.calibration = calibration.to_json()
-    bundle.metadata = {
-        "background": MUTATED,
-        "classes": list(training.classes),
-        "seed": config.seed,
-        "command": job.command,
-        "training": asdict(config),
-        "data": provenance(training, validation),
-        "metrics": trainer.metrics(),
-    }
     about_nulls = "" if validation.apart else _ABOUT_HELD_OUT
     bundle.card = model_card(
         bundle,
         calibration,
-        f"The background model was trained with {config.mutation_rate:g} substitutions per base\n"
-        f"and L2 coefficient {config.l2:g}; its loss is that of such reads. `training.tsv` has\nall losses.",
+        _about_training(bundle, config),
         f"{about_nulls}`{CHECKPOINT_FILE}` lets `genood train --resume --steps N` go on; "
         "scoring does not need it.",
     )
     return bundle
+
+
+def _about_training(bundle: Bundle, config: TrainConfig) -> str:
+    rate = f"{config.mutation_rate:g} substitutions per base"
+    if bundle.classifier is None:
+        return f"""The background model was trained with {rate}
+and L2 coefficient {config.l2:g}; its loss is that of such reads. `training.tsv` has
+all losses."""
+    about = {
+        "plain": "The outputs are the classes.",
+        "binary": f"The outputs are reads of any class, and mutated reads, with {rate}.",
+        "noise-class": f"The outputs are the classes, and mutated reads, with {rate}.",
+        "calibrated": f"""The outputs are the classes, trained to be equally likely for mutated reads, with
+{rate}; the loss is the mean over reads and mutated reads.""",
+    }
+    return f"{about[bundle.classifier.config()['variant']]} `training.tsv` has all losses."
 
 
 _ABOUT_HELD_OUT = """Held-out stretches share their genome with the training reads; reads of another strain or

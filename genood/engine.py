@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from genood.bundle import Bundle
 from genood.calibration import Calibration
-from genood.detectors import DEFAULT_DETECTOR, DETECTORS
+from genood.detectors import DETECTORS
 from genood.detectors.base import Detector, ScoreBatch
+from genood.detectors.serving import check_served, default_detector
+from genood.ensemble import AnyBundle, EnsembleBundle, combined
 from genood.errors import BundleError, ConfigError
 from genood.overlap import ahead, apply_ahead
 from genood.pairs import pair_p_values
@@ -36,10 +38,11 @@ class EngineConfig:
         within the window and written in input order after it. This bounds the memory. Records that are
         kept beside reads count as reads.
     piece_bases, lead_bases
-        Longer sequences are scored in pieces of nearly equal length, which the threads share. A model
+        Longer sequences are scored in pieces of nearly equal length, which the threads share; a
+        sequence's OOD score is the mean of those of its pieces, weighted by their scored bases. A model
         reads each from so many bases before it, so that its contexts carry on; what it derives from the
-        whole of a read, as the context model its leading class, it derives from each piece. With None,
-        all sequences are scored whole.
+        whole of a read, as the context model its leading class, or a classifier all that it says, it
+        derives from each piece. With None, all sequences are scored whole.
     batch_bases
         Bases of one forward pass, padding included; at least one read or piece.
     alpha
@@ -61,6 +64,26 @@ class EngineConfig:
         if not 0 < self.alpha < 1:
             raise ConfigError(f"alpha must lie between 0 and 1, not {self.alpha}")
 
+    @classmethod
+    def suiting(cls, bundle: AnyBundle, *, alpha: float, several_threads: bool) -> Self:
+        """As a bundle's models score best.
+
+        What a classifier says of a sequence depends on its length, and by how much is known as far as its
+        null goes: longer sequences are scored in pieces of no more than that.
+        """
+        model = bundle.model
+        config = cls(
+            alpha=alpha,
+            batch_bases=model.batch_bases,
+            piece_bases=model.piece_bases,
+            overlap=model.overlap if several_threads else 0,
+        )
+        if "likelihood" in bundle.gives:
+            return config
+        nulls = Calibration.from_json(bundle.calibration).nulls.values()
+        longest = max((null.lengths[-1] for null in nulls), default=None)
+        return replace(config, piece_bases=longest, lead_bases=0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredReads:
@@ -73,7 +96,7 @@ class ScoredReads:
     gc
         G and C among the scored bases, 0 to 1.
     log_likelihood, background_log_likelihood, llr, llr_per_base
-        float64, shape (N,), nats; NaN where nothing was scored.
+        float64, shape (N,), nats; NaN where nothing was scored, or by no such model.
     ood_scores
         By detector, shape (N,), the detector that calls first.
     p_values
@@ -119,7 +142,7 @@ class Scorer:
     bundle
         The models and their calibration.
     detectors
-        Names of `DETECTORS`; the first gives p-values and calls.
+        Names of `DETECTORS`; the first gives p-values and calls. None is the bundle's default.
     config
         Grouping and significance level.
     keep_positions
@@ -130,34 +153,41 @@ class Scorer:
     Raises
     ------
     ConfigError
-        An unknown detector, or one named twice.
+        An unknown detector, one named twice, or one that needs what the bundle does not give.
     BundleError
-        The bundle has no calibration for the first detector.
+        The bundle has no calibration for the first detector, or one has to be fitted and was not.
     """
 
     def __init__(
         self,
-        bundle: Bundle,
+        bundle: AnyBundle,
         *,
-        detectors: Sequence[str] = (DEFAULT_DETECTOR,),
+        detectors: Sequence[str] | None = None,
         config: EngineConfig | None = None,
         keep_positions: bool = False,
         paired: bool = False,
     ) -> None:
+        if detectors is None:
+            detectors = (default_detector(bundle.gives),)
         unknown = [name for name in detectors if name not in DETECTORS]
         if unknown or not detectors or len(set(detectors)) < len(detectors):
             raise ConfigError(
                 f"detectors must be different ones of {', '.join(DETECTORS)}, "
                 f"not {', '.join(detectors) or 'none'}"
             )
+        check_served(detectors, bundle.gives)
         self.bundle = bundle
         self.config = config if config is not None else EngineConfig()
         self.keep_positions = keep_positions
         self.paired = paired
-        self.detectors: Mapping[str, Detector] = {name: DETECTORS[name]() for name in detectors}
+        self.detectors: Mapping[str, Detector] = {name: ready_detector(bundle, name) for name in detectors}
+        self._needs = needs_of(self.detectors.values())
         calibration = Calibration.from_json(bundle.calibration)
         if detectors[0] not in calibration.nulls:
-            raise BundleError(f"the bundle is not calibrated for {detectors[0]!r}; train it again")
+            raise BundleError(
+                f"the bundle is not calibrated for {detectors[0]!r}; name another --detector first, "
+                "or train it again"
+            )
         self._null = calibration.nulls[detectors[0]]
 
     def score(self, reads: Iterable[Read]) -> Iterator[ScoredReads]:
@@ -202,7 +232,7 @@ class Scorer:
         means = {name: np.full(num_pieces, np.nan) for name in (*_MEANS, *self.detectors)}
         positions: dict[int, Positions] = {}
         for members, batch_codes in self._batches(codes, pieces):
-            batch = forward(self.bundle, batch_codes, pieces.lengths[members])
+            batch = forward(self.bundle, batch_codes, pieces.lengths[members], needs=self._needs)
             leads = pieces.leads[members]
             if leads.any():
                 batch = batch.without_leads(leads)
@@ -265,18 +295,76 @@ _SUMS = ("log_likelihood", "background_log_likelihood", "llr")
 _MEANS = ("gc", "llr_per_base")
 
 
+def ready_detector(bundle: AnyBundle, name: str) -> Detector:
+    """A detector of `DETECTORS` that can score, as it was fitted when the bundle was trained.
+
+    Raises
+    ------
+    BundleError
+        It has to be fitted, and the bundle holds nothing of that.
+    """
+    detector = DETECTORS[name]()
+    if not detector.requires_fit:
+        return detector
+    state = {
+        key.partition("/")[2]: value
+        for key, value in bundle.detectors.items()
+        if key.partition("/")[0] == name
+    }
+    if not state:
+        raise BundleError(f"the bundle holds no fitted {name!r}; train it again")
+    return detector.load_state(state)
+
+
+def needs_of(detectors: Iterable[Detector]) -> frozenset[str]:
+    """All that some detectors need, of `NEEDS`."""
+    return frozenset().union(*(detector.needs for detector in detectors))
+
+
 def forward(
-    bundle: Bundle,
+    bundle: AnyBundle,
     codes: Codes,
     lengths: npt.NDArray[np.int64],
     without_files: npt.NDArray[np.int64] | None = None,
+    needs: Collection[str] = (),
 ) -> ScoreBatch:
-    """One forward pass of both models; the arguments are those of `Bundle.log_probs`."""
-    log_p, background_log_p = bundle.log_probs(codes, lengths, without_files)
+    """One forward pass of all that a bundle holds.
+
+    Parameters
+    ----------
+    bundle
+        The models.
+    codes, lengths, without_files
+        See `Bundle.log_probs`.
+    needs
+        What detectors need, of `NEEDS`. Gradients, which take much longer than all else, are there only
+        if they are named; the rest always is, as far as the bundle gives it.
+    """
+    if isinstance(bundle, EnsembleBundle):
+        passed = tuple(forward(member, codes, lengths, without_files) for member in bundle.members)
+        return combined(passed)
+    gradients = classified = None
+    log_p = background_log_p = np.full(codes.shape, np.nan, dtype=np.float32)
+    if bundle.foreground is None:
+        classified = bundle.classify(codes, lengths)
+    else:
+        if "gradients" in needs:
+            gradients = bundle.foreground.gradients(codes, lengths)
+        log_p, with_background = bundle.log_probs(codes, lengths, without_files)
+        if "background" in bundle.gives:
+            background_log_p = with_background
     mask = codes < UNKNOWN
     if lengths.min() < codes.shape[1]:
         mask &= np.arange(codes.shape[1]) < lengths[:, None]
-    return ScoreBatch(codes=codes, lengths=lengths, mask=mask, log_p=log_p, background_log_p=background_log_p)
+    return ScoreBatch(
+        codes=codes,
+        lengths=lengths,
+        mask=mask,
+        log_p=log_p,
+        background_log_p=background_log_p,
+        classified=classified,
+        gradients=gradients,
+    )
 
 
 def _means_of(batch: ScoreBatch) -> dict[str, Floats]:

@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from genood import __version__
-from genood.bundle import Bundle, check_free
-from genood.bundling import check_output, recalibrated_card
+from genood.bundle import check_free
+from genood.bundling import check_output, detectors_for, recalibrated_card
 from genood.calibration import LENGTH_BINS, Calibration, NullSample
-from genood.detectors import DETECTORS
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
+from genood.ensemble import AnyBundle, load_bundle
 from genood.errors import ConfigError, InputError
 from genood.files import check_outside
 from genood.readers import STDIN, ReadBlock, ReaderConfig, check_readable, read_blocks
@@ -91,7 +91,7 @@ def recalibrate_bundle(
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
     hashes: Mapping[Path, Future[str]] | None = None,
-) -> Bundle:
+) -> AnyBundle:
     """Write a bundle that differs from another in its null alone: that of the reads given.
 
     Parameters
@@ -119,7 +119,7 @@ def recalibrate_bundle(
     output = Path(job.output)
     check_output(output)
     check_readable(job.inputs)
-    bundle = Bundle.load(job.bundle, device, hashes)
+    bundle = load_bundle(job.bundle, device, hashes)
     sample = _ReadSample(np.random.default_rng([job.seed, Stream.CALIBRATION]))
     for block in read_blocks(job.inputs, config=job.reader):
         sample.add(block)
@@ -146,7 +146,7 @@ def recalibrate_bundle(
     return bundle
 
 
-def _fit(bundle: Bundle, runs: _Runs, job: CalibrateJob) -> Calibration:
+def _fit(bundle: AnyBundle, runs: _Runs, job: CalibrateJob) -> Calibration:
     """The null distributions of pieces of these runs, at each length that there are enough for."""
     source = ", ".join(os.path.basename(path) if path != STDIN else "standard input" for path in job.inputs)
     shown = job.inputs[0] if len(job.inputs) == 1 else f"the {len(job.inputs)} files"
@@ -156,7 +156,7 @@ def _fit(bundle: Bundle, runs: _Runs, job: CalibrateJob) -> Calibration:
         starts = runs.pieces(length, job.max_reads, generator)
         samples[length] = NullSample(_scored(bundle, runs.codes, starts, length), len(starts))
     logger.info("calibrating at %s bases", ", ".join(map(str, samples)))
-    return Calibration.fit(samples, {name: DETECTORS[name]() for name in DETECTORS}, source)
+    return Calibration.fit(samples, detectors_for(bundle), source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,9 +259,9 @@ def _lengths_of(runs: _Runs, shown: str) -> list[int]:
     return [n for n in sorted({*LENGTH_BINS, *own}) if runs.num_pieces(n) >= MIN_READS]
 
 
-def _scored(bundle: Bundle, codes: Codes, starts: Ints, length: int) -> Iterator[ScoreBatch]:
+def _scored(bundle: AnyBundle, codes: Codes, starts: Ints, length: int) -> Iterator[ScoreBatch]:
     """What the models say of pieces of a length that start there in the codes."""
-    size = max(1, bundle.foreground.batch_bases // length)
+    size = max(1, bundle.model.batch_bases // length)
     for first in range(0, len(starts), size):
         batch = codes[starts[first : first + size, None] + np.arange(length)]
         yield forward(bundle, batch, np.full(len(batch), length, dtype=np.int64))
@@ -278,9 +278,9 @@ def _directory_beside(final: Path) -> Iterator[Path]:
             yield inside
         except InputError as error:  # name what the user knows of
             place = Path(error.path)
-            if place.parent != inside:
+            if not place.is_relative_to(inside):
                 raise
-            raise InputError(final / place.name, error.problem) from error
+            raise InputError(final / place.relative_to(inside), error.problem) from error
         check_free(final)  # another run may have been faster
         os.replace(inside, os.path.realpath(final))
 

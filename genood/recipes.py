@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, Literal, get_args
 
@@ -12,6 +12,8 @@ from genood.errors import ConfigError
 
 Precision = Literal["auto", "fp32", "bf16"]
 Schedule = Literal["constant", "cosine"]
+Variant = Literal["plain", "binary", "noise-class", "calibrated"]
+"""What a classifier learns, see `genood.models.cnn.CNNConfig`."""
 
 
 class Stream(IntEnum):
@@ -25,6 +27,7 @@ class Stream(IntEnum):
     VALIDATION = 6
     VALIDATION_MUTATION = 7
     CALIBRATION = 8
+    FIT = 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +116,18 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """How to train, and the configuration of each kind of model, by its name in `MODELS`."""
+    """How to train, and the configuration of each kind of model, by its name in `MODELS` or `CLASSIFIERS`.
+
+    `changes` is what one kind is trained differently in.
+    """
 
     train: TrainConfig
     models: Mapping[str, Mapping[str, Any]]
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def train_config(self, model: str) -> TrainConfig:
+        """How to train a kind of model."""
+        return replace(self.train, **self.changes.get(model, {}))
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -133,7 +144,12 @@ PRESETS: Mapping[str, Preset] = {
             num_validation_reads=500,
             num_calibration_reads=1000,
         ),
-        models={"lstm": {"hidden_size": 64}, "context": {}},
+        models={
+            "lstm": {"hidden_size": 64},
+            "context": {},
+            "cnn": {"num_filters": 128, "hidden_size": 128},
+        },
+        changes={"cnn": {"learning_rate": 2e-3}},
     ),
     "small": Preset(
         train=TrainConfig(
@@ -144,7 +160,11 @@ PRESETS: Mapping[str, Preset] = {
             max_gradient_norm=1.0,
             validation_interval=500,
         ),
-        models={"lstm": {"hidden_size": 256}, "context": {}},
+        models={
+            "lstm": {"hidden_size": 256},
+            "context": {},
+            "cnn": {"num_filters": 500, "hidden_size": 500},
+        },
     ),
     "paper": Preset(
         train=TrainConfig(
@@ -154,7 +174,13 @@ PRESETS: Mapping[str, Preset] = {
             validation_interval=10_000,
             num_validation_reads=10_000,
         ),
-        models={"lstm": {"hidden_size": 2000, "dropout": 0.1, "forget_bias": 1.0}, "context": {}},
+        models={
+            "lstm": {"hidden_size": 2000, "dropout": 0.1, "forget_bias": 1.0},
+            "context": {},
+            "cnn": {"num_filters": 1000, "filter_length": 20, "hidden_size": 1000, "dropout": 0.1},
+        },
+        # The paper does not say; these are the defaults of the code released with it.
+        changes={"cnn": {"learning_rate": 1e-4, "steps": 1_000_000}},
     ),
 }
 """What ``--preset`` chooses: ``demo`` for minutes on a laptop, ``small`` for hours, ``paper`` for the

@@ -152,7 +152,7 @@ def remember_bundle(job: RememberJob) -> Bundle:
     def score_null(length: int, num_reads: int) -> list[ScoreBatch]:
         return null.score(bundle, length, num_reads, config.seed)
 
-    calibration = calibrate(score_null, lengths, config.num_calibration_reads, null.source)
+    calibration = calibrate(bundle, score_null, lengths, config.num_calibration_reads, null.source)
     bundle.calibration = calibration.to_json()
     losses = _losses(score_null(*_usual(lengths, config)))
     bundle.metadata |= {
@@ -177,7 +177,7 @@ def genomes_of(bundle: Bundle) -> Genomes:
     BundleError
         Not a bundle of a context model.
     """
-    model = bundle.foreground
+    model = bundle.model
     if not isinstance(model, ContextModel):
         raise BundleError(
             f"a bundle of kind {model.kind} does not hold its reference; --add takes context bundles"

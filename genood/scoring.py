@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
 from genood import __version__
-from genood.bundle import Bundle
-from genood.detectors import DEFAULT_DETECTOR
 from genood.engine import EngineConfig, ScoredReads, Scorer
+from genood.ensemble import AnyBundle, load_bundle
+from genood.errors import ConfigError
 from genood.fdr import FdrCaller
 from genood.files import appear_together, check_distinct, check_outside
 from genood.intake import IntakeConfig, check_inputs, files_read, intake
@@ -75,7 +75,7 @@ class ScoreJob:
     kraken_report, kraken_output
         Counts, and a line for each fragment, in the formats of Kraken 2, where wanted.
     detectors
-        Names of detectors, the one that calls first.
+        Names of detectors, the one that calls first; none takes the bundle's default.
     alpha
         Significance level of the calls.
     fdr
@@ -98,7 +98,7 @@ class ScoreJob:
     bam_out: str | None = None
     kraken_report: str | None = None
     kraken_output: str | None = None
-    detectors: Sequence[str] = (DEFAULT_DETECTOR,)
+    detectors: Sequence[str] = ()
     alpha: float = 0.05
     fdr: float | None = None
     seed: int = 0
@@ -192,9 +192,10 @@ def score_files(
     """
     started = time.perf_counter()
     check_inputs(job.inputs, job.kept_records())
-    bundle = Bundle.load(job.bundle, device, hashes)
+    bundle = load_bundle(job.bundle, device, hashes)
     logger.debug("device %s, %d threads", bundle.device, num_threads())
     scorer = _scorer_of(job, bundle)
+    job = replace(job, detectors=tuple(scorer.detectors))
     summary = Summary(job.seed, paired=job.intake.pairs is not None)
     skipped: Counter[str] = Counter()
     caller = None if job.fdr is None else FdrCaller(job.fdr)
@@ -272,22 +273,28 @@ def _open_outputs(job: ScoreJob, fingerprint: str, stack: ExitStack) -> _Outputs
     return _Outputs(at_once=at_once, called=called)
 
 
-def _scorer_of(job: ScoreJob, bundle: Bundle) -> Scorer:
+def _scorer_of(job: ScoreJob, bundle: AnyBundle) -> Scorer:
+    keeps_positions = job.per_position is not None or job.regions.wanted
+    if keeps_positions and "likelihood" not in bundle.gives:
+        options = {
+            "--per-position": job.per_position,
+            "--window-table": job.regions.window_table,
+            "--regions": job.regions.regions,
+        }
+        named = ", ".join(option for option, target in options.items() if target is not None)
+        raise ConfigError(
+            f"{job.bundle}: a classifier says nothing of single bases; {named} needs density models"
+        )
     return Scorer(
         bundle,
-        detectors=job.detectors,
-        config=EngineConfig(
-            alpha=job.alpha,
-            batch_bases=bundle.foreground.batch_bases,
-            piece_bases=bundle.foreground.piece_bases,
-            overlap=bundle.foreground.overlap if num_threads() > 1 else 0,
-        ),
-        keep_positions=job.per_position is not None or job.regions.wanted,
+        detectors=job.detectors or None,
+        config=EngineConfig.suiting(bundle, alpha=job.alpha, several_threads=num_threads() > 1),
+        keep_positions=keeps_positions,
         paired=job.intake.pairs is not None,
     )
 
 
-def _about(job: ScoreJob, bundle: Bundle, caller: FdrCaller | None) -> dict[str, Any]:
+def _about(job: ScoreJob, bundle: AnyBundle, caller: FdrCaller | None) -> dict[str, Any]:
     """What the summary says about what ran on what."""
     return {
         "tool": "genood",

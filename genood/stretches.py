@@ -62,11 +62,11 @@ class StretchScorer:
     Raises
     ------
     ConfigError
-        The detector needs more than log-probabilities.
+        The detector's score is not one of bases.
     """
 
     def __init__(self, detector: Detector, null: NullDistribution) -> None:
-        if detector.requires_fit or not detector.needs <= {"likelihood"}:
+        if not detector.by_base:
             raise ConfigError(
                 f"{detector.name} has no scores by window; name another --detector first, such as llr"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from toys import composition_bundle
 
 from genood import bundling
 from genood.bundling import calibrate
@@ -29,7 +30,8 @@ def test_calibration_reads_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             )
         ]
 
-    made = calibrate(score_null, {10: 30.0, 50: 500.0, 100: 250.0, 20_000: 40.0}, 150, "toy")
+    lengths = {10: 30.0, 50: 500.0, 100: 250.0, 20_000: 40.0}
+    made = calibrate(composition_bundle(0.4, 0.1, 0.1, 0.4), score_null, lengths, 150, "toy")
     assert asked == [(10, 120), (50, 150), (100, 100), (20_000, 1)]
     assert made.nulls["llr"].num_independent == (30.0, 150.0, 100.0, 1.0)
 

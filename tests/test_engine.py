@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from dnaio import SequenceRecord
 from toys import uniform_codes
 
 from genood.bundle import Bundle
+from genood.detectors import DETECTORS
 from genood.detectors.base import ScoreBatch
+from genood.detectors.likelihood import Likelihood
 from genood.engine import EngineConfig, ScoredReads, Scorer, forward
 from genood.errors import BundleError, ConfigError
 from genood.pieces import Pieces
@@ -202,9 +205,9 @@ def test_the_model_is_not_run_on_nothing(bundle: Bundle, monkeypatch: pytest.Mon
     """Of reads of N only; what is beside them is scored as without them."""
     num_bases: list[int] = []
 
-    def counted(*arguments: Any) -> ScoreBatch:
+    def counted(*arguments: Any, **named: Any) -> ScoreBatch:
         num_bases.append(arguments[1].size)
-        return forward(*arguments)
+        return forward(*arguments, **named)
 
     monkeypatch.setattr("genood.engine.forward", counted)
     unknown = [Read(f"n{i}", np.full(50, 4, dtype=np.uint8)) for i in range(30)]
@@ -258,6 +261,51 @@ def test_detector_without_calibration(bundle_dir: Path) -> None:
     Scorer(bundle, detectors=["llr", "likelihood"])
     with pytest.raises(BundleError, match="not calibrated for 'likelihood'"):
         Scorer(bundle, detectors=["likelihood", "llr"])
+
+
+def test_detector_that_the_bundle_does_not_serve(bundle_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = Bundle.load(bundle_dir)
+    monkeypatch.setattr(DETECTORS["likelihood"], "needs", frozenset({"features"}))
+    with pytest.raises(ConfigError, match="'likelihood' needs a bundle of a single classifier"):
+        Scorer(bundle, detectors=["llr", "likelihood"])
+
+
+class Fitted(Likelihood):
+    """The likelihood less what `fit` was given."""
+
+    requires_fit = True
+    level = 0.0
+
+    def fit(self, batches: Iterable[ScoreBatch]) -> Fitted:
+        for _ in range(2):
+            scores = [super(Fitted, self).score(batch) for batch in batches]
+        self.level = float(np.concatenate(scores).mean())
+        return self
+
+    def state(self) -> dict[str, Any]:
+        return {"level": np.array([self.level])}
+
+    def load_state(self, state: Mapping[str, Any]) -> Fitted:
+        self.level = float(state["level"][0])
+        return self
+
+    def score(self, batch: ScoreBatch) -> Any:
+        return super().score(batch) - np.float32(self.level)
+
+
+def test_fitted_detectors_take_their_state_from_the_bundle(
+    bundle_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = Bundle.load(bundle_dir)
+    [plain] = Scorer(bundle, detectors=["likelihood"]).score(mixed_reads(5))
+    monkeypatch.setitem(DETECTORS._targets, "likelihood", f"{__name__}:Fitted")
+    with pytest.raises(BundleError, match="holds no fitted 'likelihood'; train it again"):
+        Scorer(bundle, detectors=["likelihood"])
+    bundle.detectors = {"likelihood/level": np.array([0.5]), "llr/level": np.array([7.0])}
+    [scored] = Scorer(bundle, detectors=["likelihood"]).score(mixed_reads(5))
+    np.testing.assert_allclose(
+        scored.ood_scores["likelihood"], plain.ood_scores["likelihood"] - 0.5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, math.nan])

@@ -16,9 +16,11 @@ from toys import markov_codes, uniform_codes, write_fasta
 
 from genood.errors import ConfigError, TrainingError
 from genood.genomes import ReadSampler, load_genomes, split_held_out
+from genood.learners import DensityLearner, Examples, density_learners
 from genood.models.lstm import LSTM, LSTMConfig
 from genood.recipes import Stream, TrainConfig
-from genood.training import Learner, Losses, Trainer
+from genood.sequence import Codes
+from genood.training import Trainer, Validated
 
 CONFIG = TrainConfig(
     steps=8,
@@ -40,14 +42,15 @@ def make_trainer(tmp_path: Path) -> MakeTrainer:
     training, held_out = split_held_out(genomes, fraction=0.1, read_length=40, seed=0)
 
     def make(config: TrainConfig = CONFIG, fingerprint: str = "data", dropout: float = 0.2) -> Trainer:
+        shape, cpu = {"hidden_size": 8, "dropout": dropout}, torch.device("cpu")
         return Trainer(
-            kind="lstm",
-            model_config={"hidden_size": 8, "dropout": dropout},
+            learners=density_learners("lstm", shape, config, cpu),
+            model={"model": "lstm", **shape},
             config=config,
             training=ReadSampler(training, 40, (config.seed, Stream.READS)),
             validation=ReadSampler(held_out, 40, (config.seed, Stream.VALIDATION)),
             fingerprint=fingerprint,
-            device=torch.device("cpu"),
+            device=cpu,
         )
 
     return make
@@ -73,13 +76,13 @@ class Recorder:
 
     def __init__(self) -> None:
         self.steps: list[int] = []
-        self.rows: list[Losses] = []
+        self.rows: list[Validated] = []
 
     def step(self, step: int, losses: object) -> None:
         self.steps.append(step)
 
-    def validated(self, losses: Losses) -> None:
-        self.rows.append(losses)
+    def validated(self, row: Validated) -> None:
+        self.rows.append(row)
 
 
 def test_losses_fall_and_are_told(make_trainer: MakeTrainer, tmp_path: Path) -> None:
@@ -88,10 +91,10 @@ def test_losses_fall_and_are_told(make_trainer: MakeTrainer, tmp_path: Path) -> 
     assert recorder.steps == list(range(1, 61))
     assert [row.step for row in recorder.rows] == [20, 40, 60]
     assert recorder.rows == trainer.history
-    assert recorder.rows[-1].foreground_val_loss < recorder.rows[0].foreground_val_loss
+    assert recorder.rows[-1].values["foreground_val_loss"] < recorder.rows[0].values["foreground_val_loss"]
     # Mutation hides structure: the background model's reads are harder to predict.
-    assert recorder.rows[-1].foreground_val_loss < recorder.rows[-1].background_val_loss
-    assert recorder.rows[-1].foreground_val_loss < math.log(4)
+    assert recorder.rows[-1].values["foreground_val_loss"] < recorder.rows[-1].values["background_val_loss"]
+    assert recorder.rows[-1].values["foreground_val_loss"] < math.log(4)
 
 
 def test_same_seed_same_weights(make_trainer: MakeTrainer, tmp_path: Path) -> None:
@@ -173,13 +176,13 @@ def test_resume_refuses_what_is_no_checkpoint(make_trainer: MakeTrainer, tmp_pat
 def test_best_weights_are_those_of_the_best_validation(make_trainer: MakeTrainer, tmp_path: Path) -> None:
     trainer = make_trainer(replace(CONFIG, steps=40, learning_rate=0.9, validation_interval=1))
     trainer.run(checkpoint=tmp_path / "c")
-    losses = [row.foreground_val_loss for row in trainer.history]
+    losses = [row.values["foreground_val_loss"] for row in trainer.history]
     best = int(np.argmin(losses))
     learner = trainer.learners["foreground"]
     assert best < 39, "the test needs a training that gets worse"
     assert (learner.best_step, learner.best_loss) == (best + 1, losses[best])
     learner.best_model()
-    again = learner.validate(trainer._validation["foreground"], 99)
+    again = learner.validate(trainer._validation["foreground"], 99)["loss"]
     assert again == pytest.approx(losses[best], abs=1e-6)
 
 
@@ -201,8 +204,13 @@ def test_validation_loss_that_is_not_finite(make_trainer: MakeTrainer, tmp_path:
     assert not (tmp_path / "c").exists()
 
 
-def learner_of(model: LSTM, l2: float = 0.0, **changes: Any) -> Learner:
-    return Learner("background", model, 0.3, l2, replace(CONFIG, **changes))
+def examples(codes: Codes) -> Examples:
+    """Reads that a density model sees; their classes do not matter to it."""
+    return Examples(codes, np.zeros(len(codes), dtype=np.int64))
+
+
+def learner_of(model: LSTM, l2: float = 0.0, **changes: Any) -> DensityLearner:
+    return DensityLearner("background", model, 0.3, l2, replace(CONFIG, **changes))
 
 
 def test_l2_is_the_penalty_on_non_bias_weights() -> None:
@@ -212,7 +220,7 @@ def test_l2_is_the_penalty_on_non_bias_weights() -> None:
     model = LSTM(LSTMConfig(hidden_size=6))
     twin = LSTM(LSTMConfig(hidden_size=6))
     twin.load_state_dict(model.state_dict())
-    learner_of(model, l2=l2).step(codes, 1)
+    learner_of(model, l2=l2).step(examples(codes), 1)
 
     optimizer = torch.optim.Adam(twin.parameters(), lr=CONFIG.learning_rate)
     loss = -twin(torch.from_numpy(codes), torch.full((16,), 40)).mean()
@@ -230,13 +238,13 @@ def test_reported_loss_is_without_the_penalty() -> None:
     torch.manual_seed(0)
     model = LSTM(LSTMConfig(hidden_size=6))
     expected = -model(torch.from_numpy(codes), torch.full((16,), 40)).mean().item()
-    assert learner_of(model, l2=10.0).step(codes, 1) == pytest.approx(expected, abs=1e-6)
+    assert learner_of(model, l2=10.0).step(examples(codes), 1) == pytest.approx(expected, abs=1e-6)
 
 
 def test_gradients_are_clipped() -> None:
     codes = uniform_codes(16 * 40, 1).reshape(16, 40)
     learner = learner_of(LSTM(LSTMConfig(hidden_size=6)), max_gradient_norm=1e-3)
-    learner.step(codes, 1)
+    learner.step(examples(codes), 1)
     norm = math.sqrt(sum(float((p.grad**2).sum()) for p in learner.parameters.values()))
     assert norm == pytest.approx(1e-3, rel=1e-3)
 
@@ -251,7 +259,7 @@ def test_learning_rate_schedules() -> None:
 def test_schedule_reaches_the_optimiser() -> None:
     codes = uniform_codes(16 * 40, 1).reshape(16, 40)
     learner = learner_of(LSTM(LSTMConfig(hidden_size=4)), steps=4, schedule="cosine")
-    learner.step(codes, 3)
+    learner.step(examples(codes), 3)
     assert {group["lr"] for group in learner.optimizer.param_groups} == {CONFIG.learning_rate / 2}
 
 
@@ -267,14 +275,14 @@ def test_mutations_are_drawn_anew() -> None:
 def test_validation_is_without_dropout_and_repeatable(make_trainer: MakeTrainer) -> None:
     learner = make_trainer(dropout=0.5).learners["foreground"]
     codes = uniform_codes(16 * 40, 1).reshape(16, 40)
-    assert learner.validate(codes, 1) == learner.validate(codes, 2)
+    assert learner.validate(examples(codes), 1) == learner.validate(examples(codes), 2)
 
 
 def test_validation_weighs_the_last_partial_batch(make_trainer: MakeTrainer) -> None:
     learner = make_trainer().learners["foreground"]
     codes = uniform_codes(21 * 40, 1).reshape(21, 40)
-    each = [learner.validate(row[None], 1) for row in codes]
-    assert learner.validate(codes, 1) == pytest.approx(np.mean(each), abs=1e-6)
+    each = [learner.validate(examples(row[None]), 1)["loss"] for row in codes]
+    assert learner.validate(examples(codes), 1)["loss"] == pytest.approx(np.mean(each), abs=1e-6)
 
 
 def test_checkpoint_holds_no_code(make_trainer: MakeTrainer, tmp_path: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
+from genood.bundle import Bundle
 from genood.context.learn import learn
 from genood.genomes import GenomeFile, Genomes
+from genood.models.base import DensityModel
 from genood.models.context import ContextModel
+from genood.recipes import MUTATED
 from genood.sequence import Codes, decode, mutate
 
 TRAIN_OPTIONS = (
@@ -82,3 +87,46 @@ def write_fasta(path: Path, records: dict[str, Codes], width: int = 70) -> Path:
             stream.write(f">{name} toy\n")
             stream.writelines(letters[i : i + width] + "\n" for i in range(0, len(letters), width))
     return path
+
+
+class Composition(DensityModel):
+    """Bases drawn independently; `probabilities` are those of A, C, G and T."""
+
+    kind: ClassVar[str] = "composition"
+
+    def __init__(self, probabilities: Sequence[float]) -> None:
+        self.probabilities = np.array(probabilities)
+
+    def log_probs(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """See `DensityModel.log_probs`."""
+        of_code = np.append(np.log(self.probabilities), 0.0).astype(np.float32)
+        inside = np.arange(codes.shape[1]) < lengths[:, None]
+        return np.where(inside, of_code[codes], np.float32(0))
+
+    def config(self) -> dict[str, Any]:
+        """See `Model.config`."""
+        return {"probabilities": self.probabilities.tolist()}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """See `Model.from_config`."""
+        return cls(config["probabilities"])
+
+    def weights(self) -> dict[str, npt.NDArray[Any]]:
+        """See `Model.weights`."""
+        return {}
+
+    @classmethod
+    def from_weights(cls, config: Mapping[str, Any], weights: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """See `Model.from_weights`."""
+        return cls.from_config(config)
+
+
+def composition_bundle(*probabilities: float) -> Bundle:
+    """A bundle of models of composition; that of the background is uniform."""
+    return Bundle(
+        foreground=Composition(probabilities),
+        background=Composition([0.25] * 4),
+        metadata={"background": MUTATED},
+        calibration={},
+    )

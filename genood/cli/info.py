@@ -20,9 +20,9 @@ def command(bundle: str, as_json: bool) -> None:
     Example:
       genood info bundle
     """
-    from genood.bundle import Bundle
+    from genood.ensemble import load_bundle
 
-    loaded = Bundle.load(bundle)
+    loaded = load_bundle(bundle)
     if as_json:
         click.echo(json.dumps({**loaded.metadata, "fingerprint": loaded.fingerprint}, indent=2))
     else:

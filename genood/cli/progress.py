@@ -24,8 +24,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from genood.bundle import CLASSIFIER
+
 if TYPE_CHECKING:
-    from genood.training import Losses
+    from genood.training import Validated
 
 logger = logging.getLogger("genood.train")
 
@@ -100,17 +102,19 @@ class TrainingProgress:
         for role, loss in losses.items():
             before = self._smooth.get(role, loss)
             self._smooth[role] = before + _SMOOTHING * (loss - before)
-        shown = "\n".join(f"{role} {_loss(loss)}" for role, loss in self._smooth.items())
+        shown = "\n".join(f"{role} {_loss(role, loss)}" for role, loss in self._smooth.items())
         self._progress.update(self._task, completed=step, losses=shown)
 
-    def validated(self, losses: Losses) -> None:
+    def validated(self, row: Validated) -> None:
         """See `genood.training.Progress.validated`."""
-        logger.info(
-            "step %d: foreground %s, background %s (validation)",
-            losses.step,
-            _loss(losses.foreground_val_loss),
-            _loss(losses.background_val_loss),
-        )
+        shown = []
+        for column, value in row.values.items():
+            role, _, name = column.partition("_val_")
+            if name == "loss":
+                shown.append(f"{role} {_loss(role, value)}")
+            elif name:
+                shown.append(f"{name} {value:.4f}")
+        logger.info("step %d: %s (validation)", row.step, ", ".join(shown))
 
 
 @contextmanager
@@ -179,5 +183,7 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _loss(nats: float) -> str:
+def _loss(role: str, nats: float) -> str:
+    if role == CLASSIFIER:
+        return f"{nats:.4f} nats/read"
     return f"{nats:.4f} nats/base ({nats / math.log(2):.4f} bits)"

@@ -25,7 +25,8 @@ def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
     @wraps(function)
     def wrapper(*, bundle: str, **kwargs: Any) -> None:
         gc.disable()  # until the imports are done: they make many objects and no garbage
-        hashes = sha256_ahead(Path(bundle).glob("*ground.safetensors"))
+        places = ("*ground.safetensors", "classifier.safetensors", "member-*/*ground.safetensors")
+        hashes = sha256_ahead(path for place in places for path in sorted(Path(bundle).glob(place)))
         try:
             function(bundle=bundle, hashes=hashes, **kwargs)
         finally:
@@ -60,9 +61,8 @@ def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
     "detectors",
     type=one_of(DETECTORS),
     multiple=True,
-    default=(DEFAULT_DETECTOR,),
-    show_default=True,
-    help="The first one calls; each further one adds a column. May be repeated.",
+    help="The first one calls; each further one adds a column. May be repeated.  "
+    f"[default: {DEFAULT_DETECTOR}; of a classifier, max-probability]",
 )
 @click.option(
     "--per-position", metavar="FILE", help="Per-position table, likewise; .gz gets an index for tabix."

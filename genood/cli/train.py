@@ -7,15 +7,15 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import click
 from click.core import ParameterSource
 
 from genood.cli import EXIT_INTERRUPTED
 from genood.cli.options import compute_options, logging_options, one_of, overrides, show_progress
-from genood.models import MODELS
-from genood.recipes import CONTEXT_BACKGROUNDS, DEFAULT_PRESET, MUTATED, PRESETS
+from genood.models import CLASSIFIERS, MODELS
+from genood.recipes import CONTEXT_BACKGROUNDS, DEFAULT_PRESET, MUTATED, PRESETS, Variant
 
 logger = logging.getLogger("genood")
 
@@ -25,15 +25,16 @@ logger = logging.getLogger("genood")
 @click.option("-o", "--output", required=True, metavar="BUNDLE", help="Directory to write the bundle to.")
 @click.option(
     "--model",
-    type=one_of(MODELS),
-    help="Density model.  [default: lstm where there is a GPU, else context]",
+    type=one_of([*MODELS, *CLASSIFIERS]),
+    help="Density model, or cnn, a classifier.  [default: lstm where there is a GPU, else context]",
 )
 @click.option(
     "--preset",
     type=one_of(PRESETS),
     default=DEFAULT_PRESET,
     show_default=True,
-    help="For lstm. demo: minutes on a laptop. small: hours. paper: that of Ren et al. 2019, for a GPU.",
+    help="For lstm and cnn. demo: minutes on a laptop. small: hours. paper: that of Ren et al. 2019, for a "
+    "GPU.",
 )
 @click.option(
     "--background",
@@ -62,7 +63,7 @@ logger = logging.getLogger("genood")
 @click.option(
     "--held-out-fraction",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Part of each class to hold out for lstm; unused with --val or a dataset.",
+    help="Part of each class to hold out for lstm and cnn; unused with --val or a dataset.",
 )
 @click.option(
     "--val",
@@ -74,15 +75,28 @@ logger = logging.getLogger("genood")
 @click.option(
     "--mutation-rate",
     type=click.FloatRange(0, 1),
-    help="Substitutions per base for the mutated background.",
+    help="Substitutions per base for the mutated background, or a classifier's mutated reads.",
 )
+@click.option(
+    "--variant",
+    type=one_of(get_args(Variant)),
+    help="What a classifier learns. plain: the classes; binary: reads against mutated reads; noise-class: "
+    "the classes and mutated reads; calibrated: the classes, equally likely for mutated reads.  "
+    "[default: plain]",
+)
+@click.option("--filters", "num_filters", type=click.IntRange(min=1), help="Filters of the cnn.")
+@click.option("--filter-length", type=click.IntRange(min=1), help="Bases that a filter of the cnn looks at.")
 @click.option("--l2", type=click.FloatRange(0), help="L2 coefficient of the background model.")
-@click.option("--hidden-size", type=click.IntRange(min=1), help="LSTM units.")
+@click.option(
+    "--hidden-size",
+    type=click.IntRange(min=1),
+    help="Units of a layer of the LSTM, or of the cnn's dense layer.",
+)
 @click.option("--layers", "num_layers", type=click.IntRange(min=1), help="LSTM layers.")
 @click.option(
     "--dropout",
     type=click.FloatRange(0, 1, max_open=True),
-    help="Dropout on the outputs of a layer.",
+    help="Dropout on the outputs of a layer, and on the cnn's pooled filters.",
 )
 @click.option(
     "--steps",
@@ -118,6 +132,9 @@ def command(
     preset: str,
     classes: str | None,
     val: tuple[str, ...],
+    variant: str | None,
+    num_filters: int | None,
+    filter_length: int | None,
     hidden_size: int | None,
     num_layers: int | None,
     dropout: float | None,
@@ -126,7 +143,7 @@ def command(
     device: str,
     **training: Any,
 ) -> None:
-    """Train a foreground and a background model on sequences and write a bundle.
+    """Train a foreground and a background model, or a classifier, on sequences and write a bundle.
 
     FASTA files, plain or compressed, are the in-distribution reference; or a dataset of genood-prep is,
     by its train_in.
@@ -134,7 +151,8 @@ def command(
     The context model remembers the genomes; it takes seconds on any computer. The lstm is the model of
     Ren et al. 2019 and needs a GPU: reads are drawn on the fly, uniformly over classes, then over
     positions, from both strands; options left out take the preset's values; Ctrl-C leaves a checkpoint,
-    and the same command with --resume goes on from it.
+    and the same command with --resume goes on from it. The cnn is that paper's classifier, trained in the
+    same way.
 
     \b
     Examples:
@@ -152,22 +170,28 @@ def command(
         "validation": val,
         "command": shlex.join(["genood", *sys.argv[1:]]),
     }
+    _refuse([name for names, models in _OPTIONS_OF if model not in models for name in names], model)
     if model == "context":
-        _refuse(_LSTM_OPTIONS, model)
         _remember(common, add, seed, background, memory, **training)
     else:
-        _refuse(_CONTEXT_OPTIONS, model)
-        shape = overrides(hidden_size=hidden_size, num_layers=num_layers, dropout=dropout)
+        if model in CLASSIFIERS and training["mutation_rate"] is not None and variant in (None, "plain"):
+            raise click.UsageError("--mutation-rate needs a --variant that learns from mutated reads")
+        shape = overrides(
+            variant=variant,
+            num_filters=num_filters,
+            filter_length=filter_length,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            dropout=dropout,
+        )
         _train(common, model, preset, shape, resume, seed, device, **training)
     logger.info("wrote %s", output)
 
 
-_LSTM_OPTIONS = (
+_TRAINED = (
     "preset",
     "held_out_fraction",
-    "l2",
     "hidden_size",
-    "num_layers",
     "dropout",
     "steps",
     "batch_size",
@@ -177,7 +201,13 @@ _LSTM_OPTIONS = (
     "precision",
     "resume",
 )
-_CONTEXT_OPTIONS = ("background", "memory", "add")
+_OPTIONS_OF = (
+    (_TRAINED, ("lstm", *CLASSIFIERS)),
+    (("l2", "num_layers"), ("lstm",)),
+    (("variant", "num_filters", "filter_length"), tuple(CLASSIFIERS)),
+    (("background", "memory", "add"), ("context",)),
+)
+"""Options that not all models have a use for, with those that do."""
 
 
 def _is_gpu(device: str) -> bool:
@@ -239,7 +269,7 @@ def _train(
     job = TrainJob(
         model=model,
         model_config={**chosen.models[model], **shape},
-        config=replace(chosen.train, seed=seed, **overrides(**training)),
+        config=replace(chosen.train_config(model), seed=seed, **overrides(**training)),
         resume=resume,
         **common,
     )

@@ -11,7 +11,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from genood.models.base import Classified
 from genood.sequence import Codes
+
+__all__ = ["NEEDS", "Classified", "Detector", "ScoreBatch"]
 
 NEEDS = (
     "likelihood",
@@ -30,30 +33,6 @@ classifier's, ``mutated-class`` that one of its classes is that of mutated reads
 those of the log-likelihood. ``members`` are those of an ensemble, trained alike but for the seed;
 ``class-members`` those of one with a density model for each class.
 """
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Classified:
-    """What a classifier of K classes gives for B reads.
-
-    Attributes
-    ----------
-    logits
-        float32, shape (B, K).
-    features
-        float32, shape (B, F): what its last layer is given.
-    weight, bias
-        The last layer, the same for all reads: float32, shapes (K, F) and (K,), so that the logits are
-        ``features @ weight.T + bias``.
-    mutated_class
-        The class of mutated reads, where there is one.
-    """
-
-    logits: npt.NDArray[np.float32]
-    features: npt.NDArray[np.float32]
-    weight: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
-    mutated_class: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,10 +108,11 @@ class ScoreBatch:
             mask=self.mask & counts,
             log_p=np.where(counts, self.log_p, np.float32(0.0)),
             background_log_p=np.where(counts, self.background_log_p, np.float32(0.0)),
+            members=tuple(member.without_leads(leads) for member in self.members),
         )
 
     def prefix(self, length: int) -> ScoreBatch:
-        """The same reads cut after `length` bases; valid as models never look ahead."""
+        """The likelihoods of the same reads cut after `length` bases; valid as models never look ahead."""
         return ScoreBatch(
             codes=self.codes[:, :length],
             lengths=np.minimum(self.lengths, length),
@@ -155,6 +135,8 @@ class Detector(ABC):
     """What it consumes, of `NEEDS`."""
     requires_fit: ClassVar[bool] = False
     """Whether `fit` must be called before `score`."""
+    by_base: ClassVar[bool] = False
+    """Whether its score is a mean of the bases' own scores, so that any stretch of a read has one."""
     grid: ClassVar[Mapping[str, tuple[float, ...]]] = {}
     """Keyword arguments to choose on validation reads, each with the values to try; all have defaults."""
 

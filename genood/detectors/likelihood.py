@@ -20,6 +20,7 @@ class Likelihood(Detector):
 
     name = "likelihood"
     needs = frozenset({"likelihood"})
+    by_base = True
 
     def score(self, batch: ScoreBatch) -> npt.NDArray[np.float32]:
         """See `Detector.score`; nats per base."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,12 +17,18 @@ from genood.sequence import Codes
 class Model(ABC):
     """What a bundle can hold: a configuration, weights, and a device that it runs on.
 
-    A subclass is one file and one line in `MODELS`. One that runs on torch is a
+    A subclass is one file and one line in `MODELS` or `CLASSIFIERS`. One that runs on torch is a
     `genood.models.network.Network`, which has the methods for weights and devices.
     """
 
     kind: ClassVar[str]
-    """The model's name in `MODELS`."""
+    """The model's name in `MODELS` or `CLASSIFIERS`."""
+    batch_bases: ClassVar[int] = 65_536
+    """Bases that it scores best at a time."""
+    piece_bases: ClassVar[int | None] = None
+    """Bases beyond which it scores sequences in pieces; None where it takes any length whole."""
+    overlap: ClassVar[int] = 1
+    """Windows of reads that it scores best at the same time: more where one leaves threads idle."""
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
@@ -90,12 +97,8 @@ class DensityModel(Model):
 
     backgrounds: ClassVar[tuple[str, ...]] = (MUTATED,)
     """Backgrounds that it can be compared with; all but `MUTATED` it derives from itself."""
-    batch_bases: ClassVar[int] = 65_536
-    """Bases that it scores best at a time."""
-    piece_bases: ClassVar[int | None] = None
-    """Bases beyond which it scores sequences in pieces; None where it carries all its state on."""
-    overlap: ClassVar[int] = 1
-    """Windows of reads that it scores best at the same time: more where one leaves threads idle."""
+    differentiable: ClassVar[bool] = False
+    """Whether it has `gradients`."""
 
     @abstractmethod
     def log_probs(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
@@ -139,3 +142,75 @@ class DensityModel(Model):
             float32 (B, L), nats; 0 where not scored.
         """
         raise NotImplementedError(f"{self.kind} has no background of its own")
+
+    def gradients(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float32]]:
+        """Derivatives of each read's log-likelihood, by layer; only of models that are `differentiable`.
+
+        Parameters
+        ----------
+        codes, lengths
+            uint8 (B, L) and int64 (B,), in bases.
+
+        Returns
+        -------
+        gradients
+            By the layer's name, float32, shape (B, ...) with that of its weights after the reads.
+        """
+        raise NotImplementedError(f"{self.kind} has no gradients")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Classified:
+    """What a classifier of K classes gives for B reads.
+
+    Attributes
+    ----------
+    logits
+        float32, shape (B, K).
+    features
+        float32, shape (B, F): what its last layer is given.
+    weight, bias
+        The last layer, the same for all reads: float32, shapes (K, F) and (K,), so that the logits are
+        ``features @ weight.T + bias``.
+    mutated_class
+        The class of mutated reads, where there is one.
+    """
+
+    logits: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32]
+    weight: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    mutated_class: int | None = None
+
+
+class Classifier(Model):
+    """Tells the classes of the reference apart, read by read.
+
+    The tests in ``tests/models/test_classifiers.py`` hold a subclass to this contract:
+
+    * Results depend neither on the other reads of a batch nor on padding.
+    * Any read length works, 0 too.
+    * `from_weights(model.config(), model.weights())` makes the same model.
+    """
+
+    @property
+    @abstractmethod
+    def num_classes(self) -> int:
+        """Classes of the reference; its outputs may be others."""
+
+    @property
+    @abstractmethod
+    def mutated_class(self) -> int | None:
+        """Which of its outputs is that of mutated reads, where there is one."""
+
+    @abstractmethod
+    def classify(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> Classified:
+        """Logits and features of reads.
+
+        Parameters
+        ----------
+        codes
+            uint8, shape (B, L), codes from 0 to 4, padded on the right with any of them.
+        lengths
+            int64, shape (B,), in bases.
+        """

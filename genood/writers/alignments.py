@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -230,7 +231,7 @@ def _add_comment(alignment: pysam.AlignedSegment, comment: str) -> None:
 
 def _tag(alignment: pysam.AlignedSegment, llr_per_base: float, p_value: float, call: str) -> None:
     is_scored = call != "na"
-    # None takes away what another run may have left.
-    alignment.set_tag(LLR_TAG, llr_per_base if is_scored else None, "f")
+    # None takes away what another run may have left. A classifier has no ratio.
+    alignment.set_tag(LLR_TAG, None if math.isnan(llr_per_base) else llr_per_base, "f")
     alignment.set_tag(P_VALUE_TAG, p_value if is_scored else None, "f")
     alignment.set_tag(CALL_TAG, call, "Z")

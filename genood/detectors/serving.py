@@ -1,0 +1,57 @@
+"""Which detectors a bundle can serve, by what it gives and they need."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from genood.detectors import DEFAULT_DETECTOR, DETECTORS
+from genood.detectors.base import NEEDS
+from genood.errors import ConfigError
+
+_GIVEN_BY: Mapping[str, str] = {
+    "likelihood": "density models (genood train --model lstm or context)",
+    "background": "density models with a background (genood train --model lstm or context)",
+    "logits": "a classifier (genood train --model cnn)",
+    "features": "a single classifier (genood train --model cnn)",
+    "mutated-class": "a classifier with a class of mutated reads (genood train --model cnn)",
+    "gradients": "density models trained by gradients (genood train --model lstm)",
+    "members": "an ensemble (genood train --members)",
+    "class-members": "an ensemble with a density model for each class (genood train --per-class)",
+}
+"""By need, the kind of bundle that gives it."""
+
+_DEFAULTS = (DEFAULT_DETECTOR, "max-probability", "likelihood")
+"""What judges unless it is said: the first that the bundle serves."""
+
+
+def is_served(name: str, gives: Collection[str]) -> bool:
+    """Whether a bundle that gives this serves the detector of that name."""
+    return DETECTORS[name].needs <= set(gives)
+
+
+def served(gives: Collection[str]) -> list[str]:
+    """Names of the detectors that a bundle serves, in the order of `DETECTORS`."""
+    return [name for name in DETECTORS if is_served(name, gives)]
+
+
+def default_detector(gives: Collection[str]) -> str:
+    """Name of the detector that judges, unless another is named.
+
+    Raises
+    ------
+    ConfigError
+        There is none.
+    """
+    for name in _DEFAULTS:
+        if name in DETECTORS and is_served(name, gives):
+            return name
+    raise ConfigError(f"no detector is served by what the bundle gives: {', '.join(gives) or 'nothing'}")
+
+
+def check_served(names: Collection[str], gives: Collection[str]) -> None:
+    """Raise ConfigError for the first detector that needs what the bundle does not give."""
+    for name in names:
+        missing = DETECTORS[name].needs - set(gives)
+        if missing:
+            first = min(missing, key=NEEDS.index)
+            raise ConfigError(f"the detector {name!r} needs a bundle of {_GIVEN_BY[first]}; this one is not")

@@ -1,0 +1,227 @@
+"""Ensembles: several bundles that are asked together, and what they say together.
+
+An ensemble's directory holds the complete bundles of its members, ``member-1``, ``member-2`` and so on,
+and
+
+==========================  ==============================================================
+``genood.json``             as of any bundle, with the kind ``ensemble``, what tells members
+                            apart, and the fingerprint of each
+``calibration.json``        null distributions of the detectors over all members together
+``detectors.safetensors``   what detectors have learned, where there is one that does
+``MODEL_CARD.md``           what the ensemble is, for people
+==========================  ==============================================================
+
+``genood.json`` is written last: until then the directory is no bundle.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from genood.bundle import (
+    ENSEMBLE,
+    METADATA_FILE,
+    Bundle,
+    check_free,
+    read_format,
+    read_parts,
+    write_metadata,
+    write_parts,
+)
+from genood.detectors.base import Classified, ScoreBatch
+from genood.errors import BundleError
+from genood.files import sha256_of
+from genood.models.base import Model
+
+By = Literal["seed", "class"]
+"""What tells the members of an ensemble apart: the seed of all that is random, or the class they know."""
+
+_SHARED = frozenset({"likelihood", "background", "logits", "mutated-class"})
+"""What all members together give if each of them does."""
+
+
+@dataclass(kw_only=True)
+class EnsembleBundle:
+    """Bundles of one kind that are asked together.
+
+    Attributes
+    ----------
+    members
+        The bundles, at least one.
+    by
+        What tells them apart. With ``class``, each is a density model of the class of the same place in
+        the metadata's ``classes``.
+    metadata, calibration, detectors, card
+        See `Bundle`; those of the ensemble.
+    """
+
+    members: tuple[Bundle, ...]
+    by: By
+    metadata: dict[str, Any]
+    calibration: dict[str, Any]
+    detectors: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    card: str = ""
+    fingerprint: str = field(default="")
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """See `Bundle.gives`."""
+        shared = frozenset.intersection(*(member.gives for member in self.members)) & _SHARED
+        return shared | {"members" if self.by == "seed" else "class-members"}
+
+    @property
+    def model(self) -> Model:
+        """The first member's; the others are asked in the same way."""
+        return self.members[0].model
+
+    @property
+    def device(self) -> str:
+        """The device that the models are on."""
+        return self.model.device
+
+    def save(self, directory: str | os.PathLike[str], *, replace: bool = False) -> Self:
+        """Write the ensemble, its members first; the parameters and errors are those of `Bundle.save`."""
+        root = Path(directory)
+        if replace:
+            (root / METADATA_FILE).unlink(missing_ok=True)
+        check_free(root)
+        for number, member in enumerate(self.members, 1):
+            member.save(member_directory(root, number), replace=replace)
+        return self.save_around_members(root)
+
+    def save_around_members(self, directory: str | os.PathLike[str]) -> Self:
+        """As `save`, where the members have been written already."""
+        root = Path(directory)
+        check_free(root)
+        files = write_parts(root, self.calibration, self.card, self.detectors)
+        self.metadata |= {
+            "kind": ENSEMBLE,
+            "by": self.by,
+            "model": {"kind": self.members[0].metadata["kind"]},
+            "members": [
+                {"directory": member_directory(root, number).name, "fingerprint": member.fingerprint}
+                for number, member in enumerate(self.members, 1)
+            ],
+        }
+        self.fingerprint = write_metadata(root, self.metadata, files)
+        return self
+
+    @classmethod
+    def load(
+        cls,
+        directory: str | os.PathLike[str],
+        device: str = "cpu",
+        hashes: Mapping[Path, Future[str]] | None = None,
+    ) -> Self:
+        """Read an ensemble with all members; the parameters and errors are those of `Bundle.load`."""
+        root = Path(directory)
+        metadata = read_format(root)
+        if metadata["kind"] != ENSEMBLE:
+            raise BundleError(f"{root}: is a single bundle, and no ensemble")
+        by: Any = metadata.get("by")
+        listed: Any = metadata.get("members")
+        if by not in get_args(By) or not _is_list_of_members(listed):
+            raise BundleError(f"{root / METADATA_FILE}: does not say what the members are")
+        if by == "class" and len(listed) != len(metadata["classes"]):
+            raise BundleError(f"{root / METADATA_FILE}: has not as many members as classes")
+        calibration, card, detectors = read_parts(root, metadata["files"], hashes)
+        members = []
+        for number, entry in enumerate(listed, 1):
+            path = member_directory(root, number)
+            if entry["directory"] != path.name:
+                raise BundleError(f"{root / METADATA_FILE}: names the member {entry['directory']!r}")
+            member = Bundle.load(path, device, hashes)
+            if member.fingerprint != entry["fingerprint"]:
+                raise BundleError(f"{path}: is not the member that the ensemble was made with")
+            members.append(member)
+        return cls(
+            members=tuple(members),
+            by=by,
+            metadata=metadata,
+            calibration=calibration,
+            detectors=detectors,
+            card=card,
+            fingerprint=sha256_of(root / METADATA_FILE),
+        )
+
+
+AnyBundle = Bundle | EnsembleBundle
+
+
+def load_bundle(
+    directory: str | os.PathLike[str],
+    device: str = "cpu",
+    hashes: Mapping[Path, Future[str]] | None = None,
+) -> AnyBundle:
+    """Read a bundle or an ensemble; the parameters and errors are those of `Bundle.load`."""
+    if read_format(Path(directory))["kind"] == ENSEMBLE:
+        return EnsembleBundle.load(directory, device, hashes)
+    return Bundle.load(directory, device, hashes)
+
+
+def member_directory(directory: str | os.PathLike[str], number: int) -> Path:
+    """Where the member of that number, from 1, is in an ensemble's directory."""
+    return Path(directory) / f"member-{number}"
+
+
+def combined(members: Sequence[ScoreBatch]) -> ScoreBatch:
+    """What all members of an ensemble say together of the reads that each of them was given.
+
+    A base's probability is the mean of the members' probabilities, under the background too, and a
+    class's probability the mean of theirs.
+    """
+    first = members[0]
+    classified = [member.classified for member in members if member.classified is not None]
+    return replace(
+        first,
+        log_p=_log_mean([member.log_p for member in members]).astype(np.float32),
+        background_log_p=_log_mean([member.background_log_p for member in members]).astype(np.float32),
+        classified=_classified(classified) if len(classified) == len(members) else None,
+        members=tuple(members),
+    )
+
+
+def _classified(members: Sequence[Classified]) -> Classified:
+    """Logits whose softmax is the mean of the members' class probabilities.
+
+    Their scale, which no softmax shows, is such that the logarithm of the sum of their exponentials is
+    the mean of the members'. Members have no features in common: the logits stand for them, behind a last
+    layer that changes nothing.
+    """
+    logits = [member.logits.astype(np.float64) for member in members]
+    scales = [np.logaddexp.reduce(values, axis=1, keepdims=True) for values in logits]
+    log_mean = _log_mean([values - scale for values, scale in zip(logits, scales, strict=True)])
+    values = (log_mean + np.mean(scales, axis=0)).astype(np.float32)
+    num_classes = values.shape[1]
+    return Classified(
+        logits=values,
+        features=values,
+        weight=np.eye(num_classes, dtype=np.float32),
+        bias=np.zeros(num_classes, dtype=np.float32),
+        mutated_class=members[0].mutated_class,
+    )
+
+
+def _log_mean(log_values: Sequence[npt.NDArray[np.floating[Any]]]) -> npt.NDArray[np.float64]:
+    """Logarithm of the mean of values given by their logarithms."""
+    total: npt.NDArray[np.float64] = reduce(
+        np.logaddexp, (values.astype(np.float64) for values in log_values)
+    )
+    return total - np.log(len(log_values))
+
+
+def _is_list_of_members(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(entry, dict) and {"directory", "fingerprint"} <= set(entry) for entry in value)
+    )

@@ -1,0 +1,226 @@
+"""The paper's classifier: convolution, global max pool, a dense layer, a softmax over classes.
+
+Shapes: B reads, L positions, P windows, W window length, F filters, H hidden units, K outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genood.errors import ConfigError
+from genood.models.base import Classified, Classifier
+from genood.models.network import Network
+from genood.recipes import Variant
+from genood.sequence import BASES, Codes
+
+_NUM_BASES = len(BASES)
+_CHUNK_ELEMENTS = 2**24
+"""Filter outputs held at once when classifying, B x P x F: 64 MiB of float32."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CNNConfig:
+    """Shape of the classifier, and what its outputs mean.
+
+    Attributes
+    ----------
+    num_classes
+        Classes of the reference.
+    variant
+        ``plain``: the classes. ``binary``: reads of all classes against mutated reads. ``noise-class``: the
+        classes, and one of mutated reads. ``calibrated``: the classes, all as likely for mutated reads.
+    num_filters, filter_length
+        Filters of the convolution, and bases that one looks at.
+    hidden_size
+        Units of the dense layer.
+    dropout
+        Chance that a pooled filter, or an output of the dense layer, is dropped in training.
+    """
+
+    num_classes: int
+    variant: Variant = "plain"
+    num_filters: int = 1000
+    filter_length: int = 20
+    hidden_size: int = 1000
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.variant not in get_args(Variant):
+            raise ConfigError(f"variant must be of {', '.join(get_args(Variant))}, not {self.variant!r}")
+        least = 1 if self.mutated_class is not None else 2
+        if self.num_classes < least:
+            raise ConfigError(
+                f"a {self.variant} classifier needs at least {least} classes, not {self.num_classes}"
+            )
+        for name in ("num_filters", "filter_length", "hidden_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name.replace('_', ' ')} must be at least 1, not {getattr(self, name)}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ConfigError(f"dropout must be at least 0 and below 1, not {self.dropout}")
+
+    @property
+    def mutated_class(self) -> int | None:
+        """Which output is that of mutated reads, the last one, where there is one."""
+        return {"binary": 1, "noise-class": self.num_classes}.get(self.variant)
+
+    @property
+    def num_outputs(self) -> int:
+        """Outputs of the softmax, K."""
+        return self.num_classes if self.mutated_class is None else self.mutated_class + 1
+
+
+class CNN(Network, Classifier):
+    """Convolutional classifier of reads of any length.
+
+    Parameters
+    ----------
+    config
+        Shape of the model.
+
+    Notes
+    -----
+    Source: Ren et al. 2019, section 4: one-hot input, 1000 filters of length 20, ReLU, a global max pool, a
+    dense layer of 1000 units with ReLU, softmax; dropout 0.1. Its variants are that paper's baselines that
+    learn from mutated reads; `calibrated` follows Lee et al. 2018, equation 1, and Hendrycks et al. 2019.
+
+    Agrees with the released code, where the text is silent, in dropping out both the pooled filters and the
+    dense layer's outputs, and in Glorot's initial weights.
+
+    Differs from it:
+
+    * The released code has 200 dense units by default, and learns its embedding of the bases, which begins
+      as one-hot; here the input is one-hot, as in the text.
+    * Reads of any length: windows that reach over a read's end do not count, and a read shorter than a filter
+      is one window, filled up with zeros.
+
+    An unknown base enters as four zeros.
+    """
+
+    kind = "cnn"
+
+    def __init__(self, config: CNNConfig) -> None:
+        super().__init__()
+        self._config = config
+        # A convolution, as a product of all windows with all filters: faster than nn.Conv1d on a CPU.
+        self.filters = nn.Linear(config.filter_length * _NUM_BASES, config.num_filters)
+        self.dense = nn.Linear(config.num_filters, config.hidden_size)
+        self.output = nn.Linear(config.hidden_size, config.num_outputs)
+        one_hot = torch.cat([torch.eye(_NUM_BASES), torch.zeros(1, _NUM_BASES)])
+        self.register_buffer("_one_hot", one_hot, persistent=False)
+        for layer in (self.filters, self.dense, self.output):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    @property
+    def mutated_class(self) -> int | None:
+        """See `Classifier.mutated_class`."""
+        return self._config.mutated_class
+
+    @property
+    def variant(self) -> Variant:
+        """See `CNNConfig.variant`."""
+        return self._config.variant
+
+    @property
+    def num_classes(self) -> int:
+        """See `Classifier.num_classes`."""
+        return self._config.num_classes
+
+    def one_hot(self, codes: Tensor) -> Tensor:
+        """Codes, uint8 (B, L), as float32 (B, L, 4); four zeros for an unknown base."""
+        one_hot: Tensor = self._one_hot  # type: ignore[assignment]
+        return one_hot[codes.long()]
+
+    def features(self, one_hot: Tensor, lengths: Tensor) -> Tensor:
+        """What the last layer is given; differentiable where gradients are enabled.
+
+        Parameters
+        ----------
+        one_hot
+            float32, shape (B, L, 4); what is beyond a read's end does not matter.
+        lengths
+            Integers, shape (B,), in bases.
+
+        Returns
+        -------
+        features
+            float32, shape (B, H).
+        """
+        return self._features_of(self._strongest(one_hot, lengths))
+
+    def logits(self, one_hot: Tensor, lengths: Tensor) -> Tensor:
+        """Logits of the classes, float32, shape (B, K); the arguments are those of `features`."""
+        logits: Tensor = self.output(self.features(one_hot, lengths))
+        return logits.float()
+
+    def forward(self, codes: Tensor, lengths: Tensor) -> Tensor:
+        """Logits, float32 (B, K), of codes, uint8 (B, L), and lengths (B,), in bases."""
+        return self.logits(self.one_hot(codes), lengths)
+
+    def classify(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> Classified:
+        """See `Classifier.classify`."""
+        with self.scoring():
+            features_BH = self._features_of(self._pooled(*self.tensors(codes, lengths)))
+            logits_BK = self.output(features_BH)
+        return Classified(
+            logits=logits_BK.cpu().numpy(),
+            features=features_BH.cpu().numpy(),
+            weight=self.output.weight.detach().cpu().numpy(),
+            bias=self.output.bias.detach().cpu().numpy(),
+            mutated_class=self.mutated_class,
+        )
+
+    def config(self) -> dict[str, Any]:
+        """See `Model.config`."""
+        return asdict(self._config)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """See `Model.from_config`."""
+        try:
+            return cls(CNNConfig(**config))
+        except TypeError as error:
+            raise ConfigError(f"configuration of the classifier: {error}") from error
+
+    def _pooled(self, codes: Tensor, lengths: Tensor) -> Tensor:
+        """The strongest match of each filter in each read, shape (B, F), in bounded memory."""
+        num_reads, num_positions = codes.shape
+        width = self._config.filter_length
+        step = max(width, _CHUNK_ELEMENTS // max(num_reads * self._config.num_filters, 1))
+        pooled_BF = self._strongest(self.one_hot(codes[:, : step + width - 1]), lengths)
+        for start in range(step, num_positions - width + 1, step):
+            chunk_BL = codes[:, start : start + step + width - 1]
+            more_BF = self._strongest(self.one_hot(chunk_BL), lengths - start, least=0)
+            pooled_BF = torch.maximum(pooled_BF, more_BF)
+        return pooled_BF
+
+    def _strongest(self, one_hot: Tensor, lengths: Tensor, least: int = 1) -> Tensor:
+        """The strongest match of each filter, shape (B, F), a read having so many windows at least.
+
+        The match is -inf where there are none.
+        """
+        num_positions = one_hot.shape[1]
+        width = self._config.filter_length
+        inside = torch.arange(num_positions, device=one_hot.device) < lengths[:, None]
+        filled = F.pad(one_hot * inside[..., None], (0, 0, 0, max(width - num_positions, 0)))
+        windows_BPW = filled.flatten(1).unfold(1, _NUM_BASES * width, _NUM_BASES)
+        matches_BPF = self.filters(windows_BPW)
+        num_windows = (lengths - width + 1).clamp(min=least)
+        beyond = torch.arange(windows_BPW.shape[1], device=one_hot.device) >= num_windows[:, None]
+        if beyond.any():
+            matches_BPF = matches_BPF.masked_fill(beyond[..., None], -torch.inf)
+        return matches_BPF.max(dim=1).values
+
+    def _features_of(self, pooled_BF: Tensor) -> Tensor:
+        dropout = self._config.dropout
+        kept_BF = F.dropout(torch.relu(pooled_BF), dropout, self.training)
+        hidden_BH = torch.relu(self.dense(kept_BF))
+        return F.dropout(hidden_BH, dropout, self.training).float()
