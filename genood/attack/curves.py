@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.attack.search import Trajectory, with_edits
-from genood.attack.serving import AnyBundle
-from genood.attack.victim import BATCH_BASES
+from genood.attack.victim import batches_of
 from genood.detectors.base import Detector
-from genood.engine import forward
+from genood.engine import needs_of
+from genood.ensemble import AnyBundle
 from genood.metrics import Separation, separation
 from genood.sequence import Codes, pad
 
@@ -114,9 +114,7 @@ def curve_of(
 def scores_of(bundle: AnyBundle, detectors: Mapping[str, Detector], reads: Sequence[Codes]) -> Scores:
     """OOD scores of reads, each with a known base, by all detectors."""
     parts: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in detectors}
-    step = max(1, BATCH_BASES // max(map(len, reads)))
-    for start in range(0, len(reads), step):
-        batch = forward(bundle, *pad(reads[start : start + step]))
+    for batch in batches_of(bundle, *pad(reads), needs_of(detectors.values())):
         for name, detector in detectors.items():
             parts[name].append(detector.score(batch))
     return {name: np.concatenate(values).astype(np.float64) for name, values in parts.items()}

@@ -13,9 +13,10 @@ import numpy as np
 
 from genood.attack.objectives import FeatureObjective, Floats, LikelihoodObjective, Objective, ScoreObjective
 from genood.attack.search import Ints, State
-from genood.attack.serving import AnyBundle, gives, members_of
+from genood.attack.serving import members_of
 from genood.attack.victim import Victim, batches_of
 from genood.detectors.base import Detector, ScoreBatch
+from genood.ensemble import AnyBundle
 from genood.sequence import BASES
 
 _NUM_BASES = len(BASES)
@@ -52,10 +53,10 @@ def has_gradients(bundle: AnyBundle, objective: Objective) -> bool:
     """Whether `GradientRanking` can rank for that: networks, and a quantity of their outputs alone."""
     members = members_of(bundle)
     if isinstance(objective, FeatureObjective):
-        return all("features" in gives(member) for member in members)
+        return all("features" in member.gives for member in members)
     if objective.needs <= _OF_DENSITY:
-        return all("gradients" in gives(member) for member in members)
-    return objective.needs <= _OF_CLASSIFIER and all("logits" in gives(member) for member in members)
+        return all("gradients" in member.gives for member in members)
+    return objective.needs <= _OF_CLASSIFIER and all("logits" in member.gives for member in members)
 
 
 class GradientRanking:
@@ -105,7 +106,7 @@ class GradientRanking:
 
         parts = []
         start = 0
-        for batch in batches_of(self._bundle, state.codes, state.lengths):
+        for batch in batches_of(self._bundle, state.codes, state.lengths, self._objective.needs):
             rows = slice(start, start + len(batch.codes))
             pull = _pull(self._objective, batch, state.values[rows], state.targets[rows])
             parts.append(slopes_of(self._bundle, batch.codes, batch.lengths, pull))

@@ -41,10 +41,9 @@ class FeatureObjective(Objective):
 
     def values(self, batch: ScoreBatch) -> Floats:
         """See `Objective.values`."""
-        parts = [found for found in (batch, *batch.members) if found.classified is not None]
-        # What an ensemble gives as its own is derived from the members'.
-        of_members = [part.classified for part in (parts[1:] or parts)]
-        return np.concatenate([part.features for part in of_members if part], axis=1).astype(np.float64)
+        found = [member.classified for member in batch.members or (batch,)]
+        features = [classified.features for classified in found if classified is not None]
+        return np.concatenate(features, axis=1).astype(np.float64)
 
 
 class LikelihoodObjective(Objective):

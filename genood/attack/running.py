@@ -29,8 +29,10 @@ from genood.attack.objectives import (
 from genood.attack.reads import AttackRead, random_reads, sampled_reads
 from genood.attack.result import Attacked, edits_text
 from genood.attack.search import Attempt, RandomRanking, Ranking, Search, Trajectory
-from genood.attack.serving import AnyBundle, default_detector, gives, kind_of, load_bundle, served_detectors
+from genood.attack.serving import gives, kind_of, served_detectors
 from genood.attack.victim import Victim
+from genood.detectors.serving import default_detector
+from genood.ensemble import AnyBundle, load_bundle
 from genood.errors import ConfigError
 from genood.files import appear_together, check_distinct, check_outside
 from genood.readers import ReaderConfig, check_readable
@@ -160,7 +162,7 @@ def _objective(config: AttackConfig, bundle: AnyBundle) -> Objective:
         objective = LikelihoodObjective()
     else:
         detectors = served_detectors(bundle)
-        name = default_detector(bundle) if config.detector is None else config.detector
+        name = default_detector(bundle.gives) if config.detector is None else config.detector
         if name not in detectors:
             raise ConfigError(
                 f"the bundle that is attacked has no detector {name!r}; it has {', '.join(detectors)}"

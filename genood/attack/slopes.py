@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from genood.attack.gradients import Pull
-from genood.attack.objectives import Floats
-from genood.attack.serving import AnyBundle, members_of
+from genood.attack.serving import members_of
 from genood.attack.victim import Ints
 from genood.bundle import Bundle
 from genood.device import computing
-from genood.models.base import DensityModel
+from genood.ensemble import AnyBundle
+from genood.models.cnn import CNN
 from genood.models.network import DensityNetwork
 from genood.sequence import BASES, Codes
 
@@ -38,11 +38,15 @@ def slopes_of(bundle: AnyBundle, codes: Codes, lengths: Ints, pull: Pull) -> npt
         The weights.
     """
     members = members_of(bundle)
+    pulls = _by_member(members, pull)
     step = max(1, _GRADIENT_BASES // max(codes.shape[1], 1))
     parts = []
     for start in range(0, len(codes), step):
         rows = slice(start, start + step)
-        gradients = [_gradient(member, codes[rows], lengths[rows], pull.part(rows)) for member in members]
+        gradients = [
+            _gradient(member, codes[rows], lengths[rows], own.part(rows))
+            for member, own in zip(members, pulls, strict=True)
+        ]
         parts.append(np.mean(gradients, axis=0))
     return np.concatenate(parts)
 
@@ -53,25 +57,41 @@ def _gradient(bundle: Bundle, codes: Codes, lengths: Ints, pull: Pull) -> npt.ND
         # An unknown base, and what is beyond the end, is four zeros.
         rows = torch.eye(_NUM_BASES + 1, _NUM_BASES, device=device)
         one_hot = rows[torch.from_numpy(codes).to(device).long()].requires_grad_()
-        (gradient,) = torch.autograd.grad(_weighted_sum(bundle, one_hot, pull), one_hot)
+        (gradient,) = torch.autograd.grad(_weighted_sum(bundle, one_hot, lengths, pull), one_hot)
     return gradient.cpu().numpy()
 
 
-def _weighted_sum(bundle: Bundle, one_hot: Tensor, pull: Pull) -> Tensor:
-    total = torch.zeros((), device=one_hot.device)
+def _by_member(members: Sequence[Bundle], pull: Pull) -> list[Pull]:
+    """The weights of each member: the same, but for features, of which each has its own."""
+    if pull.features is None:
+        return [pull] * len(members)
+    widths = [_cnn(member).output.in_features for member in members]
+    parts = np.split(pull.features, np.cumsum(widths)[:-1], axis=1)
+    return [Pull(features=features) for features in parts]
+
+
+def _weighted_sum(bundle: Bundle, one_hot: Tensor, lengths: Ints, pull: Pull) -> Tensor:
+    outputs = []
     for model, weights in ((bundle.foreground, pull.foreground), (bundle.background, pull.background)):
         if weights is not None and weights.any():
-            total = total + (_as_tensor(weights, one_hot) * _log_likelihood(model, one_hot)).sum()
+            assert isinstance(model, DensityNetwork)
+            outputs.append((weights, model.relaxed_log_probs(one_hot).sum(dim=1)))
+    if pull.logits is not None or pull.features is not None:
+        cnn = _cnn(bundle)
+        features = cnn.features(one_hot, torch.from_numpy(lengths).to(one_hot.device))
+        if pull.features is not None:
+            outputs.append((pull.features, features))
+        if pull.logits is not None:
+            outputs.append((pull.logits, cnn.output(features)))
+    total = one_hot.new_zeros(())
+    for weights, values in outputs:
+        total = total + (torch.from_numpy(weights).to(values) * values).sum()
     return total
 
 
-def _log_likelihood(model: DensityModel | None, one_hot: Tensor) -> Tensor:
-    assert isinstance(model, DensityNetwork)
-    return model.relaxed_log_probs(one_hot).sum(dim=1)
-
-
-def _as_tensor(weights: Floats, like: Tensor) -> Tensor:
-    return torch.from_numpy(weights).to(like)
+def _cnn(bundle: Bundle) -> CNN:
+    assert isinstance(bundle.classifier, CNN)
+    return bundle.classifier
 
 
 @contextmanager

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from genood.attack.objectives import Floats, Objective
-from genood.attack.serving import AnyBundle
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
+from genood.ensemble import AnyBundle
 from genood.sequence import Codes
 
 BATCH_BASES = 65_536
@@ -42,13 +42,15 @@ class Victim:
         codes, lengths
             uint8 (B, L) and int64 (B,), in bases.
         """
-        batches = batches_of(self.bundle, codes, lengths)
+        batches = batches_of(self.bundle, codes, lengths, self.objective.needs)
         return np.concatenate([self.objective.values(batch) for batch in batches])
 
 
-def batches_of(bundle: AnyBundle, codes: Codes, lengths: Ints) -> Iterator[ScoreBatch]:
-    """What a bundle says of reads, uint8 (B, L) and int64 (B,), so many at a time as are bounded."""
+def batches_of(
+    bundle: AnyBundle, codes: Codes, lengths: Ints, needs: Collection[str]
+) -> Iterator[ScoreBatch]:
+    """What a bundle says of reads, uint8 (B, L) and int64 (B,), so many at a time as memory has room for."""
     step = max(1, BATCH_BASES // max(codes.shape[1], 1))
     for start in range(0, len(codes), step):
         rows = slice(start, start + step)
-        yield forward(bundle, codes[rows], lengths[rows])
+        yield forward(bundle, codes[rows], lengths[rows], needs=needs)

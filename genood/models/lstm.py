@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +76,7 @@ class LSTM(DensityNetwork):
     """
 
     kind = "lstm"
+    differentiable: ClassVar[bool] = True
 
     def __init__(self, config: LSTMConfig) -> None:
         super().__init__()
