@@ -239,9 +239,12 @@ class Bundle:
         """
         root = Path(directory)
         metadata = read_metadata(root)
+        model_class = _model_class(root, metadata)
+        if hashes is not None:
+            model_class.prepare()  # while they are made
         calibration, card, detectors = read_parts(root, metadata["files"], hashes)
         models: dict[str, Any] = {
-            role: _load_model(root, metadata, role).on(device) for role in metadata["model"]
+            role: _load_model(root, metadata, role, model_class).on(device) for role in metadata["model"]
         }
         if "foreground" in models and metadata["background"] not in models["foreground"].backgrounds:
             raise BundleError(f"{root}: unknown background {metadata['background']!r}")
@@ -399,15 +402,18 @@ def _check_files(root: Path, files: Mapping[str, str], hashes: Mapping[Path, Fut
             raise BundleError(f"{path}: differs from the sha256 in {METADATA_FILE}; copy the bundle again")
 
 
-def _load_model(root: Path, metadata: Mapping[str, Any], role: str) -> Model:
+def _model_class(root: Path, metadata: Mapping[str, Any]) -> type[Model]:
     kind = metadata["kind"]
-    path = root / f"{role}.safetensors"
-    known: Mapping[str, type[Model]] = CLASSIFIERS if role == CLASSIFIER else MODELS
+    known: Mapping[str, type[Model]] = CLASSIFIERS if CLASSIFIER in metadata["model"] else MODELS
     if not isinstance(kind, str) or kind not in known:
         raise BundleError(f"{root}: unknown kind of model {kind!r}; known are {', '.join(known)}")
-    weights = _read_tensors(path)
+    return known[kind]
+
+
+def _load_model(root: Path, metadata: Mapping[str, Any], role: str, model_class: type[Model]) -> Model:
+    weights = _read_tensors(root / f"{role}.safetensors")
     try:
-        return known[kind].from_weights(metadata["model"][role], weights)
+        return model_class.from_weights(metadata["model"][role], weights)
     except (KeyError, TypeError):
         raise BundleError(f"{root}: has no configuration of the {role} model") from None
     except ConfigError as error:
@@ -415,4 +421,5 @@ def _load_model(root: Path, metadata: Mapping[str, Any], role: str) -> Model:
         raise BundleError(f"{root}: {reason}") from error
     except RuntimeError as error:
         reason = " ".join(str(error).split())
+        path = root / f"{role}.safetensors"
         raise BundleError(f"{path}: weights do not fit the configuration ({reason})") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from genood.bundle import Bundle
 from genood.engine import Scorer
 from genood.errors import BundleError
 from genood.files import sha256_ahead, sha256_of, write_json
+from genood.models.context import ContextModel
 from genood.models.lstm import LSTM, LSTMConfig
 
 
@@ -278,6 +280,16 @@ def test_no_bundle(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.safetensors").touch()
     with pytest.raises(BundleError, match="training has not finished"):
         Bundle.load(tmp_path)
+
+
+def test_a_model_prepares_itself_while_weights_are_hashed(
+    context_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = context_dir / "foreground.safetensors"
+    hashes: dict[Path, Future[str]] = {weights: Future()}
+    # Asked for the hash first, it would wait without an end.
+    monkeypatch.setattr(ContextModel, "prepare", lambda: hashes[weights].set_result(sha256_of(weights)))
+    Bundle.load(context_dir, hashes=hashes)
 
 
 def test_hashes_begun_before_are_checked_too(copy: Path) -> None:

@@ -95,7 +95,7 @@ def saved_and_loaded(calibration: Calibration) -> Calibration:
 
 @pytest.mark.parametrize("length", [1, 7, 25, 60, 100, 300])
 def test_in_distribution_p_values_are_uniform(length: int) -> None:
-    detectors = {name: DETECTORS[name]() for name in DETECTORS}
+    detectors = {name: DETECTORS[name]() for name in ("llr", "likelihood")}
     samples = samples_of((1, 5, 10, 25, 50, 100, 300), 4000, 1)
     calibration = saved_and_loaded(Calibration.fit(samples, detectors, "toy"))
     fresh = noise_batch(4000, length, 2)

@@ -255,14 +255,6 @@ def test_unknown_detectors(bundle: Bundle, detectors: tuple[str, ...]) -> None:
         Scorer(bundle, detectors=detectors)
 
 
-def test_detector_without_calibration(bundle_dir: Path) -> None:
-    bundle = Bundle.load(bundle_dir)
-    del bundle.calibration["detectors"]["likelihood"]
-    Scorer(bundle, detectors=["llr", "likelihood"])
-    with pytest.raises(BundleError, match="not calibrated for 'likelihood'"):
-        Scorer(bundle, detectors=["likelihood", "llr"])
-
-
 def test_detector_that_the_bundle_does_not_serve(bundle_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = Bundle.load(bundle_dir)
     monkeypatch.setattr(DETECTORS["likelihood"], "needs", frozenset({"features"}))

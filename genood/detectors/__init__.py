@@ -13,6 +13,15 @@ DETECTORS: Registry[Detector] = Registry(
     {
         "llr": "genood.detectors.llr:LikelihoodRatio",
         "likelihood": "genood.detectors.likelihood:Likelihood",
+        "max-probability": "genood.detectors.max_probability:MaxProbability",
+        "entropy": "genood.detectors.entropy:Entropy",
+        "odin": "genood.detectors.odin:Odin",
+        "mahalanobis": "genood.detectors.mahalanobis:Mahalanobis",
+        "relative-mahalanobis": "genood.detectors.relative_mahalanobis:RelativeMahalanobis",
+        "max-logit": "genood.detectors.max_logit:MaxLogit",
+        "energy": "genood.detectors.energy:Energy",
+        "knn": "genood.detectors.knn:Knn",
+        "mutated-probability": "genood.detectors.mutated_probability:MutatedProbability",
     }
 )
 """Detectors by the name that ``--detector`` takes."""

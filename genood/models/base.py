@@ -45,6 +45,10 @@ class Model(ABC):
             A value or a key that the model does not know.
         """
 
+    @classmethod  # noqa: B027 (most have nothing to do)
+    def prepare(cls) -> None:
+        """Do ahead what the first use would wait for, as far as it needs no weights; if anything."""
+
     @abstractmethod
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """All that is to be saved beside the configuration, by name; may share the model's memory."""

@@ -154,6 +154,11 @@ class ContextModel(DensityModel):
             raise RuntimeError(f"labels are not of {num_classes} classes")
         return cls(checked, weights)
 
+    @classmethod
+    def prepare(cls) -> None:
+        """See `Model.prepare`; numba sets itself up at its first call, and opens what it compiled before."""
+        cls.from_config({}).log_probs(np.zeros((1, 1), dtype=np.uint8), np.ones(1, dtype=np.int64))
+
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """See `Model.weights`; they share the model's memory, or its file."""
         return dict(self._arrays)

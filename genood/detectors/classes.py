@@ -1,0 +1,69 @@
+"""What detectors ask of a classifier's outputs: its classes, their probabilities, features with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import log_softmax
+
+from genood.detectors.base import Classified, ScoreBatch
+from genood.errors import ConfigError
+
+Floats = npt.NDArray[np.float64]
+
+
+def classified_of(batch: ScoreBatch) -> Classified:
+    """What the classifier says of the reads.
+
+    Raises
+    ------
+    ConfigError
+        There is no classifier.
+    """
+    if batch.classified is None:
+        raise ConfigError("this detector needs a classifier; the model gives none of its outputs")
+    return batch.classified
+
+
+def in_distribution(found: Classified) -> npt.NDArray[np.int64]:
+    """Classes that are not the one of mutated reads, int64."""
+    classes = np.arange(found.logits.shape[1])
+    return classes if found.mutated_class is None else np.delete(classes, found.mutated_class)
+
+
+def in_distribution_logits(found: Classified) -> Floats:
+    """Logits without that of mutated reads, float64, shape (B, in-distribution classes)."""
+    return found.logits[:, in_distribution(found)].astype(np.float64)
+
+
+def all_but(log_probabilities: Floats, classes: npt.NDArray[np.int64]) -> Floats:
+    """Probability of all classes but one for each read, shape (B,).
+
+    It is 1 − p of that class, summed from the others, so that float32 can still tell apart reads whose
+    p comes close to 1.
+    """
+    others = np.exp(log_probabilities)
+    others[np.arange(len(others)), classes] = 0
+    return others.sum(axis=1)
+
+
+def log_class_probabilities(found: Classified) -> Floats:
+    """Logarithms of the probabilities of all classes, float64, shape (B, K)."""
+    return log_softmax(found.logits.astype(np.float64), axis=1)
+
+
+def labelled_features(batches: Iterable[ScoreBatch]) -> Iterator[tuple[Floats, npt.NDArray[np.int64]]]:
+    """Features and classes of the reads of which something is scored, batch by batch.
+
+    Raises
+    ------
+    ConfigError
+        There is no classifier, or the reads have no labels.
+    """
+    for batch in batches:
+        if batch.labels is None:
+            raise ConfigError("this detector learns from reads whose classes are known; these have no labels")
+        kept = batch.num_scored > 0
+        yield classified_of(batch).features[kept].astype(np.float64), batch.labels[kept]

@@ -1,0 +1,69 @@
+"""What `genood` loads before it scores: a context bundle needs neither torch nor readers of tables."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import atexit, sys
+
+def tell():
+    kernel = sys.modules.get("genood.context.kernel")
+    print(len(kernel.score.signatures) if kernel else 0, *sys.modules, file=sys.stderr)
+
+atexit.register(tell)
+from genood.cli import main
+main()
+"""
+"""The command; at its end, how often the context model's loop was compiled or opened, and all modules."""
+
+UNNEEDED = {"torch", "pandas", "sklearn", "pyarrow", "rich"}
+READS = Path(__file__).parents[1] / "data" / "reads.fastq"
+
+
+def run(*arguments: str | Path) -> tuple[int, set[str]]:
+    """Openings of the loop, and packages that were imported."""
+    command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    number, *modules = result.stderr.splitlines()[-1].split()
+    return int(number), {name.partition(".")[0] for name in modules}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--device", "cpu", "-t", "2", "--fdr", "0.1", "--detector", "llr", "--detector", "likelihood"),
+        ("--per-position", "p.tsv", "--window-table", "w.tsv", "--regions", "r.bed", "--windows", "100"),
+        ("--summary", "s.json", "--ood-out", "o.fq", "--bam-out", "b.bam", "--kraken-report", "k.txt"),
+    ],
+)
+def test_scoring_with_a_context_bundle(
+    context_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    openings, packages = run("score", "-q", "-m", context_dir, READS, "-o", "scores.tsv", *options)
+    assert not packages & UNNEEDED
+    assert {"numba", "numpy"} <= packages  # or the program tells nothing
+    # Opened while the weights are hashed, the loop serves for the reads too.
+    assert openings == 1
+
+
+def test_calibrating_and_remembering(context_dir: Path, strain_files: list[Path], tmp_path: Path) -> None:
+    for command in (
+        ("calibrate", "-m", context_dir, *strain_files[:2], "-o", tmp_path / "calibrated"),
+        ("train", "--model", "context", *strain_files, "-o", tmp_path / "remembered"),
+        ("train", "--device", "cpu", *strain_files, "-o", tmp_path / "too"),
+    ):
+        _, packages = run(*command, "-q")
+        assert "torch" not in packages
+
+
+def test_an_lstm_bundle_needs_torch(bundle_dir: Path, tmp_path: Path) -> None:
+    _, packages = run("score", "-q", "-m", bundle_dir, READS, "-o", tmp_path / "scores.tsv")
+    assert "torch" in packages
