@@ -213,9 +213,10 @@ def _classified(members: Sequence[Classified]) -> Classified:
 
 def _log_mean(log_values: Sequence[npt.NDArray[np.floating[Any]]]) -> npt.NDArray[np.float64]:
     """Logarithm of the mean of values given by their logarithms."""
-    total: npt.NDArray[np.float64] = reduce(
-        np.logaddexp, (values.astype(np.float64) for values in log_values)
-    )
+    with np.errstate(invalid="ignore"):  # of classifiers, whose likelihoods are NaN
+        total: npt.NDArray[np.float64] = reduce(
+            np.logaddexp, (values.astype(np.float64) for values in log_values)
+        )
     return total - np.log(len(log_values))
 
 

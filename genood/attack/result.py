@@ -41,7 +41,7 @@ class Attacked:
     labels, kinds
         What the bundles are called, and the kinds of their models.
     objective
-        What was matched, for people.
+        What was matched, for people, as "the likelihood".
     reads, targets
         The reads that were attacked, and of each the name of its target.
     trajectories
@@ -113,8 +113,8 @@ class Attacked:
         aurocs = {(p.bundle, p.detector, p.epsilon): p.separation.auroc for p in self.curve}
         tested = dict.fromkeys((point.bundle, point.detector) for point in self.curve)
         lines = [
-            f"{len(self.reads)} OOD reads were changed so that {self.objective} of {self.labels[0]} should "
-            "equal that of an in-distribution read.",
+            f"{len(self.reads)} OOD reads were changed to have {self.objective} that in-distribution reads "
+            f"have in {self.labels[0]}.",
             "",
             "AUROC of in-distribution against attacked reads, by the largest share of bases changed:",
             "",

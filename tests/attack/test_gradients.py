@@ -7,19 +7,25 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from toys import uniform_codes
+from toys import context_model, uniform_codes
 
 from genood.attack.gradients import GradientRanking, has_gradients
-from genood.attack.objectives import Floats, LikelihoodObjective, Objective, ScoreObjective
+from genood.attack.objectives import FeatureObjective, Floats, LikelihoodObjective, Objective, ScoreObjective
 from genood.attack.search import Attempt, RandomRanking, Search, State
 from genood.attack.victim import Victim
 from genood.bundle import Bundle
+from genood.detectors.knn import Knn
 from genood.detectors.likelihood import Likelihood
 from genood.detectors.llr import LikelihoodRatio
+from genood.detectors.max_logit import MaxLogit
+from genood.ensemble import EnsembleBundle
+from genood.models.cnn import CNN, CNNConfig
 from genood.models.lstm import LSTM, LSTMConfig
 from genood.sequence import Codes, pad
 
 LENGTH = 14
+_SMALL = 1e-3
+"""A step along which a network of ReLUs seldom bends, in float32."""
 
 
 def lstm(seed: int) -> LSTM:
@@ -184,6 +190,95 @@ def test_models_are_left_as_they_were(bundle: Bundle) -> None:
     assert all(parameter.grad is None for parameter in bundle.foreground.parameters())
 
 
-def test_who_has_gradients(bundle: Bundle) -> None:
+@pytest.fixture(scope="module")
+def classifiers() -> EnsembleBundle:
+    """Two classifiers of different weights, and so of different features."""
+    members = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        # Filters so long that no window comes twice: of two strongest ones, only one has the gradient.
+        cnn = CNN(CNNConfig(num_classes=3, num_filters=12, filter_length=7, hidden_size=3 + seed)).eval()
+        members.append(Bundle(classifier=cnn, metadata={"kind": "cnn"}, calibration={}))
+    return EnsembleBundle(members=tuple(members), by="seed", metadata={}, calibration={})
+
+
+def effect_of_ray(bundle: Bundle, state: State, index: tuple[int, int, int]) -> float:
+    """Change of the mean squared error of features along the way to another base, by a small step."""
+    read, position, new = index
+    cnn = bundle.classifier
+    assert isinstance(cnn, CNN)
+    base = one_hot_of(state.codes).astype(np.float32)
+    way = np.zeros_like(base)
+    way[read, position, new] = 1.0
+    way[read, position, state.codes[read, position]] = -1.0
+    errors = []
+    for step in (_SMALL, -_SMALL):
+        with torch.no_grad():
+            bent = torch.from_numpy(base + np.float32(step) * way)
+            features = cnn.features(bent, torch.from_numpy(state.lengths)).numpy()
+        errors.append(((features[read] - state.targets[read]) ** 2).mean())
+    return float(errors[0] - errors[1]) / (2 * _SMALL)
+
+
+def test_feature_estimates_are_derivatives(classifiers: EnsembleBundle) -> None:
+    bundle = classifiers.members[0]
+    victim = Victim(bundle, FeatureObjective())
+    state = state_of(victim, reads(), target=0.5)
+    estimates = GradientRanking(victim).estimates(state)
+    assert np.abs(estimates).max() > 0.01
+    for read, position, new in np.argwhere(state.allowed):
+        expected = effect_of_ray(bundle, state, (read, position, new))
+        assert estimates[read, position, new] == pytest.approx(expected, rel=0.02, abs=2e-4)
+
+
+def test_features_of_an_ensemble_have_each_member_s_gradient(classifiers: EnsembleBundle) -> None:
+    """The error is the mean over all features: of the first member's four, and of the second's five."""
+    together = GradientRanking(Victim(classifiers, FeatureObjective()))
+    state = state_of(Victim(classifiers, FeatureObjective()), reads(), target=0.5)
+    apart = []
+    for number, member in enumerate(classifiers.members):
+        victim = Victim(member, FeatureObjective())
+        apart.append(GradientRanking(victim).estimates(state_of(victim, reads(), target=0.5)) * (4 + number))
+    np.testing.assert_allclose(together.estimates(state), np.mean(apart, axis=0) / 9, rtol=1e-4, atol=1e-6)
+
+
+def test_scores_of_logits_have_gradients(classifiers: EnsembleBundle) -> None:
+    """Minus the largest logit: its gradient is that of the logit, so that of the last layer's row."""
+    bundle = classifiers.members[0]
+    victim = Victim(bundle, ScoreObjective(MaxLogit()))
+    state = state_of(victim, reads())
+    estimates = GradientRanking(victim).estimates(state)
+    cnn = bundle.classifier
+    assert isinstance(cnn, CNN)
+    one_hot = torch.from_numpy(one_hot_of(state.codes).astype(np.float32)).requires_grad_()
+    largest = cnn.logits(one_hot, torch.from_numpy(state.lengths)).max(dim=1).values
+    (gradient,) = torch.autograd.grad(-largest.sum(), one_hot)
+    present = np.minimum(state.codes, 3)[..., None].astype(np.int64)
+    expected = gradient.numpy() - np.take_along_axis(gradient.numpy(), present, axis=2)
+    np.testing.assert_allclose(estimates, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_ensemble_is_the_mean_of_its_members(bundle: Bundle) -> None:
+    other = Bundle(foreground=lstm(3), background=lstm(4), metadata=bundle.metadata, calibration={})
+    ensemble = EnsembleBundle(members=(bundle, other), by="seed", metadata={}, calibration={})
+    found = [
+        GradientRanking(victim).estimates(state_of(victim, reads()))
+        for victim in (Victim(asked, LikelihoodObjective()) for asked in (ensemble, bundle, other))
+    ]
+    np.testing.assert_allclose(found[0], (found[1] + found[2]) / 2, rtol=1e-4, atol=1e-6)
+
+
+def test_who_has_gradients(bundle: Bundle, classifiers: EnsembleBundle) -> None:
+    context = Bundle(
+        foreground=context_model(A=uniform_codes(500, 1)),
+        metadata={"background": "low-order"},
+        calibration={},
+    )
     assert has_gradients(bundle, LikelihoodObjective())
     assert has_gradients(bundle, ScoreObjective(LikelihoodRatio()))
+    assert not has_gradients(context, LikelihoodObjective())
+    assert not has_gradients(bundle, FeatureObjective())
+    assert has_gradients(classifiers, FeatureObjective())
+    assert has_gradients(classifiers, ScoreObjective(MaxLogit()))
+    # Of features themselves, a score's derivatives would take one question for each.
+    assert not has_gradients(classifiers, ScoreObjective(Knn()))
