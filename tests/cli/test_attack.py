@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import dnaio
 import pytest
-from conftest import Genood, StartGenood
-from toys import markov_codes, strain_of, uniform_codes, write_fasta
+from conftest import Genood, StartGenood, run_genood
+from toys import TRAIN_OPTIONS, markov_codes, strain_of, uniform_codes, write_fasta
 
 from genood.sequence import decode
+
+CPU = ("--device", "cpu", "--threads", "1")
 
 
 @pytest.fixture(scope="module")
 def reads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """OOD reads, some with unknown bases, and in-distribution ones, for both of the bundles of the tests."""
     folder = tmp_path_factory.mktemp("attack")
-    ood = {f"ood{i}": uniform_codes(100, 100 + i) for i in range(6)}
+    ood = {f"ood{i}": uniform_codes(100, 100 + i) for i in range(4)}
     for codes in ood.values():
         codes[10:13] = 4
     known = markov_codes(4000, 1)
@@ -30,6 +33,16 @@ def reads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             folder / "context.fa", {f"in{i}": genome[900 * i : 900 * i + 100] for i in range(5)}
         ),
     }
+
+
+@pytest.fixture(scope="module")
+def cnn_dir(genome_files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier's bundle, trained for a few steps."""
+    output = tmp_path_factory.mktemp("cnn") / "classifier"
+    options = ["cnn" if option == "lstm" else option for option in TRAIN_OPTIONS]
+    result = run_genood("train", *genome_files, "-o", output, *options, "--filters", "16")
+    assert result.returncode == 0, result.stderr
+    return output
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -44,7 +57,7 @@ def test_lstm_with_transfer(
     result = genood_here(
         *("attack", "-m", bundle_dir, "-m", context_dir, reads["ood"], "--target", reads["lstm"]),
         *("-o", table, "--summary", summary, "--reads-out", out, "--random", "2", "--read-length", "80"),
-        *("--epsilon", "0.05", "--epsilon", "0.1", "--device", "cpu"),
+        *("--epsilon", "0.05", "--epsilon", "0.1", *CPU),
     )
     assert (result.returncode, result.stderr) == (0, "")
     rows = rows_of(table)
@@ -59,7 +72,7 @@ def test_lstm_with_transfer(
     assert [point["epsilon"] for point in found["matches"]] == [0.0, 0.05, 0.1]
     distances = [point["distance"] for point in found["matches"]]
     assert distances[0] > distances[1] > distances[2]
-    assert result.stdout.startswith("8 OOD reads were changed")
+    assert result.stdout.startswith("6 OOD reads were changed")
     assert f"| **{bundle_dir}**, attacked | llr |" in result.stdout
     check_reads(reads["ood"], out, found, 0.1)
 
@@ -70,7 +83,7 @@ def check_reads(given: Path, out: Path, found: dict[str, object], epsilon: float
         originals = {record.name.split()[0]: record.sequence for record in source}
     with dnaio.open(out) as attacked:
         records = list(attacked)
-    assert len(records) == 8
+    assert len(records) == 6
     for record in records:
         name, edits, _, target = record.name.split()
         assert target.startswith("target=in")
@@ -93,7 +106,7 @@ def check_reads(given: Path, out: Path, found: dict[str, object], epsilon: float
 def test_context_is_attacked_as_a_black_box(
     genood_here: Genood, context_dir: Path, reads: dict[str, Path], tmp_path: Path
 ) -> None:
-    arguments = ["attack", "-m", context_dir, reads["ood"], "--target", reads["context"], "--device", "cpu"]
+    arguments = ["attack", "-m", context_dir, reads["ood"], "--target", reads["context"], *CPU]
     result = genood_here(*arguments, "-o", tmp_path / "a.tsv", "--reads-out", tmp_path / "a.fa")
     assert (result.returncode, result.stderr) == (0, "")
     first = rows_of(tmp_path / "a.tsv")[0]
@@ -112,10 +125,29 @@ def test_objectives(
     options = ["--detector", "likelihood"] if objective == "score" else []
     result = genood_here(
         *("attack", "-m", bundle_dir, reads["ood"], "--target", reads["lstm"], "-o", tmp_path / "a.tsv"),
-        *("--objective", objective, *options, "--device", "cpu"),
+        *("--objective", objective, *options, *CPU),
     )
     assert (result.returncode, result.stderr) == (0, "")
     assert "likelihood" in result.stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize("search", ["gradient", "greedy"])
+def test_features_of_a_classifier(
+    genood_here: Genood, cnn_dir: Path, bundle_dir: Path, reads: dict[str, Path], tmp_path: Path, search: str
+) -> None:
+    result = genood_here(
+        *("attack", "-m", cnn_dir, "-m", bundle_dir, reads["ood"], "--target", reads["lstm"]),
+        *("-o", tmp_path / "a.tsv", "--summary", tmp_path / "a.json", "--objective", "features"),
+        *("--search", search, *CPU),
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("4 OOD reads were changed to have the features")
+    rows = rows_of(tmp_path / "a.tsv")
+    assert {row["detector"] for row in rows if row["kind"] == "lstm"} == {"llr", "likelihood"}
+    assert {"max-probability", "mahalanobis", "knn"} <= {r["detector"] for r in rows if r["kind"] == "cnn"}
+    distances = [point["distance"] for point in json.loads((tmp_path / "a.json").read_text())["matches"]]
+    assert distances == sorted(distances, reverse=True)
+    assert distances[-1] < 0.8 * distances[0]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +173,7 @@ def test_bad_input_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     arguments = ["attack", "-m", bundle_dir, reads["ood"], "--target", reads["lstm"], "-o", "a.tsv"]
-    result = genood_here(*arguments, *options, "--device", "cpu")
+    result = genood_here(*arguments, *options, *CPU)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith("genood: error: ")
     assert len(result.stderr.splitlines()) == 1
@@ -154,7 +186,7 @@ def test_gradients_of_a_context_model(
 ) -> None:
     result = genood_here(
         *("attack", "-m", context_dir, reads["ood"], "--target", reads["context"], "-o", tmp_path / "a.tsv"),
-        *("--search", "gradient", "--device", "cpu"),
+        *("--search", "gradient", *CPU),
     )
     assert result.returncode == 1
     assert "use --search greedy" in result.stderr
@@ -173,13 +205,14 @@ def test_interrupted(
 ) -> None:
     """Standard input that does not end keeps it waiting, its outputs begun."""
     output = tmp_path / "a.tsv"
-    command = ["attack", "-m", bundle_dir, "-", "--target", reads["lstm"], "-o", output, "--device", "cpu"]
+    command = ["attack", "-m", bundle_dir, "-", "--target", reads["lstm"], "-o", output, *CPU]
     with start_genood(*command) as process:
         assert process.stdin is not None
         assert process.stderr is not None
         process.stdin.write(f">a\n{decode(uniform_codes(100, 1))}\n".encode())
         while not list(tmp_path.iterdir()):
             assert process.poll() is None
+            time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         assert process.stderr.read().decode() == "genood: interrupted\n"
