@@ -13,16 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from genood.bundle import CHECKPOINT_FILE, CLASSIFIER, METADATA_FILE, Bundle
-from genood.bundling import calibrate, check_output, fit_detectors, model_card, null_lengths
+from genood.bundle import CLASSIFIER, Bundle
+from genood.bundle_files import CHECKPOINT_FILE, METADATA_FILE
+from genood.bundling import calibrate, check_output, fit_detectors, null_lengths
+from genood.cards import model_card
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
+from genood.ensemble import AnyBundle
 from genood.errors import BundleError
-from genood.genomes import Genomes, ReadSampler, split_held_out
+from genood.genomes import Genomes, ReadSampler
 from genood.learners import Learner, classifier_learners, density_learners
 from genood.models import CLASSIFIERS
 from genood.recipes import MUTATED, Stream, TrainConfig
-from genood.reference import Validation, load_reference, load_validation, provenance
+from genood.reference import TrainingData, Validation, load_training, provenance
 from genood.threads import num_threads
 from genood.training import Progress, Trainer
 
@@ -35,19 +38,14 @@ class TrainJob:
 
     Attributes
     ----------
-    inputs
-        FASTA files of the reference, in order, or datasets, whose `train_in` is meant.
+    inputs, classes, validation
+        See `genood.reference.load_training`.
     output
         Directory of the bundle.
     model
         Kind of model, of `MODELS` or `CLASSIFIERS`.
     model_config, config
         The model's configuration and how to train it; the number of classes comes with the reference.
-    classes
-        Table of classes by file; None takes them from the file names.
-    validation
-        In-distribution FASTA files to validate and calibrate on, or datasets, whose `val_in` is meant;
-        none takes the `val_in` of the inputs, or holds out stretches of them where they are FASTA files.
     resume
         Go on from the checkpoint in `output`; if there is a bundle, it is unfinished until more
         steps are done.
@@ -69,16 +67,30 @@ class TrainJob:
 Stopping = Callable[[], AbstractContextManager[Callable[[], bool]]]
 
 
-def _never_stopping() -> AbstractContextManager[Callable[[], bool]]:
+def never_stopping() -> AbstractContextManager[Callable[[], bool]]:
+    """What `train_bundle` takes for `stopping` if nothing stops it."""
     return nullcontext(lambda: False)
+
+
+def load_data(job: TrainJob) -> TrainingData:
+    """Read all that a job names; the errors are those of `train_bundle`."""
+    return load_training(
+        job.inputs,
+        read_length=job.config.read_length,
+        classes=job.classes,
+        validation=job.validation,
+        held_out_fraction=job.config.held_out_fraction,
+        seed=job.config.seed,
+    )
 
 
 def train_bundle(
     job: TrainJob,
+    data: TrainingData | None = None,
     *,
     device: torch.device,
     progress: Progress | None = None,
-    stopping: Stopping = _never_stopping,
+    stopping: Stopping = never_stopping,
 ) -> Bundle | None:
     """Train, calibrate and write a bundle.
 
@@ -86,6 +98,8 @@ def train_bundle(
     ----------
     job
         What to train.
+    data
+        What `load_data` gives for the job, or a part of it; None loads it.
     device
         Where.
     progress
@@ -108,12 +122,12 @@ def train_bundle(
         check_output(output)
     elif not (output / CHECKPOINT_FILE).is_file():
         raise BundleError(f"{output}: there is no checkpoint to resume from; train without --resume")
-    training, validation = _load(job)
     config = job.config
+    training, validation = load_data(job) if data is None else data
     logger.info(
         "reference: %d classes, %d files, %s bases to train on, %s bases of %s to validate on",
         len(training.classes),
-        len(training.files),
+        len(training.files_of_classes()),
         f"{training.lengths.sum():,}",
         f"{validation.genomes.lengths.sum():,}",
         validation.source,
@@ -150,29 +164,26 @@ def _learners(
     """What is trained, by role, and the configuration of each."""
     if job.model in CLASSIFIERS:
         config = {**job.model_config, "num_classes": num_classes}
-        return classifier_learners(job.model, config, job.config, device), config
+        learners = classifier_learners(job.model, config, job.config, device)
+        return learners, learners[CLASSIFIER].model.config()
     config = dict(job.model_config)
     return density_learners(job.model, config, job.config, device), config
 
 
-def _load(job: TrainJob) -> tuple[Genomes, Validation]:
-    """Where to draw training reads, and where validation reads."""
-    config = job.config
-    genomes = load_reference(
-        job.inputs, min_length=config.read_length, classes=job.classes, validation=job.validation
-    )
-    validation = load_validation(
-        job.validation, job.inputs, min_length=config.read_length, classes=job.classes
-    )
-    if validation is not None:
-        return genomes, validation
-    training, held_out = split_held_out(
-        genomes,
-        fraction=config.held_out_fraction,
-        read_length=config.read_length,
-        seed=config.seed,
-    )
-    return training, Validation(held_out, "held-out stretches of the reference", apart=False)
+def null_scores(
+    bundle: AnyBundle, validation: Validation, config: TrainConfig
+) -> Callable[[int, int], list[ScoreBatch]]:
+    """What scores so many validation reads of a length, given as (length, number)."""
+
+    def score_null(length: int, num_reads: int) -> list[ScoreBatch]:
+        sampler = ReadSampler(validation.genomes, length, (config.seed, Stream.CALIBRATION, length))
+        codes = sampler.sample(0, num_reads).codes
+        return [
+            forward(bundle, batch, np.full(len(batch), length, dtype=np.int64))
+            for batch in np.array_split(codes, math.ceil(num_reads / config.batch_size))
+        ]
+
+    return score_null
 
 
 def _finish(
@@ -198,14 +209,6 @@ def _finish(
         training_table=trainer.table(),
     )
 
-    def score_null(length: int, num_reads: int) -> list[ScoreBatch]:
-        sampler = ReadSampler(validation.genomes, length, (config.seed, Stream.CALIBRATION, length))
-        codes = sampler.sample(0, num_reads).codes
-        return [
-            forward(bundle, batch, np.full(len(batch), length, dtype=np.int64))
-            for batch in np.array_split(codes, math.ceil(num_reads / config.batch_size))
-        ]
-
     if bundle.classifier is None:
         bundle.metadata["background"] = MUTATED
     else:
@@ -213,14 +216,19 @@ def _finish(
         logger.info("accuracy on reads of %s: %.3f", validation.source, accuracy)
     sampler = ReadSampler(training, config.read_length, (config.seed, Stream.FIT))
     bundle.detectors = fit_detectors(bundle, sampler)
-    calibration = calibrate(bundle, score_null, lengths, config.num_calibration_reads, validation.source)
+    calibration = calibrate(
+        bundle,
+        null_scores(bundle, validation, config),
+        lengths,
+        config.num_calibration_reads,
+        validation.source,
+    )
     bundle.calibration = calibration.to_json()
-    about_nulls = "" if validation.apart else _ABOUT_HELD_OUT
     bundle.card = model_card(
         bundle,
         calibration,
         _about_training(bundle, config),
-        f"{about_nulls}`{CHECKPOINT_FILE}` lets `genood train --resume --steps N` go on; "
+        f"{about_nulls(validation)}`{CHECKPOINT_FILE}` lets `genood train --resume --steps N` go on; "
         "scoring does not need it.",
     )
     return bundle
@@ -240,6 +248,11 @@ all losses."""
 {rate}; the loss is the mean over reads and mutated reads.""",
     }
     return f"{about[bundle.classifier.config()['variant']]} `training.tsv` has all losses."
+
+
+def about_nulls(validation: Validation) -> str:
+    """What a model card says of the reads that p-values are from; a paragraph, or nothing."""
+    return "" if validation.apart else _ABOUT_HELD_OUT
 
 
 _ABOUT_HELD_OUT = """Held-out stretches share their genome with the training reads; reads of another strain or

@@ -19,7 +19,6 @@ training go on; scoring does not need it.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
@@ -29,36 +28,31 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
 
-from genood import __version__
+from genood.bundle_files import (
+    ENSEMBLE,
+    FIRST_MEMBER,
+    METADATA_FILE,
+    TRAINING_FILE,
+    Arrays,
+    check_free,
+    read_format,
+    read_parts,
+    read_tensors,
+    read_text,
+    write_metadata,
+    write_parts,
+)
 from genood.errors import BundleError, ConfigError
-from genood.files import atomic_path, sha256_of, write_json, write_text
+from genood.files import atomic_path, sha256_of, write_text
 from genood.models import CLASSIFIERS, MODELS
 from genood.models.base import Classified, Classifier, DensityModel, Model
 from genood.recipes import MUTATED, NO_BACKGROUND
 from genood.sequence import Codes
-from genood.tensors import map_tensors, write_tensors
+from genood.tensors import write_tensors
 
-FORMAT_VERSION = 1
-READABLE_FROM = "0.1.0"
-"""The first version of genood that reads FORMAT_VERSION."""
-
-METADATA_FILE = "genood.json"
-CALIBRATION_FILE = "calibration.json"
-DETECTORS_FILE = "detectors.safetensors"
-TRAINING_FILE = "training.tsv"
-CARD_FILE = "MODEL_CARD.md"
-CHECKPOINT_FILE = "checkpoint.safetensors"
 ROLES = ("foreground", "background")
 CLASSIFIER = "classifier"
-ENSEMBLE = "ensemble"
-"""The kind of a directory that holds several bundles, see `genood.ensemble`."""
-FIRST_MEMBER = "member-1"
-
-Arrays = dict[str, npt.NDArray[Any]]
-
-_REQUIRED = ("kind", "model", "classes", "seed", "command", "data", "metrics", "files")
 
 
 @dataclass(kw_only=True)
@@ -240,8 +234,6 @@ class Bundle:
         root = Path(directory)
         metadata = read_metadata(root)
         model_class = _model_class(root, metadata)
-        if hashes is not None:
-            model_class.prepare()  # while they are made
         calibration, card, detectors = read_parts(root, metadata["files"], hashes)
         models: dict[str, Any] = {
             role: _load_model(root, metadata, role, model_class).on(device) for role in metadata["model"]
@@ -253,53 +245,24 @@ class Bundle:
             metadata=metadata,
             calibration=calibration,
             detectors=detectors,
-            training_table=_read_text(root / TRAINING_FILE),
+            training_table=read_text(root / TRAINING_FILE),
             card=card,
             fingerprint=sha256_of(root / METADATA_FILE),
         )
 
 
-def check_free(directory: str | os.PathLike[str]) -> None:
-    """Raise BundleError if a new bundle cannot be written there, or would overwrite something."""
-    root = Path(directory)
-    if (root / METADATA_FILE).exists():
-        raise BundleError(f"{root}: there is a bundle already; remove it or give another --output")
-    there = next(path for path in (root, *root.parents) if path.exists())
-    if not there.is_dir():
-        raise BundleError(f"{there}: is a file; name a directory for the bundle")
-    if not os.access(there, os.W_OK):
-        raise BundleError(f"{there}: cannot be written to; name another directory for the bundle")
-
-
-def read_format(directory: str | os.PathLike[str]) -> dict[str, Any]:
-    """Content of the ``genood.json`` of a bundle of any kind, its format checked.
+def prepare(directory: str | os.PathLike[str]) -> None:
+    """Do ahead what takes time before a bundle's models can score, but for its weights: imports, mostly.
 
     Raises
     ------
     BundleError
-        No bundle, a newer format, or a part that any kind has is missing.
+        No bundle, or a newer format.
     """
     root = Path(directory)
-    if not (root / METADATA_FILE).is_file():
-        if is_unfinished(root):
-            raise BundleError(f"{root}: training has not finished; finish it with genood train --resume")
-        raise BundleError(f"{root}: is not a bundle (no {METADATA_FILE}); genood train writes one")
-    metadata = _read_json(root / METADATA_FILE)
-    version = metadata.get("format_version")
-    if not isinstance(version, int):
-        raise BundleError(f"{root / METADATA_FILE}: has no format version")
-    if version > FORMAT_VERSION:
-        needed = metadata.get("readable_from", "a newer version")
-        raise BundleError(
-            f"{root}: bundle format {version} needs genood {needed} or later; this is {__version__}"
-        )
-    missing = [key for key in _REQUIRED if key not in metadata]
-    if missing:
-        raise BundleError(f"{root / METADATA_FILE}: lacks {', '.join(missing)}")
-    files = metadata["files"]
-    if not isinstance(files, dict) or not {CALIBRATION_FILE, CARD_FILE} <= set(files):
-        raise BundleError(f"{root / METADATA_FILE}: lacks the sha256 of a file")
-    return metadata
+    if read_format(root)["kind"] == ENSEMBLE:
+        root = root / FIRST_MEMBER
+    _model_class(root, read_metadata(root)).prepare()
 
 
 def read_metadata(directory: str | os.PathLike[str]) -> dict[str, Any]:
@@ -324,82 +287,9 @@ def _check_density_models(root: Path, models: Any, metadata: dict[str, Any]) -> 
         raise BundleError(f"{root / METADATA_FILE}: has no configuration of the background model")
 
 
-def is_unfinished(directory: str | os.PathLike[str]) -> bool:
-    """Whether training has begun there, of a bundle or of the first member of an ensemble, and not ended."""
-    root = Path(directory)
-    begun = (root / CHECKPOINT_FILE).is_file() or (root / FIRST_MEMBER).is_dir()
-    return begun and not (root / METADATA_FILE).exists()
-
-
-def write_metadata(root: Path, metadata: dict[str, Any], files: Iterable[str]) -> str:
-    """Write ``genood.json``, which makes a bundle of a directory that holds all else; returns its sha256."""
-    metadata |= {
-        "format_version": FORMAT_VERSION,
-        "readable_from": READABLE_FROM,
-        "genood_version": __version__,
-        "files": {name: sha256_of(root / name) for name in files},
-    }
-    write_json(root / METADATA_FILE, metadata)
-    return sha256_of(root / METADATA_FILE)
-
-
-def write_parts(root: Path, calibration: Any, card: str, detectors: Arrays) -> tuple[str, ...]:
-    """Write what bundles of all kinds have; returns the files' names."""
-    write_json(root / CALIBRATION_FILE, calibration)
-    write_text(root / CARD_FILE, card)
-    if not detectors:
-        return (CALIBRATION_FILE, CARD_FILE)
-    with atomic_path(root / DETECTORS_FILE) as path:
-        write_tensors(path, detectors)
-    return (CALIBRATION_FILE, CARD_FILE, DETECTORS_FILE)
-
-
-def read_parts(
-    root: Path, files: Mapping[str, str], hashes: Mapping[Path, Future[str]] | None
-) -> tuple[dict[str, Any], str, Arrays]:
-    """Check all files of a bundle against their sha256; returns what `write_parts` was given."""
-    _check_files(root, files, hashes if hashes is not None else {})
-    detectors = _read_tensors(root / DETECTORS_FILE) if DETECTORS_FILE in files else {}
-    return _read_json(root / CALIBRATION_FILE), _read_text(root / CARD_FILE), detectors
-
-
 def _own_files(roles: Iterable[str]) -> tuple[str, ...]:
     """The files that a bundle with models in these roles has beside those of `write_parts`."""
     return (*(f"{role}.safetensors" for role in roles), TRAINING_FILE)
-
-
-def _read_tensors(path: Path) -> Arrays:
-    try:
-        return map_tensors(path)
-    except (OSError, SafetensorError) as error:
-        raise BundleError(f"{path}: cannot be read ({error})") from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{path}: cannot be read as JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise BundleError(f"{path}: is not a JSON object")
-    return value
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{path}: is no text ({error})") from error
-
-
-def _check_files(root: Path, files: Mapping[str, str], hashes: Mapping[Path, Future[str]]) -> None:
-    for name, sha256 in files.items():
-        path = root / name
-        if path.parent != root or not path.is_file():
-            raise BundleError(f"{path}: the bundle names this file, but it is not there")
-        found = hashes[path].result() if path in hashes else sha256_of(path)
-        if found != sha256:
-            raise BundleError(f"{path}: differs from the sha256 in {METADATA_FILE}; copy the bundle again")
 
 
 def _model_class(root: Path, metadata: Mapping[str, Any]) -> type[Model]:
@@ -411,7 +301,7 @@ def _model_class(root: Path, metadata: Mapping[str, Any]) -> type[Model]:
 
 
 def _load_model(root: Path, metadata: Mapping[str, Any], role: str, model_class: type[Model]) -> Model:
-    weights = _read_tensors(root / f"{role}.safetensors")
+    weights = read_tensors(root / f"{role}.safetensors")
     try:
         return model_class.from_weights(metadata["model"][role], weights)
     except (KeyError, TypeError):

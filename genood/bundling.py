@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genood import __version__
-from genood.bundle import CLASSIFIER, Arrays, Bundle, check_free, is_unfinished
+from genood.bundle import ROLES
+from genood.bundle_files import Arrays, check_free, is_unfinished
 from genood.calibration import LENGTH_BINS, MIN_INDEPENDENT_READS, Calibration, NullSample
 from genood.detectors import DETECTORS
 from genood.detectors.base import Detector, ScoreBatch
-from genood.detectors.serving import served
-from genood.engine import forward, needs_of, ready_detector
+from genood.detectors.serving import needs_of, ready_detector, served
+from genood.engine import forward, most_reads, num_weights
 from genood.ensemble import AnyBundle
 from genood.errors import BundleError, TrainingError
 from genood.genomes import Genomes, ReadSampler
-from genood.models.base import Classifier
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +36,6 @@ NUM_GRADIENT_FIT_READS = 500
 """Those of detectors that need the gradients of each."""
 MOST_GRADIENT_WEIGHTS = 1_000_000
 """Weights of a model whose gradients are taken read by read."""
-_GRADIENT_READS_AT_ONCE = 16
-
-_P_VALUES = "\n## p-values\n"
-"""What the part of a model card that a calibration writes begins with."""
 
 
 def check_output(output: Path) -> None:
@@ -102,9 +97,7 @@ class FitReads:
     def __iter__(self) -> Iterator[ScoreBatch]:
         reads = self.sampler.sample(0, self.num_reads)
         length = self.sampler.read_length
-        size = max(1, self.bundle.model.batch_bases // length)
-        if "gradients" in self.needs:
-            size = _GRADIENT_READS_AT_ONCE
+        size = max(1, min(self.bundle.model.batch_bases // length, most_reads(self.bundle, self.needs)))
         for first in range(0, self.num_reads, size):
             rows = slice(first, first + size)
             lengths = np.full(len(reads.codes[rows]), length, dtype=np.int64)
@@ -127,7 +120,7 @@ def fit_detectors(bundle: AnyBundle, sampler: ReadSampler) -> Arrays:
     for name in served(bundle.gives):
         detector = DETECTORS[name]()
         needs_gradients = "gradients" in detector.needs
-        if not detector.requires_fit or (needs_gradients and _num_weights(bundle) > MOST_GRADIENT_WEIGHTS):
+        if not detector.requires_fit or (needs_gradients and num_weights(bundle) > MOST_GRADIENT_WEIGHTS):
             continue
         number = NUM_GRADIENT_FIT_READS if needs_gradients else NUM_FIT_READS
         reads = FitReads(bundle=bundle, sampler=sampler, num_reads=number, needs=needs_of([detector]))
@@ -144,14 +137,10 @@ def detectors_for(bundle: AnyBundle) -> dict[str, Detector]:
     """
     fitted = {key.partition("/")[0] for key in bundle.detectors}
     return {
-        name: ready_detector(bundle, name)
+        name: ready_detector(name, bundle.detectors)
         for name in served(bundle.gives)
         if "gradients" not in DETECTORS[name].needs and (not DETECTORS[name].requires_fit or name in fitted)
     }
-
-
-def _num_weights(bundle: AnyBundle) -> int:
-    return sum(array.size for array in bundle.model.weights().values())
 
 
 def calibrate(
@@ -188,99 +177,29 @@ def calibrate(
     return Calibration.fit(samples, detectors_for(bundle), source)
 
 
-def model_card(bundle: Bundle, calibration: Calibration, about_model: str, about_nulls: str) -> str:
-    """The text of ``MODEL_CARD.md``; the last two arguments are paragraphs."""
-    metadata = bundle.metadata
-    files = metadata["data"]["files"]
-    rows = "\n".join(
-        f"| {name} | {sum(f['class_name'] == name for f in files)} "
-        f"| {sum(f['usable_bases'] for f in files if f['class_name'] == name):,} |"
-        for name in metadata["classes"]
-    )
-    measured = _losses(bundle) if bundle.classifier is None else _accuracy(bundle.classifier, metadata)
-    return f"""# genood bundle
+def usual_null(lengths: Mapping[int, float], read_length: int, max_reads: int) -> tuple[int, int]:
+    """Length and number of the reads behind the losses that are reported.
 
-{_what_it_is(bundle)}
-
-Made by genood {__version__} with
-
-    {metadata["command"] or "(not recorded)"}
-
-## Reference
-
-| class | files | usable bases |
-|---|---|---|
-{rows}
-
-## Models
-
-{measured}
-
-{about_model}
-{_p_values_of_card(calibration, about_nulls)}"""
+    Parameters
+    ----------
+    lengths
+        As `null_lengths` gives them.
+    read_length
+        Bases of a training read; the longest of the lengths that is not above it counts.
+    max_reads
+        Reads, at most.
+    """
+    length = max(n for n in lengths if n <= read_length)
+    return length, min(max_reads, math.ceil(lengths[length]))
 
 
-def _what_it_is(bundle: Bundle) -> str:
-    kind = bundle.model.kind
-    if bundle.classifier is not None:
-        return f"""A classifier ({kind}) of the classes below, whose reads it tells from reads of anything
-else by how sure it is and by what its last layer is given."""
-    return f"""Density models ({kind}) that tell reads of the classes below from reads of anything else,
-by the log-likelihood ratio of the foreground to the background model ({bundle.metadata["background"]})."""
-
-
-def _losses(bundle: Bundle) -> str:
-    rows = "\n".join(
-        f"| {role} | {values['val_nats_per_base']:.4f} | {values['val_bits_per_base']:.4f} |"
-        for role, values in bundle.metadata["metrics"].items()
-    )
-    return f"| model | validation loss, nats per base | bits per base |\n|---|---|---|\n{rows}"
-
-
-def _accuracy(classifier: Classifier, metadata: Mapping[str, Any]) -> str:
-    """Loss, accuracy, and how many validation reads of each class are given to which."""
-    measured = metadata["metrics"][CLASSIFIER]
-    confusion = measured["val_confusion"]
-    names = list(metadata["classes"]) if classifier.mutated_class != 1 else ["any class"]
-    if classifier.mutated_class is not None:
-        names.append("mutated")
-    right = [f"{row[i] / sum(row):.3f}" if sum(row) else "" for i, row in enumerate(confusion)]
-    rows = "\n".join(
-        f"| {name} | {' | '.join(map(str, row))} | {share} |"
-        for name, row, share in zip(names, confusion, right, strict=True)
-        if sum(row)
-    )
-    return f"""| validation loss, nats per read | accuracy |
-|---|---|
-| {measured["val_nats_per_read"]:.4f} | {measured["val_accuracy"]:.4f} |
-
-Validation reads by their class (rows) and by the class that they are given:
-
-| class | {" | ".join(names)} | right |
-|---{"|---" * len(names)}|---|
-{rows}"""
-
-
-def recalibrated_card(card: str, calibration: Calibration, about_nulls: str) -> str:
-    """A model card with another calibration; the last argument is paragraphs."""
-    return card.partition(_P_VALUES)[0] + _p_values_of_card(calibration, about_nulls)
-
-
-def _p_values_of_card(calibration: Calibration, about_nulls: str) -> str:
-    if not calibration.nulls:
-        return f"{_P_VALUES}\nNo detector is calibrated.\n\n{about_nulls}\n"
-    null = next(iter(calibration.nulls.values()))
-    bins = "\n".join(
-        f"| {length} | {number:,.0f} |"
-        for length, number in zip(null.lengths, null.num_independent, strict=True)
-    )
-    return f"""{_P_VALUES}
-Calibrated on reads from {calibration.source}:
-
-| scored bases | independent reads |
-|---|---|
-{bins}
-
-Reads longer than the last bin are judged by its null, which makes their p-values too large.
-{about_nulls}
-"""
+def losses_of(batches: Iterable[ScoreBatch]) -> dict[str, Any]:
+    """Mean negative log-probability of both models over reads, for ``genood.json``."""
+    totals = np.zeros(3)
+    for batch in batches:
+        totals += [batch.num_scored.sum(), batch.log_likelihood.sum(), batch.background_log_likelihood.sum()]
+    nats = -totals[1:] / totals[0]
+    return {
+        role: {"val_nats_per_base": value, "val_bits_per_base": value / math.log(2)}
+        for role, value in zip(ROLES, nats.tolist(), strict=True)
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from genood.calibration import Calibration
 from genood.detectors import DETECTORS
 from genood.detectors.base import Detector, ScoreBatch
-from genood.detectors.serving import check_served, default_detector
+from genood.detectors.serving import check_served, default_detector, needs_of, ready_detector
 from genood.ensemble import AnyBundle, EnsembleBundle, combined
 from genood.errors import BundleError, ConfigError
 from genood.overlap import ahead, apply_ahead
@@ -180,8 +181,11 @@ class Scorer:
         self.config = config if config is not None else EngineConfig()
         self.keep_positions = keep_positions
         self.paired = paired
-        self.detectors: Mapping[str, Detector] = {name: ready_detector(bundle, name) for name in detectors}
+        self.detectors: Mapping[str, Detector] = {
+            name: ready_detector(name, bundle.detectors) for name in detectors
+        }
         self._needs = needs_of(self.detectors.values())
+        self._most_reads = most_reads(bundle, self._needs)
         calibration = Calibration.from_json(bundle.calibration)
         if detectors[0] not in calibration.nulls:
             raise BundleError(
@@ -273,7 +277,7 @@ class Scorer:
             rows = codes.reshape(len(lengths), -1)
         start = 0
         while start < len(order):
-            size = max(1, self.config.batch_bases // int(lengths[order[start]]))
+            size = max(1, min(self.config.batch_bases // int(lengths[order[start]]), self._most_reads))
             members = order[start : start + size]
             if rows is not None:
                 yield members, rows[start : start + size]
@@ -291,34 +295,22 @@ def calls_at(threshold: float, p_values: Floats) -> list[str]:
     return names
 
 
+_GRADIENT_NUMBERS = 2**25
+"""Of the gradients of the reads of a forward pass: 128 MiB of float32."""
 _SUMS = ("log_likelihood", "background_log_likelihood", "llr")
 _MEANS = ("gc", "llr_per_base")
 
 
-def ready_detector(bundle: AnyBundle, name: str) -> Detector:
-    """A detector of `DETECTORS` that can score, as it was fitted when the bundle was trained.
-
-    Raises
-    ------
-    BundleError
-        It has to be fitted, and the bundle holds nothing of that.
-    """
-    detector = DETECTORS[name]()
-    if not detector.requires_fit:
-        return detector
-    state = {
-        key.partition("/")[2]: value
-        for key, value in bundle.detectors.items()
-        if key.partition("/")[0] == name
-    }
-    if not state:
-        raise BundleError(f"the bundle holds no fitted {name!r}; train it again")
-    return detector.load_state(state)
+def num_weights(bundle: AnyBundle) -> int:
+    """Weights of the model that a read's gradients are by."""
+    return sum(array.size for array in bundle.model.weights().values())
 
 
-def needs_of(detectors: Iterable[Detector]) -> frozenset[str]:
-    """All that some detectors need, of `NEEDS`."""
-    return frozenset().union(*(detector.needs for detector in detectors))
+def most_reads(bundle: AnyBundle, needs: Collection[str]) -> int:
+    """Reads of one forward pass, at most, beside what limits their bases: gradients take much memory."""
+    if "gradients" not in needs:
+        return sys.maxsize
+    return max(1, _GRADIENT_NUMBERS // num_weights(bundle))
 
 
 def forward(
@@ -349,7 +341,7 @@ def forward(
         classified = bundle.classify(codes, lengths)
     else:
         if "gradients" in needs:
-            gradients = bundle.foreground.gradients(codes, lengths)
+            gradients = bundle.foreground.layer_gradients(codes, lengths)
         log_p, with_background = bundle.log_probs(codes, lengths, without_files)
         if "background" in bundle.gives:
             background_log_p = with_background

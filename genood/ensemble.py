@@ -27,10 +27,10 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from genood.bundle import (
+from genood.bundle import Bundle
+from genood.bundle_files import (
     ENSEMBLE,
     METADATA_FILE,
-    Bundle,
     check_free,
     read_format,
     read_parts,
@@ -213,7 +213,7 @@ def _classified(members: Sequence[Classified]) -> Classified:
 
 def _log_mean(log_values: Sequence[npt.NDArray[np.floating[Any]]]) -> npt.NDArray[np.float64]:
     """Logarithm of the mean of values given by their logarithms."""
-    with np.errstate(invalid="ignore"):  # of classifiers, whose likelihoods are NaN
+    with np.errstate(invalid="ignore"):  # of NaN, where there is no such model
         total: npt.NDArray[np.float64] = reduce(
             np.logaddexp, (values.astype(np.float64) for values in log_values)
         )

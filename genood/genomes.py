@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,6 @@ from genood.sequence import Codes, known_runs, reverse_complement
 
 _MAX_STRETCH = 20_000
 """Longest held-out stretch, in bases: long enough for nulls of long reads, short enough for many."""
-
 _NUM_STRETCHES = 50
 """Held-out stretches of a class, where it is long enough: parts of a genome differ."""
 
@@ -87,13 +86,28 @@ class Genomes:
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over the files and their classes, in order."""
-        lines = "".join(f"{file.class_name}\0{file.sha256}\n" for file in self.files)
+        """sha256 over the files of its classes, and their classes, in order."""
+        lines = "".join(f"{file.class_name}\0{file.sha256}\n" for file in self.files_of_classes())
         return hashlib.sha256(lines.encode()).hexdigest()
 
     def files_at(self, positions: Ints) -> Ints:
         """Index into `files` of positions in `codes`."""
         return np.searchsorted(self.file_ends, positions, side="right")
+
+    def files_of_classes(self) -> list[GenomeFile]:
+        """Those of `files` that are of one of `classes`: all, but of `of_class`."""
+        return [file for file in self.files if file.class_name in self.classes]
+
+    def of_class(self, name: str) -> Genomes:
+        """The segments of one class as genomes of that class alone; files keep their indices."""
+        mine = self.labels == self.classes.index(name)
+        return replace(
+            self,
+            starts=self.starts[mine],
+            lengths=self.lengths[mine],
+            labels=np.zeros(int(mine.sum()), dtype=np.int64),
+            classes=(name,),
+        )
 
     def bases_of(self, label: int) -> int:
         """Bases in the segments of one class."""
@@ -112,16 +126,7 @@ class Genomes:
     def with_segments(self, segments: Sequence[tuple[int, int, int]]) -> Genomes:
         """The same genomes cut down to segments given as (start, length, label)."""
         starts, lengths, labels = np.array(segments, dtype=np.int64).reshape(-1, 3).T
-        return Genomes(
-            codes=self.codes,
-            starts=starts,
-            lengths=lengths,
-            labels=labels,
-            classes=self.classes,
-            file_ends=self.file_ends,
-            files=self.files,
-            datasets=self.datasets,
-        )
+        return replace(self, starts=starts, lengths=lengths, labels=labels)
 
 
 class SampledReads(NamedTuple):
@@ -238,10 +243,9 @@ def merge(first: Genomes, second: Genomes) -> Genomes:
         if file.sha256 in contents:
             raise TrainingError(f"{file.name}: is there already, as {contents[file.sha256]}")
     classes = tuple(sorted({*first.classes, *second.classes}))
-    codes_before = len(first.codes)
     return Genomes(
         codes=np.concatenate([first.codes, second.codes]),
-        starts=np.concatenate([first.starts, second.starts + codes_before]),
+        starts=np.concatenate([first.starts, second.starts + len(first.codes)]),
         lengths=np.concatenate([first.lengths, second.lengths]),
         labels=np.concatenate(
             [
@@ -250,7 +254,7 @@ def merge(first: Genomes, second: Genomes) -> Genomes:
             ]
         ),
         classes=classes,
-        file_ends=np.concatenate([first.file_ends, second.file_ends + codes_before]),
+        file_ends=np.concatenate([first.file_ends, second.file_ends + len(first.codes)]),
         files=(*first.files, *second.files),
         datasets=(*first.datasets, *second.datasets),
     )

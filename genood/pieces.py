@@ -115,8 +115,11 @@ class Pieces:
         unscored = num_scored == 0
 
         def total(values: Floats) -> Floats:
-            added = np.bincount(self.owners, np.nan_to_num(values)).astype(np.float64)
-            added[unscored] = np.nan
+            is_nan = np.isnan(values)
+            added = np.bincount(self.owners, np.where(is_nan, 0.0, values)).astype(np.float64)
+            # Pieces without a scored base are nothing; a scored one without a value leaves the read without.
+            without = np.bincount(self.owners, is_nan & (scores.num_scored > 0)) > 0
+            added[unscored | without] = np.nan
             return added
 
         positions = None

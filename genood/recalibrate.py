@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from genood import __version__
-from genood.bundle import check_free
-from genood.bundling import check_output, detectors_for, recalibrated_card
+from genood.bundle_files import check_free
+from genood.bundling import check_output, detectors_for
 from genood.calibration import LENGTH_BINS, Calibration, NullSample
+from genood.cards import recalibrated_card
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
 from genood.ensemble import AnyBundle, load_bundle

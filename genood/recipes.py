@@ -28,6 +28,7 @@ class Stream(IntEnum):
     VALIDATION_MUTATION = 7
     CALIBRATION = 8
     FIT = 9
+    HALF = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +148,7 @@ PRESETS: Mapping[str, Preset] = {
         models={
             "lstm": {"hidden_size": 64},
             "context": {},
+            "markov": {},
             "cnn": {"num_filters": 128, "hidden_size": 128},
         },
         changes={"cnn": {"learning_rate": 2e-3}},
@@ -163,6 +165,7 @@ PRESETS: Mapping[str, Preset] = {
         models={
             "lstm": {"hidden_size": 256},
             "context": {},
+            "markov": {},
             "cnn": {"num_filters": 500, "hidden_size": 500},
         },
     ),
@@ -177,9 +180,10 @@ PRESETS: Mapping[str, Preset] = {
         models={
             "lstm": {"hidden_size": 2000, "dropout": 0.1, "forget_bias": 1.0},
             "context": {},
+            "markov": {},
             "cnn": {"num_filters": 1000, "filter_length": 20, "hidden_size": 1000, "dropout": 0.1},
         },
-        # The paper does not say; these are the defaults of the code released with it.
+        # The defaults of the code released with the paper.
         changes={"cnn": {"learning_rate": 1e-4, "steps": 1_000_000}},
     ),
 }
@@ -191,5 +195,8 @@ DEFAULT_PRESET = "small"
 MUTATED = "mutated"
 """The background of Ren et al.: a model of the same kind, trained on mutated reads."""
 NO_BACKGROUND = "none"
-CONTEXT_BACKGROUNDS = ("other-classes", "low-order", "read-chain", MUTATED)
+LOW_ORDER = "low-order"
+CONTEXT_BACKGROUNDS = ("other-classes", LOW_ORDER, "read-chain", MUTATED)
 """Backgrounds that a context model can be compared with; the first is the default."""
+MARKOV_BACKGROUNDS = (MUTATED, LOW_ORDER)
+"""The same of a Markov chain."""

@@ -19,9 +19,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genood.dataset import DATASET_FILE, Dataset, Split, is_dataset
-from genood.errors import ConfigError, InputError
+from genood.errors import ConfigError, InputError, TrainingError
 from genood.files import sha256_of
-from genood.genomes import DatasetPart, GenomeFile, Genomes, Ints, classes_of, load_genomes, merge
+from genood.genomes import (
+    DatasetPart,
+    GenomeFile,
+    Genomes,
+    Ints,
+    classes_of,
+    load_genomes,
+    merge,
+    split_held_out,
+)
 from genood.labels import read_classes
 from genood.sequence import UNKNOWN, Codes, known_runs
 
@@ -45,6 +54,29 @@ class Validation(NamedTuple):
     genomes: Genomes
     source: str
     apart: bool = True
+
+    def of_class(self, name: str) -> Validation:
+        """Those of one class.
+
+        Raises
+        ------
+        TrainingError
+            There are none.
+        """
+        if name not in self.genomes.classes:
+            raise TrainingError(f"{self.source}: there are none of class {name!r}; each class needs some")
+        return self._replace(genomes=self.genomes.of_class(name))
+
+
+class TrainingData(NamedTuple):
+    """Where to draw training reads, and where validation reads; none that is drawn is of both."""
+
+    training: Genomes
+    validation: Validation
+
+    def of_class(self, name: str) -> TrainingData:
+        """Those of one class; the errors are those of `Validation.of_class`."""
+        return TrainingData(self.training.of_class(name), self.validation.of_class(name))
 
 
 def load_reference(
@@ -118,15 +150,55 @@ def load_validation(
     )
 
 
+def load_training(
+    inputs: Sequence[str],
+    *,
+    read_length: int,
+    classes: str | None,
+    validation: Sequence[str],
+    held_out_fraction: float,
+    seed: int,
+) -> TrainingData:
+    """Where to draw training reads, and where validation reads; none that is drawn is of both.
+
+    Parameters
+    ----------
+    inputs
+        FASTA files of the reference, in order, or datasets, whose `train_in` is meant.
+    read_length
+        Runs of known bases shorter than this are left out.
+    classes
+        Table of classes by file; None takes them from the file names.
+    validation
+        In-distribution FASTA files to validate and calibrate on, or datasets, whose `val_in` is meant;
+        none takes the `val_in` of the inputs, or holds out stretches of them where they are FASTA files.
+    held_out_fraction, seed
+        Of `split_held_out`.
+
+    Raises
+    ------
+    InputError, TrainingError, ConfigError
+        See `load_reference`, `load_validation` and `split_held_out`.
+    """
+    genomes = load_reference(inputs, min_length=read_length, classes=classes, validation=validation)
+    apart = load_validation(validation, inputs, min_length=read_length, classes=classes)
+    if apart is not None:
+        return TrainingData(genomes, apart)
+    training, held_out = split_held_out(
+        genomes, fraction=held_out_fraction, read_length=read_length, seed=seed
+    )
+    return TrainingData(training, Validation(held_out, "held-out stretches of the reference", apart=False))
+
+
 def provenance(reference: Genomes, validation: Validation) -> dict[str, Any]:
     """What a bundle says about its data, JSON types."""
     apart = validation.genomes if validation.apart else None
     return {
         "fingerprint": reference.fingerprint,
-        "files": [asdict(file) for file in reference.files],
+        "files": [asdict(file) for file in reference.files_of_classes()],
         "datasets": [asdict(part) for part in reference.datasets],
         "validation": validation.source,
-        "validation_files": [] if apart is None else [asdict(file) for file in apart.files],
+        "validation_files": [] if apart is None else [asdict(file) for file in apart.files_of_classes()],
         "validation_datasets": [] if apart is None else [asdict(part) for part in apart.datasets],
     }
 

@@ -8,20 +8,23 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from genood.bundle import Bundle
-from genood.bundling import calibrate, check_output, model_card, null_lengths
+from genood.bundling import calibrate, check_output, losses_of, null_lengths, usual_null
+from genood.cards import model_card
 from genood.context.genes import reference_codes
 from genood.context.learn import learn
 from genood.context.plan import DEFAULT_MEMORY, Plan
 from genood.context.tables import Tables
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
+from genood.ensemble import AnyBundle
 from genood.errors import BundleError, ConfigError
 from genood.genomes import DatasetPart, GenomeFile, Genomes, ReadSampler, merge
+from genood.halves import random_half
 from genood.models.context import ContextModel
 from genood.recipes import CONTEXT_BACKGROUNDS, MUTATED, Stream
 from genood.reference import Validation, load_reference, load_validation, provenance
@@ -52,6 +55,9 @@ class RememberConfig:
         Bytes that training may take.
     num_calibration_reads
         In-distribution reads behind the p-values of a length, at most.
+    half
+        Whether a half of the reference is learned, drawn by the seed, see `genood.halves.random_half`:
+        that tells members of an ensemble apart, as nothing else here is random. All is calibrated on.
     seed
         Of everything random.
     """
@@ -61,6 +67,7 @@ class RememberConfig:
     read_length: int = 250
     memory: int = DEFAULT_MEMORY
     num_calibration_reads: int = 2000
+    half: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -97,6 +104,8 @@ class RememberJob:
         `val_in` of the inputs, or held-out files of the reference where they are FASTA files.
     command
         What the user typed, for the record.
+    replace
+        Take the place of what an interrupted run has left of the bundle.
     """
 
     inputs: Sequence[str]
@@ -106,10 +115,18 @@ class RememberJob:
     classes: str | None = None
     validation: Sequence[str] = field(default=())
     command: str = ""
+    replace: bool = False
 
 
-def remember_bundle(job: RememberJob) -> Bundle:
+def remember_bundle(job: RememberJob, data: Memory | None = None) -> Bundle:
     """Make the tables of a reference, calibrate and write a bundle.
+
+    Parameters
+    ----------
+    job
+        What to remember.
+    data
+        What `load_memory` gives for the job, or a part of it; None loads it.
 
     Returns
     -------
@@ -123,25 +140,22 @@ def remember_bundle(job: RememberJob) -> Bundle:
     """
     output = Path(job.output)
     config = job.config
-    check_output(output)
-    genomes = _load(job)
-    background = config.background
-    if background is None:
-        background = CONTEXT_BACKGROUNDS[0 if len(genomes.classes) > 1 else 1]
-    if background == "other-classes" and len(genomes.classes) < 2:
-        raise ConfigError(
-            "the background other-classes needs two classes or more; give --background low-order"
-        )
+    if not job.replace:
+        check_output(output)
+    genomes, null = load_memory(job) if data is None else data
+    background = background_of(config, genomes)
     logger.info(
         "reference: %d classes, %d files, %s bases",
         len(genomes.classes),
-        len(genomes.files),
+        len(genomes.files_of_classes()),
         f"{genomes.lengths.sum():,}",
     )
-    null = _null(job, genomes)
     lengths = null_lengths(null.genomes, config.read_length, null.source)
-    tables, plan = _learn(genomes, config)
-    mutated = _learn(_mutated(genomes, config), config)[0] if background == MUTATED else None
+    learned = genomes
+    if config.half:
+        learned = random_half(genomes, read_length=config.read_length, seed=config.seed)
+    tables, plan = _learn(learned, config)
+    mutated = _learn(_mutated(learned, config), config)[0] if background == MUTATED else None
     bundle = Bundle(
         foreground=ContextModel.from_tables(tables),
         background=None if mutated is None else ContextModel.from_tables(mutated),
@@ -154,19 +168,31 @@ def remember_bundle(job: RememberJob) -> Bundle:
 
     calibration = calibrate(bundle, score_null, lengths, config.num_calibration_reads, null.source)
     bundle.calibration = calibration.to_json()
-    losses = _losses(score_null(*_usual(lengths, config)))
+    losses = losses_of(score_null(*usual_null(lengths, config.read_length, config.num_calibration_reads)))
     bundle.metadata |= {
         "classes": list(genomes.classes),
         "seed": config.seed,
         "command": job.command,
         "training": {**asdict(config), "background": background, "plan": asdict(plan)},
-        "data": provenance(genomes, Validation(null.genomes, null.source, apart=not null.mutate)),
+        "data": null.provenance(genomes),
         "metrics": losses,
     }
     bundle.training_table = _table(losses)
-    about_nulls = _ABOUT_NULLS if null.mutate else _ABOUT_VALIDATION
-    bundle.card = model_card(bundle, calibration, _ABOUT_BACKGROUND[background], about_nulls)
-    return bundle.save(output)
+    about_models = (_ABOUT_HALF if config.half else "") + _ABOUT_BACKGROUND[background]
+    bundle.card = model_card(bundle, calibration, about_models, null.about)
+    return bundle.save(output, replace=job.replace)
+
+
+def background_of(config: RememberConfig, genomes: Genomes) -> str:
+    """The background's name, where none is given that which suits the reference."""
+    background = config.background
+    if background is None:
+        background = CONTEXT_BACKGROUNDS[0 if len(genomes.classes) > 1 else 1]
+    if background == "other-classes" and len(genomes.classes) < 2:
+        raise ConfigError(
+            "the background other-classes needs two classes or more; give --background low-order"
+        )
+    return background
 
 
 def genomes_of(bundle: Bundle) -> Genomes:
@@ -182,6 +208,8 @@ def genomes_of(bundle: Bundle) -> Genomes:
         raise BundleError(
             f"a bundle of kind {model.kind} does not hold its reference; --add takes context bundles"
         )
+    if bundle.metadata.get("training", {}).get("half", False):
+        raise BundleError("a member of an ensemble remembers a half of its reference; --add takes others")
     tables = model.tables()
     codes, starts, lengths = reference_codes(tables.reference, tables.offsets)
     try:
@@ -203,6 +231,23 @@ def genomes_of(bundle: Bundle) -> Genomes:
         files=files,
         datasets=datasets,
     )
+
+
+class Memory(NamedTuple):
+    """What a context model is to remember, and the reads to calibrate it on."""
+
+    genomes: Genomes
+    null: Null
+
+    def of_class(self, name: str) -> Memory:
+        """Those of one class; the errors are those of `Validation.of_class`."""
+        return Memory(self.genomes.of_class(name), self.null.of_class(name))
+
+
+def load_memory(job: RememberJob) -> Memory:
+    """Read all that a job names; the errors are those of `remember_bundle`."""
+    genomes = _load(job)
+    return Memory(genomes, _null(job, genomes))
 
 
 def _load(job: RememberJob) -> Genomes:
@@ -235,7 +280,7 @@ def _mutated(genomes: Genomes, config: RememberConfig) -> Genomes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Null:
+class Null:
     """In-distribution reads that the experts have not seen.
 
     `leave_out` holds the files whose reads are judged without their own file; other reads are mutated
@@ -248,7 +293,26 @@ class _Null:
     leave_out: frozenset[int]
     mutate: bool
 
-    def score(self, bundle: Bundle, length: int, num_reads: int, seed: int) -> list[ScoreBatch]:
+    @property
+    def about(self) -> str:
+        """What a model card says of it, for people."""
+        return _ABOUT_NULLS if self.mutate else _ABOUT_VALIDATION
+
+    def of_class(self, name: str) -> Null:
+        """The reads of one class; the errors are those of `Validation.of_class`."""
+        return replace(self, genomes=self.validation.of_class(name).genomes)
+
+    @property
+    def validation(self) -> Validation:
+        """Where the reads come from."""
+        return Validation(self.genomes, self.source, apart=not self.mutate)
+
+    def provenance(self, reference: Genomes) -> dict[str, Any]:
+        """What a bundle says about its data, JSON types."""
+        return provenance(reference, self.validation)
+
+    def score(self, bundle: AnyBundle, length: int, num_reads: int, seed: int) -> list[ScoreBatch]:
+        """Scores of so many reads of a length."""
         sampler = ReadSampler(self.genomes, length, (seed, Stream.CALIBRATION, length))
         reads = sampler.sample(0, num_reads)
         left_out = np.isin(reads.files, list(self.leave_out))
@@ -267,14 +331,12 @@ class _Null:
         ]
 
 
-def _null(job: RememberJob, genomes: Genomes) -> _Null:
+def _null(job: RememberJob, genomes: Genomes) -> Null:
     validation = load_validation(
         job.validation, job.inputs, min_length=job.config.read_length, classes=job.classes
     )
     if validation is not None:
-        return _Null(
-            genomes=validation.genomes, source=validation.source, leave_out=frozenset(), mutate=False
-        )
+        return Null(genomes=validation.genomes, source=validation.source, leave_out=frozenset(), mutate=False)
     numbers = Counter(file.class_name for file in genomes.files if file.usable_bases)
     several = frozenset(i for i, file in enumerate(genomes.files) if numbers[file.class_name] > 1)
     parts = []
@@ -282,25 +344,7 @@ def _null(job: RememberJob, genomes: Genomes) -> _Null:
         parts.append("the reference, each read judged without the file that it is from")
     if min(numbers.values()) == 1:
         parts.append(f"classes of one file, with {STRAIN_DIVERGENCE:.0%} of the bases substituted")
-    return _Null(genomes=genomes, source="; ".join(parts), leave_out=several, mutate=True)
-
-
-def _usual(lengths: Mapping[int, float], config: RememberConfig) -> tuple[int, int]:
-    """Length and number of the reads behind the losses."""
-    length = max(n for n in lengths if n <= config.read_length)
-    return length, min(config.num_calibration_reads, math.ceil(lengths[length]))
-
-
-def _losses(batches: Sequence[ScoreBatch]) -> dict[str, Any]:
-    num_scored = sum(int(batch.num_scored.sum()) for batch in batches)
-    nats = {
-        "foreground": -sum(float(batch.log_likelihood.sum()) for batch in batches) / num_scored,
-        "background": -sum(float(batch.background_log_likelihood.sum()) for batch in batches) / num_scored,
-    }
-    return {
-        role: {"val_nats_per_base": value, "val_bits_per_base": value / math.log(2)}
-        for role, value in nats.items()
-    }
+    return Null(genomes=genomes, source="; ".join(parts), leave_out=several, mutate=True)
 
 
 def _table(losses: Mapping[str, Any]) -> str:
@@ -318,6 +362,7 @@ chosen by the Bayesian information criterion.""",
     MUTATED: """The background is a context model of the same genomes with substitutions, as many as
 `training.mutation_rate` in `genood.json` says.""",
 }
+_ABOUT_HALF = """A random half of the reference was learned, for an ensemble. """
 _ABOUT_NULLS = """These reads are as far from the reference as its genomes are from each other: where reads to
 be scored are of closer genomes, p-values are too large; where of more distant species, too small.
 `genood train --val` calibrates on genomes of your own choice."""

@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from genood.bundle import TRAINING_FILE
+from genood.bundle_files import TRAINING_FILE
 from genood.errors import TrainingError
 from genood.files import atomic_path, write_text
 from genood.genomes import ReadSampler

@@ -103,6 +103,7 @@ def genood_here(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
     import torch  # many tests do without
 
     torch_threads = torch.get_num_threads()
+    monkeypatch.setattr(threads, "_chosen", None)
     level = logging.getLogger("genood").level
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield run_here
@@ -110,7 +111,6 @@ def genood_here(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
         signal.signal(number, handler)
     logging.getLogger("genood").setLevel(level)
     torch.set_num_threads(torch_threads)
-    monkeypatch.setattr(threads, "_chosen", None)
 
 
 @contextmanager

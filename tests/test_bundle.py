@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +12,11 @@ import pytest
 import torch
 from toys import context_model, uniform_codes
 
-from genood.bundle import Bundle
+from genood.bundle import Bundle, prepare
 from genood.engine import Scorer
-from genood.errors import BundleError
+from genood.errors import BundleError, ConfigError
 from genood.files import sha256_ahead, sha256_of, write_json
+from genood.models.cnn import CNN
 from genood.models.context import ContextModel
 from genood.models.lstm import LSTM, LSTMConfig
 
@@ -82,6 +82,56 @@ def test_round_trip_without_a_background_model(tmp_path: Path) -> None:
     for without in (None, np.array([0])):
         first, second = (bundle.log_probs(codes, lengths, without) for bundle in (made, loaded))
         np.testing.assert_array_equal(first, second)
+
+
+def classifier_bundle(variant: str) -> Bundle:
+    torch.manual_seed(0)
+    shape = {"num_classes": 3, "variant": variant, "num_filters": 5, "filter_length": 4, "hidden_size": 6}
+    return Bundle(classifier=CNN.from_config(shape), metadata={**METADATA}, calibration={"detectors": {}})
+
+
+@pytest.mark.parametrize(("variant", "gives"), [("plain", set()), ("noise-class", {"mutated-class"})])
+def test_round_trip_of_a_classifier(tmp_path: Path, variant: str, gives: set[str]) -> None:
+    made = classifier_bundle(variant).save(tmp_path / "bundle")
+    weights = {path.name for path in (tmp_path / "bundle").glob("*.safetensors")}
+    assert weights == {"classifier.safetensors"}
+    loaded = Bundle.load(tmp_path / "bundle")
+    assert loaded.metadata == made.metadata
+    assert (loaded.metadata["kind"], loaded.device) == ("cnn", "cpu")
+    assert loaded.gives == made.gives == {"logits", "features"} | gives
+    codes, lengths = uniform_codes(40, 1)[None], np.array([40])
+    first, second = (bundle.classify(codes, lengths) for bundle in (made, loaded))
+    np.testing.assert_array_equal(first.logits, second.logits)
+    with pytest.raises(BundleError, match="a bundle of a classifier gives no likelihood"):
+        loaded.log_probs(codes, lengths)
+
+
+def test_density_models_do_not_classify(bundle_dir: Path) -> None:
+    with pytest.raises(BundleError, match="a bundle of density models gives no classes"):
+        Bundle.load(bundle_dir).classify(uniform_codes(40, 1)[None], np.array([40]))
+
+
+def test_any_part_of_a_classifier_replaced(tmp_path: Path) -> None:
+    """It is refused in one line, or the classifier is still whole."""
+    classifier_bundle("plain").save(tmp_path / "bundle")
+    whole = json.loads((tmp_path / "bundle" / "genood.json").read_text())
+    num_refused = 0
+    for place in ("kind", *places(whole["model"], ("model",))):
+        for odd in (None, -1, "x", 1.5, [1], {"a": 1}):
+            changed = json.loads(json.dumps(whole))
+            *above, last = (place,) if isinstance(place, str) else place
+            part = changed
+            for key in above:
+                part = part[key]
+            part[last] = odd
+            write_json(tmp_path / "bundle" / "genood.json", changed)
+            try:
+                found = Bundle.load(tmp_path / "bundle").classify(uniform_codes(9, 1)[None], np.array([9]))
+                assert found.logits.shape == (1, 3)
+            except BundleError as error:
+                assert "\n" not in str(error)  # noqa: PT017
+                num_refused += 1
+    assert num_refused > 30
 
 
 def test_saving_over_a_bundle_is_refused(copy: Path) -> None:
@@ -282,14 +332,24 @@ def test_no_bundle(tmp_path: Path) -> None:
         Bundle.load(tmp_path)
 
 
-def test_a_model_prepares_itself_while_weights_are_hashed(
-    context_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    weights = context_dir / "foreground.safetensors"
-    hashes: dict[Path, Future[str]] = {weights: Future()}
-    # Asked for the hash first, it would wait without an end.
-    monkeypatch.setattr(ContextModel, "prepare", lambda: hashes[weights].set_result(sha256_of(weights)))
-    Bundle.load(context_dir, hashes=hashes)
+def test_devices(bundle_dir: Path, context_dir: Path) -> None:
+    assert Bundle.load(bundle_dir, "auto").device == str(LSTM(LSTMConfig()).on("auto").device)
+    with pytest.raises(ConfigError, match="'cuda:99' is not on this machine"):
+        Bundle.load(bundle_dir, "cuda:99")
+    for device in ("auto", "cuda:99"):  # It runs on CPUs alone.
+        assert Bundle.load(context_dir, device).device == "cpu"
+
+
+def test_prepare(context_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It needs no weights."""
+    prepared: list[bool] = []
+    monkeypatch.setattr(ContextModel, "prepare", lambda: prepared.append(True))
+    shutil.copy(context_dir / "genood.json", tmp_path)
+    prepare(tmp_path)
+    assert prepared == [True]
+    (tmp_path / "genood.json").unlink()
+    with pytest.raises(BundleError, match="is not a bundle"):
+        prepare(tmp_path)
 
 
 def test_hashes_begun_before_are_checked_too(copy: Path) -> None:

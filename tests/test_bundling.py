@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 import pytest
-from toys import composition_bundle
+from toys import composition_bundle, genomes_of, uniform_codes
 
-from genood import bundling
-from genood.bundling import calibrate
+from genood import bundling, engine
+from genood.bundling import calibrate, detectors_for, fit_detectors
 from genood.calibration import LENGTH_BINS
+from genood.detectors import DETECTORS
 from genood.detectors.base import ScoreBatch
+from genood.detectors.likelihood import Likelihood
+from genood.genomes import ReadSampler
+from genood.sequence import Codes
 
 
 def test_calibration_reads_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,3 +44,78 @@ def test_calibration_reads_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nulls_reach_long_reads() -> None:
     assert {50, 100, 150, 250, 1_000, 10_000} <= set(LENGTH_BINS)
+
+
+class Mean(Likelihood):
+    """Remembers the mean log-likelihood of each class; goes through the reads twice."""
+
+    requires_fit = True
+
+    def fit(self, batches: Iterable[ScoreBatch]) -> Mean:
+        twice = []
+        for _ in range(2):
+            sums, numbers = np.zeros(2), np.zeros(2)
+            for batch in batches:
+                assert batch.labels is not None
+                sums += np.bincount(batch.labels, batch.log_likelihood, minlength=2)
+                numbers += np.bincount(batch.labels, minlength=2)
+            twice.append(sums / numbers)
+        assert np.array_equal(*twice)
+        self.means = twice[0]
+        return self
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"means": self.means}
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> Mean:
+        self.means = state["means"]
+        return self
+
+
+@pytest.fixture
+def fitted_likelihood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DETECTORS._targets, "likelihood", f"{__name__}:Mean")
+    monkeypatch.setattr(bundling, "NUM_FIT_READS", 2000)
+
+
+@pytest.mark.usefixtures("fitted_likelihood")
+def test_detectors_are_fitted_on_training_reads_with_labels() -> None:
+    """Class a has only A and T, class b only C and G: -log 0.4 and -log 0.1 a base."""
+    bundle = composition_bundle(0.4, 0.1, 0.1, 0.4)
+    codes = uniform_codes(1000, 1)
+    genomes = genomes_of([("a", codes // 2 * 3), ("b", 1 + codes // 2)])
+    states = fit_detectors(bundle, ReadSampler(genomes, 50, (0,)))
+    assert set(states) == {"likelihood/means"}
+    np.testing.assert_allclose(states["likelihood/means"], [50 * np.log(0.4), 50 * np.log(0.1)], rtol=1e-6)
+    assert "likelihood" not in detectors_for(bundle)
+    bundle.detectors = states
+    made = detectors_for(bundle)["likelihood"]
+    assert isinstance(made, Mean)
+    np.testing.assert_array_equal(made.means, states["likelihood/means"])
+
+
+@pytest.mark.parametrize(("most", "fitted"), [(10, {"likelihood/means"}), (9, set())])
+@pytest.mark.usefixtures("fitted_likelihood")
+def test_gradients_of_large_models_are_not_taken(
+    monkeypatch: pytest.MonkeyPatch, most: int, fitted: set[str]
+) -> None:
+    bundle = composition_bundle(0.4, 0.1, 0.1, 0.4)
+    asked: list[int] = []
+
+    def layer_gradients(codes: Codes, lengths: np.ndarray) -> dict[str, np.ndarray]:
+        asked.append(len(codes))
+        return {"all": np.zeros((len(codes), 10), dtype=np.float32)}
+
+    monkeypatch.setattr(bundle.foreground, "layer_gradients", layer_gradients)
+    monkeypatch.setattr(bundle.foreground, "weights", lambda: {"all": np.zeros(10)})
+    monkeypatch.setattr(type(bundle.foreground), "differentiable", True)
+    monkeypatch.setattr(Mean, "needs", frozenset({"likelihood", "gradients"}))
+    monkeypatch.setattr(bundling, "MOST_GRADIENT_WEIGHTS", most)
+    monkeypatch.setattr(bundling, "NUM_GRADIENT_FIT_READS", 100)
+    monkeypatch.setattr(engine, "_GRADIENT_NUMBERS", 400)
+    for name in ("rose-diagonal", "rose-ekfac"):
+        monkeypatch.delitem(DETECTORS._targets, name)
+    genomes = genomes_of([("a", uniform_codes(1000, 1)), ("b", uniform_codes(1000, 2))])
+    assert set(fit_detectors(bundle, ReadSampler(genomes, 50, (0,)))) == fitted
+    assert asked == ([40, 40, 20] * 2 if fitted else [])
+    assert "likelihood" not in detectors_for(bundle)

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.bundle import Bundle
+from genood.context.dense import count
 from genood.context.learn import learn
 from genood.genomes import GenomeFile, Genomes
 from genood.models.base import DensityModel
 from genood.models.context import ContextModel
+from genood.models.markov import MarkovModel
 from genood.recipes import MUTATED
 from genood.sequence import Codes, decode, mutate
 
@@ -77,6 +79,13 @@ def context_model(**classes: Codes) -> ContextModel:
     """A context model that has learned one genome of each class."""
     tables, _ = learn(genomes_of(list(classes.items())), memory=2_000_000_000)
     return ContextModel.from_tables(tables)
+
+
+def markov_model(genome: Codes, *, order: int, prior: float = 1.0) -> MarkovModel:
+    """A Markov chain that has counted one genome."""
+    counts = np.zeros(4 ** (order + 1), dtype=np.float32)
+    count(genome, np.array([0]), np.array([len(genome)]), order, counts)
+    return MarkovModel.from_counts(counts, prior_count=prior)
 
 
 def write_fasta(path: Path, records: dict[str, Codes], width: int = 70) -> Path:

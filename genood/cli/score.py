@@ -206,14 +206,13 @@ def command(
         raise click.UsageError("--windows says how long windows are; give --window-table or --regions too")
     if regions_fdr is not None and regions is None:
         raise click.UsageError("--regions-fdr is the error level of --regions; give that too")
+    from genood.bundle import prepare
     from genood.intake import IntakeConfig
     from genood.readers import ReaderConfig
     from genood.scoring import ScoreJob, score_files
     from genood.selection import SelectionConfig
     from genood.writers import RegionConfig
 
-    gc.freeze()
-    gc.enable()
     job = ScoreJob(
         bundle=bundle,
         inputs=reads,
@@ -241,5 +240,8 @@ def command(
         command=shlex.join(["genood", *sys.argv[1:]]),
         **overrides(alpha=alpha),
     )
+    prepare(bundle)
+    gc.freeze()
+    gc.enable()
     with _progress() as progress:
         score_files(job, device=device, progress=progress, hashes=hashes)

@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import click
 from click.core import ParameterSource
@@ -16,6 +16,10 @@ from genood.cli import EXIT_INTERRUPTED
 from genood.cli.options import compute_options, logging_options, one_of, overrides, show_progress
 from genood.models import CLASSIFIERS, MODELS
 from genood.recipes import CONTEXT_BACKGROUNDS, DEFAULT_PRESET, MUTATED, PRESETS, Variant
+
+if TYPE_CHECKING:
+    from genood.ensemble import EnsembleBundle
+    from genood.members import Members
 
 logger = logging.getLogger("genood")
 
@@ -40,9 +44,11 @@ logger = logging.getLogger("genood")
     "--background",
     type=click.Choice(CONTEXT_BACKGROUNDS),
     help="What a context model is compared with: itself without the class that explains the read best; "
-    "its order 2; a Markov chain fitted to the read; a context model of mutated genomes.  "
-    "[default: other-classes, or low-order for one class]",
+    "its order 2; a Markov chain fitted to the read; a context model of mutated genomes. For markov, "
+    "mutated or low-order.  "
+    "[default: other-classes, or low-order for one class; for markov, mutated]",
 )
+@click.option("--order", type=click.IntRange(min=0), help="Bases of context, for markov.  [default: 11]")
 @click.option(
     "--memory",
     type=click.FloatRange(0, min_open=True),
@@ -63,7 +69,7 @@ logger = logging.getLogger("genood")
 @click.option(
     "--held-out-fraction",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Part of each class to hold out for lstm and cnn; unused with --val or a dataset.",
+    help="Part of each class to hold out for lstm, cnn and markov; unused with --val or a dataset.",
 )
 @click.option(
     "--val",
@@ -119,7 +125,24 @@ logger = logging.getLogger("genood")
     type=click.Choice(["auto", "fp32", "bf16"]),
     help="Of matrix products in training; auto is fp32.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the checkpoint in BUNDLE.")
+@click.option(
+    "--members",
+    "num_members",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Train an ensemble: N bundles with the seeds --seed, --seed + 1 and so on, and scored together. "
+    "Context models and Markov chains each learn another random half of the sequences.",
+)
+@click.option(
+    "--per-class",
+    is_flag=True,
+    help="Train an ensemble of a density model for each class, for --detector mlr.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on from the checkpoint in BUNDLE; of an ensemble, with the member that is not done.",
+)
 @compute_options
 @logging_options
 def command(
@@ -127,6 +150,7 @@ def command(
     output: str,
     model: str | None,
     background: str | None,
+    order: int | None,
     memory: float | None,
     add: str | None,
     preset: str,
@@ -138,6 +162,8 @@ def command(
     hidden_size: int | None,
     num_layers: int | None,
     dropout: float | None,
+    num_members: int | None,
+    per_class: bool,
     resume: bool,
     seed: int,
     device: str,
@@ -148,7 +174,8 @@ def command(
     FASTA files, plain or compressed, are the in-distribution reference; or a dataset of genood-prep is,
     by its train_in.
 
-    The context model remembers the genomes; it takes seconds on any computer. The lstm is the model of
+    The context model remembers the genomes; it takes seconds on any computer. The markov model is a chain
+    of fixed order, the simplest there is, for comparison. The lstm is the model of
     Ren et al. 2019 and needs a GPU: reads are drawn on the fly, uniformly over classes, then over
     positions, from both strands; options left out take the preset's values; Ctrl-C leaves a checkpoint,
     and the same command with --resume goes on from it. The cnn is that paper's classifier, trained in the
@@ -157,6 +184,7 @@ def command(
     \b
     Examples:
       genood train genomes/*.fna.gz -o bundle
+      genood train genomes/*.fna.gz -o ensemble --members 5
       genood train more/*.fna.gz --add bundle -o larger
       genood train genomes/*.fna.gz -o bundle --model lstm --preset small
       genood train dataset -o bundle
@@ -170,9 +198,16 @@ def command(
         "validation": val,
         "command": shlex.join(["genood", *sys.argv[1:]]),
     }
-    _refuse([name for names, models in _OPTIONS_OF if model not in models for name in names], model)
+    ensemble = _Ensemble(num_members, per_class, resume)
+    _refuse_others(model)
+    if resume and not ensemble.wanted and model not in _STEPWISE:
+        raise click.UsageError(f"--resume has no meaning for --model {model} without --members")
+    if add is not None and ensemble.wanted:
+        raise click.UsageError("--add is for a single bundle, without --members and --per-class")
     if model == "context":
-        _remember(common, add, seed, background, memory, **training)
+        _remember(common, add, seed, background, memory, ensemble, **training)
+    elif model == "markov":
+        _count(common, seed, background, order, ensemble, **training)
     else:
         if model in CLASSIFIERS and training["mutation_rate"] is not None and variant in (None, "plain"):
             raise click.UsageError("--mutation-rate needs a --variant that learns from mutated reads")
@@ -184,28 +219,55 @@ def command(
             num_layers=num_layers,
             dropout=dropout,
         )
-        _train(common, model, preset, shape, resume, seed, device, **training)
+        _train(common, model, preset, shape, ensemble, seed, device, **training)
     logger.info("wrote %s", output)
 
 
-_TRAINED = (
-    "preset",
-    "held_out_fraction",
-    "hidden_size",
-    "dropout",
-    "steps",
-    "batch_size",
-    "learning_rate",
-    "schedule",
-    "validation_interval",
-    "precision",
-    "resume",
-)
-_OPTIONS_OF = (
-    (_TRAINED, ("lstm", *CLASSIFIERS)),
+class _Ensemble(NamedTuple):
+    """Which ensemble is wanted, if any."""
+
+    num_members: int | None
+    per_class: bool
+    resume: bool
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is to be one."""
+        if self.num_members is not None and self.per_class:
+            raise click.UsageError("--members and --per-class are two kinds of ensemble; give one")
+        return self.num_members is not None or self.per_class
+
+    def train(self, members: Members) -> EnsembleBundle | None:
+        """Train it, the members being made so."""
+        from genood.members import train_ensemble
+
+        return train_ensemble(members, num_members=self.num_members, resume=self.resume)
+
+
+_STEPWISE = ("lstm", *CLASSIFIERS)
+"""Models that are trained step by step."""
+_OPTIONS_OF: Sequence[tuple[Sequence[str], Sequence[str]]] = (
+    (
+        (
+            "preset",
+            "hidden_size",
+            "dropout",
+            "steps",
+            "batch_size",
+            "learning_rate",
+            "schedule",
+            "validation_interval",
+            "precision",
+        ),
+        _STEPWISE,
+    ),
+    (("held_out_fraction",), ("markov", *_STEPWISE)),
     (("l2", "num_layers"), ("lstm",)),
     (("variant", "num_filters", "filter_length"), tuple(CLASSIFIERS)),
-    (("background", "memory", "add"), ("context",)),
+    (("background",), ("context", "markov")),
+    (("memory", "add"), ("context",)),
+    (("order",), ("markov",)),
+    (("per_class",), tuple(MODELS)),
 )
 """Options that not all models have a use for, with those that do."""
 
@@ -219,12 +281,13 @@ def _is_gpu(device: str) -> bool:
     return resolve_device(device).type != "cpu"
 
 
-def _refuse(options: Sequence[str], model: str) -> None:
-    """A usage error if one of the options was given, as the model has no use for it."""
+def _refuse_others(model: str) -> None:
+    """A usage error if an option was given that the model has no use for."""
+    others = {name for names, models in _OPTIONS_OF if model not in models for name in names}
     context = click.get_current_context()
     for parameter in context.command.params:
         name = parameter.name
-        if name in options and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+        if name in others and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             raise click.UsageError(f"{parameter.opts[0]} has no meaning for --model {model}")
 
 
@@ -234,6 +297,7 @@ def _remember(
     seed: int,
     background: str | None,
     memory: float | None,
+    ensemble: _Ensemble,
     mutation_rate: float | None,
     read_length: int | None,
     **_: Any,
@@ -241,14 +305,54 @@ def _remember(
     from genood.remember import RememberConfig, RememberJob, remember_bundle
 
     if mutation_rate is not None and background != MUTATED:
-        raise click.UsageError(f"--mutation-rate needs --background {MUTATED} or --model lstm")
+        raise click.UsageError(
+            f"--mutation-rate needs --background {MUTATED}, --model lstm or --model markov"
+        )
     given = overrides(
         mutation_rate=mutation_rate,
         read_length=read_length,
         memory=None if memory is None else int(memory * 1e9),
     )
     config = RememberConfig(seed=seed, background=background, **given)
-    remember_bundle(RememberJob(add=add, config=config, **common))
+    job = RememberJob(add=add, config=config, **common)
+    if not ensemble.wanted:
+        remember_bundle(job)
+        return
+    from genood.members import RememberedMembers
+
+    ensemble.train(RememberedMembers(job))
+
+
+def _count(
+    common: Mapping[str, Any],
+    seed: int,
+    background: str | None,
+    order: int | None,
+    ensemble: _Ensemble,
+    mutation_rate: float | None,
+    read_length: int | None,
+    held_out_fraction: float | None,
+    **_: Any,
+) -> None:
+    from genood.counting import CountConfig, CountJob, count_bundle
+    from genood.models.markov import MarkovConfig
+
+    if mutation_rate is not None and background not in (None, MUTATED):
+        raise click.UsageError(f"--mutation-rate needs --background {MUTATED}")
+    given = overrides(
+        background=background,
+        mutation_rate=mutation_rate,
+        read_length=read_length,
+        held_out_fraction=held_out_fraction,
+    )
+    config = CountConfig(model=MarkovConfig(**overrides(order=order)), seed=seed, **given)
+    job = CountJob(config=config, **common)
+    if not ensemble.wanted:
+        count_bundle(job)
+        return
+    from genood.members import CountedMembers
+
+    ensemble.train(CountedMembers(job))
 
 
 def _train(
@@ -256,12 +360,13 @@ def _train(
     model: str,
     preset: str,
     shape: Mapping[str, Any],
-    resume: bool,
+    ensemble: _Ensemble,
     seed: int,
     device: str,
     **training: Any,
 ) -> None:
     from genood.build import TrainJob, train_bundle
+    from genood.build_members import TrainedMembers
     from genood.cli.progress import TrainingProgress, stop_signals
     from genood.device import resolve_device
 
@@ -270,11 +375,16 @@ def _train(
         model=model,
         model_config={**chosen.models[model], **shape},
         config=replace(chosen.train_config(model), seed=seed, **overrides(**training)),
-        resume=resume,
+        resume=ensemble.resume and not ensemble.wanted,
         **common,
     )
     with TrainingProgress(job.config.steps, show=show_progress()) as progress:
-        bundle = train_bundle(job, device=resolve_device(device), progress=progress, stopping=stop_signals)
-    if bundle is None:
+        how: dict[str, Any] = {
+            "device": resolve_device(device),
+            "progress": progress,
+            "stopping": stop_signals,
+        }
+        made = ensemble.train(TrainedMembers(job, **how)) if ensemble.wanted else train_bundle(job, **how)
+    if made is None:
         logger.info("stopped; --resume goes on from the checkpoint in %s", job.output)
         click.get_current_context().exit(EXIT_INTERRUPTED)

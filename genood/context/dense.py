@@ -100,10 +100,81 @@ def to_bytes(probabilities: Counts) -> Bytes:
     return np.clip(steps, 0, 255).astype(np.uint8)
 
 
+def mutated_counts(counts: Counts, rate: float) -> Counts:
+    """Expected counts once each base is substituted, with chance `rate`, by one of the three others.
+
+    Parameters
+    ----------
+    counts
+        float32, shape (4^(order + 1),), of the (order + 1)-mers of a reference.
+    rate
+        μ, in substitutions per base, from 0 to 1.
+
+    Returns
+    -------
+    mutated
+        float32, the shape of `counts`; its sum is the same.
+    """
+    mutated = counts.copy()
+    by_base = 4
+    while by_base <= len(mutated):
+        bases = mutated.reshape(-1, 4, len(mutated) // by_base)
+        others = bases.sum(axis=1, keepdims=True) * np.float32(rate / 3)
+        bases *= np.float32(1 - 4 * rate / 3)
+        bases += others
+        by_base *= 4
+    return np.maximum(mutated, 0.0, out=mutated)  # rounding can leave less than nothing
+
+
 def to_class_bytes(probabilities: Counts) -> Bytes:
     """Probabilities as bytes of the table by class, of the same shape."""
     between = (CLASS_PROBABILITIES[1:] + CLASS_PROBABILITIES[:-1])[::-1] / 2
     return (NEVER - np.searchsorted(between, probabilities)).astype(np.uint8)
+
+
+@compiled
+def look_up(
+    codes: Bytes,
+    lengths: Ints,
+    table: Bytes,
+    probabilities: npt.NDArray[np.float32],
+    starts: Ints,
+    out: npt.NDArray[np.float32],
+) -> None:
+    """Log-probabilities of reads by a table over all classes, of the highest order that there are bases for.
+
+    Parameters
+    ----------
+    codes, lengths
+        uint8 (B, L) and int64 (B,), in bases.
+    table
+        Bytes of orders 0 to K.
+    probabilities
+        `PROBABILITIES`; the four of a context are brought to a sum of 1.
+    starts
+        `start_of` the orders up to the one that is used, which K may exceed.
+    out
+        float32, shape (B, L), zeros: where the log-probabilities are put, in nats.
+    """
+    order = len(starts) - 1
+    mask = (1 << (2 * order)) - 1
+    for r in range(len(codes)):
+        history = 0
+        num_known = 0
+        for t in range(lengths[r]):
+            base = signed(codes[r, t])
+            if base > 3:
+                history = 0
+                num_known = 0
+                continue
+            at = starts[num_known] + 4 * history
+            total = np.float32(0.0)
+            for other in range(4):
+                total += probabilities[table[at + other]]
+            out[r, t] = np.log(probabilities[table[at + base]] / total)
+            history = ((history << 2) | base) & mask
+            if num_known < order:
+                num_known += 1
 
 
 @compiled

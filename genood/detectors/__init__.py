@@ -22,6 +22,11 @@ DETECTORS: Registry[Detector] = Registry(
         "energy": "genood.detectors.energy:Energy",
         "knn": "genood.detectors.knn:Knn",
         "mutated-probability": "genood.detectors.mutated_probability:MutatedProbability",
+        "waic": "genood.detectors.waic:WAIC",
+        "rose-diagonal": "genood.detectors.rose_diagonal:RoseDiagonal",
+        "rose-ekfac": "genood.detectors.rose_ekfac:RoseEKFAC",
+        "input-complexity": "genood.detectors.input_complexity:InputComplexity",
+        "mlr": "genood.detectors.mlr:MarkovLikelihoodRatio",
     }
 )
 """Detectors by the name that ``--detector`` takes."""

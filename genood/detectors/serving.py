@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import numpy.typing as npt
 
 from genood.detectors import DEFAULT_DETECTOR, DETECTORS
-from genood.detectors.base import NEEDS
-from genood.errors import ConfigError
+from genood.detectors.base import NEEDS, Detector
+from genood.errors import BundleError, ConfigError
 
 _GIVEN_BY: Mapping[str, str] = {
-    "likelihood": "density models (genood train --model lstm or context)",
-    "background": "density models with a background (genood train --model lstm or context)",
+    "likelihood": "density models (genood train --model lstm, context or markov)",
+    "background": "density models with a background (genood train --model lstm, context or markov)",
     "logits": "a classifier (genood train --model cnn)",
     "features": "a single classifier (genood train --model cnn)",
     "mutated-class": "a classifier with a class of mutated reads (genood train --model cnn)",
@@ -54,4 +57,35 @@ def check_served(names: Collection[str], gives: Collection[str]) -> None:
         missing = DETECTORS[name].needs - set(gives)
         if missing:
             first = min(missing, key=NEEDS.index)
-            raise ConfigError(f"the detector {name!r} needs a bundle of {_GIVEN_BY[first]}; this one is not")
+            raise ConfigError(
+                f"the detector {name!r} needs a bundle of {_GIVEN_BY[first]}, which this is not"
+            )
+
+
+def needs_of(detectors: Iterable[Detector]) -> frozenset[str]:
+    """All that some detectors need, of `NEEDS`."""
+    return frozenset().union(*(detector.needs for detector in detectors))
+
+
+def ready_detector(name: str, states: Mapping[str, npt.NDArray[Any]]) -> Detector:
+    """A detector of `DETECTORS` that can score, fitted if it has to be.
+
+    Parameters
+    ----------
+    name
+        The detector's.
+    states
+        What detectors have learned, see `Bundle.detectors`.
+
+    Raises
+    ------
+    BundleError
+        It has to be fitted, and the bundle holds nothing of that.
+    """
+    detector = DETECTORS[name]()
+    if not detector.requires_fit:
+        return detector
+    state = {key.partition("/")[2]: value for key, value in states.items() if key.partition("/")[0] == name}
+    if not state:
+        raise BundleError(f"the bundle holds no fitted {name!r}; train it again")
+    return detector.load_state(state)

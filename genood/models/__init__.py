@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     from genood.models.base import Classifier, DensityModel
 
 MODELS: Registry[DensityModel] = Registry(
-    {"lstm": "genood.models.lstm:LSTM", "context": "genood.models.context:ContextModel"}
+    {
+        "lstm": "genood.models.lstm:LSTM",
+        "context": "genood.models.context:ContextModel",
+        "markov": "genood.models.markov:MarkovModel",
+    }
 )
 """Density models by the name that ``--model`` takes."""
 

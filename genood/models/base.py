@@ -102,7 +102,7 @@ class DensityModel(Model):
     backgrounds: ClassVar[tuple[str, ...]] = (MUTATED,)
     """Backgrounds that it can be compared with; all but `MUTATED` it derives from itself."""
     differentiable: ClassVar[bool] = False
-    """Whether it has `gradients`."""
+    """Whether it has `layer_gradients`."""
 
     @abstractmethod
     def log_probs(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
@@ -147,7 +147,9 @@ class DensityModel(Model):
         """
         raise NotImplementedError(f"{self.kind} has no background of its own")
 
-    def gradients(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float32]]:
+    def layer_gradients(
+        self, codes: Codes, lengths: npt.NDArray[np.int64]
+    ) -> dict[str, npt.NDArray[np.float32]]:
         """Derivatives of each read's log-likelihood, by layer; only of models that are `differentiable`.
 
         Parameters

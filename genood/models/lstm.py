@@ -9,13 +9,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genood.errors import ConfigError
+from genood.models.lstm_gradients import layer_gradients, reads_at_once
 from genood.models.network import DensityNetwork, scored_mask
-from genood.sequence import BASES
+from genood.sequence import BASES, Codes
 
 _NUM_BASES = len(BASES)
 _CHUNK_ELEMENTS = 2**24
@@ -130,6 +133,31 @@ class LSTM(DensityNetwork):
         outputs_BLH, _ = self.lstm(one_hot, (hidden, cell))
         states_BLH = torch.cat([hidden[-1][:, None], outputs_BLH[:, :-1]], dim=1)
         return (one_hot * self._distributions(states_BLH)).sum(dim=-1)
+
+    def layer_gradients(
+        self, codes: Codes, lengths: npt.NDArray[np.int64]
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """See `DensityModel.layer_gradients`; by the layers of `genood.models.lstm_gradients`.
+
+        The learned start state counts as no layer.
+        """
+        config = self._config
+        size = reads_at_once(codes.shape[1], config.hidden_size, config.num_layers)
+        parts = []
+        for first in range(0, max(len(codes), 1), size):
+            rows = slice(first, first + size)
+            with torch.inference_mode(False), torch.no_grad():
+                codes_BL, lengths_B = self.tensors(codes[rows], lengths[rows])
+                found = layer_gradients(
+                    self.lstm,
+                    self.dense,
+                    self._start_state(len(codes_BL)),
+                    self._inputs(codes_BL.long()),
+                    codes_BL.long().clamp(max=_NUM_BASES - 1),
+                    scored_mask(codes_BL, lengths_B),
+                )
+            parts.append({name: gradient.cpu().numpy() for name, gradient in found.items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def config(self) -> dict[str, Any]:
         """See `Model.config`."""

@@ -26,6 +26,7 @@ BUNDLE_FILES = {
     "foreground.safetensors",
     "background.safetensors",
     "calibration.json",
+    "detectors.safetensors",
     "training.tsv",
     "MODEL_CARD.md",
     "checkpoint.safetensors",
@@ -492,7 +493,9 @@ def test_missing_genome(train: Train, genome_files: list[Path], tmp_path: Path) 
 
 
 def test_context_is_the_default_without_a_gpu(context_dir: Path, strain_files: list[Path]) -> None:
-    assert set(snapshot(context_dir)) == BUNDLE_FILES - {"background.safetensors", "checkpoint.safetensors"}
+    assert set(snapshot(context_dir)) == BUNDLE_FILES - {
+        *("background.safetensors", "checkpoint.safetensors", "detectors.safetensors")
+    }
     metadata = json.loads((context_dir / "genood.json").read_text())
     assert (metadata["kind"], metadata["background"]) == ("context", "other-classes")
     assert shlex.split(metadata["command"]) == [
@@ -620,6 +623,9 @@ CONTEXT_ONLY = {"--background": "low-order", "--memory": "2", "--add": "bundle"}
 NO_MEANING = [
     *((model, option, value) for model in ("context", "") for option, value in LSTM_ONLY.items()),
     *(("lstm", option, value) for option, value in CONTEXT_ONLY.items()),
+    *(("markov", option, value) for option, value in LSTM_ONLY.items() if option != "--held-out-fraction"),
+    *(("markov", option, value) for option, value in CONTEXT_ONLY.items() if option != "--background"),
+    *((model, "--order", "3") for model in ("context", "lstm")),
 ]
 
 
@@ -638,9 +644,47 @@ def test_options_of_the_other_model(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_markov(genood: Genood, strain_files: list[Path], tmp_path: Path) -> None:
+    options = ("--model", "markov", "--order", "4", "--mutation-rate", "0.2", "--held-out-fraction", "0.2")
+    result = genood("train", *strain_files, "-o", tmp_path / "bundle", *options)
+    assert (result.returncode, result.stdout) == (0, "")
+    assert set(snapshot(tmp_path / "bundle")) == BUNDLE_FILES - {"checkpoint.safetensors"}
+    metadata = json.loads((tmp_path / "bundle" / "genood.json").read_text())
+    assert (metadata["kind"], metadata["background"]) == ("markov", "mutated")
+    assert metadata["model"] == {"foreground": {"order": 4}, "background": {"order": 4}}
+    training = metadata["training"]
+    assert (training["mutation_rate"], training["held_out_fraction"]) == (0.2, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--background", "read-chain"), "background of a Markov chain is of mutated, low-order"),
+        (("--order", "13"), "order must be an integer from 0 to 12, not 13"),
+    ],
+)
+def test_bad_markov_training(
+    genood_here: Genood, strain_files: list[Path], tmp_path: Path, options: tuple[str, ...], says: str
+) -> None:
+    output = tmp_path / "new" / "bundle"
+    check_error(genood_here("train", *strain_files, "-o", output, "--model", "markov", *options), says)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_markov_mutation_rate_needs_mutation(genood_here: Genood, tmp_path: Path) -> None:
+    given = ("--model", "markov", "--mutation-rate", "0.1", "--background", "low-order")
+    result = genood_here("train", "none.fa", "-o", tmp_path / "b", *given)
+    assert (result.returncode, result.stderr.splitlines()[-1]) == (
+        2,
+        "Error: --mutation-rate needs --background mutated",
+    )
+
+
 @pytest.mark.parametrize("options", [(), ("--background", "low-order")])
 def test_mutation_rate_needs_mutation(genood_here: Genood, tmp_path: Path, options: tuple[str, ...]) -> None:
     given = ("--model", "context", "--mutation-rate", "0.1", *options)
     result = genood_here("train", "none.fa", "-o", tmp_path / "b", *given)
     assert result.returncode == 2
-    assert "Error: --mutation-rate needs --background mutated or --model lstm" in result.stderr
+    assert (
+        "Error: --mutation-rate needs --background mutated, --model lstm or --model markov" in result.stderr
+    )

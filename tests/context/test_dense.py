@@ -18,11 +18,12 @@ from genood.context.dense import (
     count,
     interpolate,
     lower_orders,
+    mutated_counts,
     start_of,
     to_bytes,
 )
 from genood.context.genes import annotate
-from genood.sequence import Codes, decode, encode, reverse_complement
+from genood.sequence import Codes, decode, encode, mutate, reverse_complement
 
 
 def counted(order: int, *segments: Codes) -> Counts:
@@ -71,6 +72,43 @@ def test_counting_adds() -> None:
     total = np.array([1.0, 2.0], dtype=np.float32)
     add_scaled(total, np.array([4.0, 6.0], dtype=np.float32), 0.5)
     assert total.tolist() == [3.0, 5.0]
+
+
+def test_mutated_counts_by_hand() -> None:
+    """Of 100 A at 30 %, 70 stay and 10 become each of the others; of AC, each base for itself."""
+    assert mutated_counts(np.array([100, 0, 0, 0], np.float32), 0.3).tolist() == pytest.approx(
+        [70, 10, 10, 10]
+    )
+    pairs = np.zeros((4, 4), np.float32)
+    pairs[0, 1] = 100
+    by_base = np.array([[0.7, 0.1, 0.1, 0.1], [0.1, 0.7, 0.1, 0.1]])
+    expected = 100 * np.outer(by_base[0], by_base[1])
+    np.testing.assert_allclose(mutated_counts(pairs.ravel(), 0.3).reshape(4, 4), expected, rtol=1e-5)
+    assert pairs.sum() == 100
+
+
+def test_mutated_counts_are_those_of_mutated_genomes() -> None:
+    """On average, over 200 draws of mutations of 200 bases."""
+    codes, generator = uniform_codes(200, 1), np.random.default_rng(2)
+    drawn = sum(counted(2, mutate(codes, 0.2, generator)) for _ in range(200)) / 200
+    expected = mutated_counts(counted(2, codes), 0.2)
+    assert abs(drawn - expected).max() < 0.7 < abs(expected - counted(2, codes)).max()
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.75, 1.0])
+def test_mutated_counts_at_the_ends(rate: float) -> None:
+    """Nothing changes; every base is as likely as any; none is what it was. None is less than 0."""
+    counts = counted(1, uniform_codes(100, 3))
+    mutated = mutated_counts(counts, rate)
+    assert mutated.min() >= 0
+    assert mutated.sum() == pytest.approx(counts.sum())
+    if rate < 1:
+        expected = counts if rate == 0 else np.full(16, counts.mean())
+        np.testing.assert_allclose(mutated, expected, rtol=1e-5)
+    else:
+        assert mutated_counts(np.array([9, 0, 0, 0], np.float32), rate).tolist() == pytest.approx(
+            [0, 3, 3, 3]
+        )
 
 
 def test_lower_orders() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from toys import context_model, markov_codes, uniform_codes
+from toys import context_model, markov_codes, markov_model, uniform_codes
 
 from genood.errors import ConfigError
 from genood.models import MODELS
@@ -37,7 +37,16 @@ def small_context() -> DensityModel:
     return context_model(A=remembered, B=markov_codes(3000, 1))
 
 
-SMALL: dict[str, Callable[[], DensityModel]] = {"lstm": small_lstm, "context": small_context}
+def small_markov() -> DensityModel:
+    """Remembers of what the reads start with what follows, so that every base counts."""
+    return markov_model(np.concatenate([uniform_codes(9, seed) for seed in range(200)]), order=6)
+
+
+SMALL: dict[str, Callable[[], DensityModel]] = {
+    "lstm": small_lstm,
+    "context": small_context,
+    "markov": small_markov,
+}
 """Makes a small model of each kind that has learned something; a new kind adds its own."""
 
 

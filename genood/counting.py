@@ -1,0 +1,288 @@
+"""From sequence files to a bundle of Markov chains: `genood train --model markov`."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from genood.bundle import Bundle
+from genood.bundling import calibrate, check_output, null_lengths
+from genood.cards import model_card
+from genood.context.dense import Counts, add_scaled, count, mutated_counts
+from genood.detectors.base import ScoreBatch
+from genood.engine import forward
+from genood.ensemble import AnyBundle
+from genood.errors import ConfigError
+from genood.genomes import Genomes, ReadSampler
+from genood.halves import random_half
+from genood.models.markov import MarkovConfig, MarkovModel
+from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS, MUTATED, Stream
+from genood.reference import TrainingData, Validation, load_training, provenance
+from genood.sequence import Codes, mutate
+
+logger = logging.getLogger(__name__)
+
+PRIOR_COUNTS = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)
+"""Weights of the order below that are tried, in bases."""
+_NUM_VALIDATION_READS = 2000
+_BATCH_BASES = 65_536
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountConfig:
+    """How to make a Markov chain.
+
+    Attributes
+    ----------
+    model
+        Its shape.
+    background
+        Of `MARKOV_BACKGROUNDS`.
+    mutation_rate
+        μ: substitutions per base of the genomes behind a mutated background.
+    read_length
+        Runs of known bases shorter than this are left out; bases of a validation read.
+    held_out_fraction
+        Part of each class kept apart to validate on, where no validation sequences are given.
+    num_calibration_reads
+        In-distribution reads behind the p-values of a length, at most.
+    half
+        Whether a half of the reference is counted, drawn by the seed, see `genood.halves.random_half`:
+        that tells members of an ensemble apart, as the rest of what is counted is not random.
+    seed
+        Of everything random.
+    """
+
+    model: MarkovConfig = field(default_factory=MarkovConfig)
+    background: str = MUTATED
+    mutation_rate: float = 0.1
+    read_length: int = 250
+    held_out_fraction: float = 0.05
+    num_calibration_reads: int = 2000
+    half: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.background not in MARKOV_BACKGROUNDS:
+            raise ConfigError(
+                f"the background of a Markov chain is of {', '.join(MARKOV_BACKGROUNDS)}, "
+                f"not {self.background!r}"
+            )
+        if not 0 <= self.mutation_rate <= 1:
+            raise ConfigError(f"mutation rate must lie between 0 and 1, not {self.mutation_rate}")
+        if self.read_length < 1:
+            raise ConfigError(f"read length must be at least 1, not {self.read_length}")
+        if not 0 < self.held_out_fraction < 1:
+            raise ConfigError(f"held-out fraction must lie between 0 and 1, not {self.held_out_fraction}")
+        if self.seed < 0:
+            raise ConfigError(f"seed must not be negative, but is {self.seed}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountJob:
+    """What to count, and where to put it.
+
+    Attributes
+    ----------
+    inputs, classes, validation
+        See `genood.reference.load_training`.
+    output
+        Directory of the bundle.
+    config
+        How.
+    command
+        What the user typed, for the record.
+    replace
+        Take the place of what an interrupted run has left of the bundle.
+    """
+
+    inputs: Sequence[str]
+    output: str
+    config: CountConfig
+    classes: str | None = None
+    validation: Sequence[str] = field(default=())
+    command: str = ""
+    replace: bool = False
+
+
+def load_data(job: CountJob) -> TrainingData:
+    """Read all that a job names; the errors are those of `count_bundle`."""
+    return load_training(
+        job.inputs,
+        read_length=job.config.read_length,
+        classes=job.classes,
+        validation=job.validation,
+        held_out_fraction=job.config.held_out_fraction,
+        seed=job.config.seed,
+    )
+
+
+def count_bundle(job: CountJob, data: TrainingData | None = None) -> Bundle:
+    """Count what follows what in a reference, choose how to smooth it, calibrate and write a bundle.
+
+    Parameters
+    ----------
+    job
+        What to count.
+    data
+        What `load_data` gives for the job, or a part of it; None loads it.
+
+    Returns
+    -------
+    bundle
+        As written.
+
+    Raises
+    ------
+    GenoodError
+        The input, the options or the output directory are unfit; nothing that was there is changed.
+    """
+    output, config = Path(job.output), job.config
+    if not job.replace:
+        check_output(output)
+    training, validation = load_data(job) if data is None else data
+    logger.info(
+        "reference: %d classes, %d files, %s bases",
+        len(training.classes),
+        len(training.files_of_classes()),
+        f"{training.lengths.sum():,}",
+    )
+    lengths = null_lengths(validation.genomes, config.read_length, validation.source)
+    counted = training
+    if config.half:
+        counted = random_half(training, read_length=config.read_length, seed=config.seed)
+    fitted = _fit(counted, validation.genomes, config)
+    bundle = Bundle(
+        foreground=fitted["foreground"].model,
+        background=fitted["background"].model if "background" in fitted else None,
+        metadata={"background": config.background},
+        calibration={},
+        training_table=_table(fitted),
+    )
+
+    scores = null_scores(bundle, validation, config.seed)
+    calibration = calibrate(bundle, scores, lengths, config.num_calibration_reads, validation.source)
+    bundle.calibration = calibration.to_json()
+    bundle.metadata |= {
+        "classes": list(training.classes),
+        "seed": config.seed,
+        "command": job.command,
+        "training": {**asdict(config), "prior_counts": {role: fit.prior for role, fit in fitted.items()}},
+        "data": provenance(training, validation),
+        "metrics": {
+            role: {"val_nats_per_base": fit.loss, "val_bits_per_base": fit.loss / math.log(2)}
+            for role, fit in fitted.items()
+        },
+    }
+    about_models = (_ABOUT_HALF if config.half else "") + _ABOUT_BACKGROUND[config.background]
+    bundle.card = model_card(bundle, calibration, about_models, about_nulls(validation))
+    return bundle.save(output, replace=job.replace)
+
+
+def null_scores(
+    bundle: AnyBundle, validation: Validation, seed: int
+) -> Callable[[int, int], list[ScoreBatch]]:
+    """What scores so many validation reads of a length, given as (length, number)."""
+
+    def score_null(length: int, num_reads: int) -> list[ScoreBatch]:
+        sampler = ReadSampler(validation.genomes, length, (seed, Stream.CALIBRATION, length))
+        codes = sampler.sample(0, num_reads).codes
+        return [
+            forward(bundle, batch, np.full(len(batch), length, dtype=np.int64))
+            for batch in np.array_split(codes, math.ceil(num_reads * length / _BATCH_BASES))
+            if len(batch)
+        ]
+
+    return score_null
+
+
+def about_nulls(validation: Validation) -> str:
+    """What a model card says of the reads that p-values are from; a paragraph."""
+    return _ABOUT_VALIDATION if validation.apart else _ABOUT_HELD_OUT
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fit:
+    """A model, and the losses of all that were tried, in nats per base, by the weight of the order below."""
+
+    model: MarkovModel
+    losses: Mapping[float, float]
+
+    @property
+    def prior(self) -> float:
+        """The weight that the model has."""
+        return min(self.losses, key=lambda prior: self.losses[prior])
+
+    @property
+    def loss(self) -> float:
+        """That of the model."""
+        return self.losses[self.prior]
+
+
+def _fit(training: Genomes, validation: Genomes, config: CountConfig) -> dict[str, _Fit]:
+    """By role, the model that explains validation reads best.
+
+    A mutated background has the counts that mutated genomes have on average, and mutated reads to explain.
+    """
+    sampler = ReadSampler(validation, config.read_length, (config.seed, Stream.VALIDATION))
+    reads = sampler.sample(0, _NUM_VALIDATION_READS).codes
+    counts = class_weighted_counts(training, config.model.order)
+    fitted = {"foreground": _smooth(counts, reads)}
+    if config.background == MUTATED:
+        generator = np.random.default_rng([config.seed, Stream.VALIDATION_MUTATION])
+        mutated_reads = mutate(reads, config.mutation_rate, generator)
+        fitted["background"] = _smooth(mutated_counts(counts, config.mutation_rate), mutated_reads)
+    return fitted
+
+
+def class_weighted_counts(genomes: Genomes, order: int) -> Counts:
+    """(order + 1)-mers of both strands, float32 of shape (4^(order + 1),).
+
+    Classes weigh equally, as if each had the mean number of bases.
+    """
+    total = np.zeros(4 ** (order + 1), dtype=np.float32)
+    counts = np.empty_like(total)
+    mean_bases = genomes.lengths.sum() / len(genomes.classes)
+    for label in range(len(genomes.classes)):
+        mine = genomes.labels == label
+        counts[:] = 0.0
+        count(genomes.codes, genomes.starts[mine], genomes.lengths[mine], order, counts)
+        add_scaled(total, counts, mean_bases / genomes.bases_of(label))
+    return total
+
+
+def _smooth(counts: Counts, reads: Codes) -> _Fit:
+    """The model of counts that explains reads, uint8 (B, L), best."""
+    lengths = np.full(len(reads), reads.shape[1], dtype=np.int64)
+    losses: dict[float, float] = {}
+    for prior in PRIOR_COUNTS:
+        model = MarkovModel.from_counts(counts, prior_count=prior)
+        losses[prior] = -float(model.log_probs(reads, lengths).mean(dtype=np.float64))
+        logger.debug("order below weighing %g bases: %.4f nats per base", prior, losses[prior])
+        if losses[prior] == min(losses.values()):
+            best = model
+    return _Fit(model=best, losses=losses)
+
+
+def _table(fitted: Mapping[str, _Fit]) -> str:
+    rows = [
+        f"{role}\t{prior:g}\t{loss:.6g}" for role, fit in fitted.items() for prior, loss in fit.losses.items()
+    ]
+    return "\n".join(["model\tprior_count\tval_nats_per_base", *rows]) + "\n"
+
+
+_ABOUT_BACKGROUND = {
+    MUTATED: """The background is a Markov chain of what the same genomes would be on average with
+substitutions, as many as `training.mutation_rate` in `genood.json` says; its loss is that of such reads.""",
+    LOW_ORDER: "The background is the foreground's table of order 2: mere composition.",
+}
+_ABOUT_HALF = """A random half of the reference was counted, for an ensemble. """
+_ABOUT_HELD_OUT = """Held-out stretches share their genome with what was counted; reads of another strain or
+species of a class score as more OOD than they do."""
+_ABOUT_VALIDATION = """Where reads to be scored are closer to the reference than these, p-values are
+too large; where they are further from it, too small."""

@@ -1,0 +1,159 @@
+"""A Markov chain of fixed order: what followed each context of a reference, counted and smoothed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from genood.context.dense import (
+    PROBABILITIES,
+    Bytes,
+    Counts,
+    interpolate,
+    look_up,
+    lower_orders,
+    start_of,
+    to_bytes,
+)
+from genood.errors import ConfigError
+from genood.models.base import DensityModel
+from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS, NO_BACKGROUND
+from genood.sequence import Codes
+
+MAX_ORDER = 12
+"""Its table is of 89 MB; each order more has four times as much."""
+_LOW_ORDER = 2
+"""Order of the background of that name, as that of the context model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarkovConfig:
+    """Shape of the table.
+
+    Attributes
+    ----------
+    order
+        Bases of context.
+    """
+
+    order: int = 11
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.order, int) or not 0 <= self.order <= MAX_ORDER:
+            raise ConfigError(f"order must be an integer from 0 to {MAX_ORDER}, not {self.order!r}")
+
+
+class MarkovModel(DensityModel):
+    """Markov chain whose probabilities are smoothed towards those of the orders below.
+
+    With c_k(h, b) bases b after the last k bases h of a context, and n_k(h) of any base,
+
+        p_k(b | h) = (c_k(h, b) + a · p_(k−1)(b | h without its first base)) / (n_k(h) + a),
+
+    and p_(−1) = 1/4. A base with fewer known bases before it than the order is given the probability of
+    as many as there are. Nothing is trained by gradients, and it runs on CPUs.
+
+    Parameters
+    ----------
+    config
+        Shape of the model.
+    table
+        uint8, shape (`start_of(order + 1)`,), as of `genood.context.dense`: the bytes of order 0, then of
+        order 1, and so on; of an order, by context, the base that is furthest back first, then by base.
+        The four of a context are brought to a sum of 1 as they are used.
+
+    Notes
+    -----
+    Source: the smoothing is that of MacKay and Bauman Peto 1995, "A hierarchical Dirichlet language
+    model". A chain of fixed order is what Ren et al. 2019 have, in appendix, as the model that an LSTM
+    improves on.
+    """
+
+    kind: ClassVar[str] = "markov"
+    backgrounds: ClassVar[tuple[str, ...]] = MARKOV_BACKGROUNDS
+    batch_bases: ClassVar[int] = 524_288
+    overlap: ClassVar[int] = 2
+
+    def __init__(self, config: MarkovConfig, table: Bytes) -> None:
+        self._config = config
+        self._table = table
+
+    @classmethod
+    def from_counts(cls, counts: Counts, *, prior_count: float) -> Self:
+        """A model of the (order + 1)-mers of a reference.
+
+        Parameters
+        ----------
+        counts
+            float32, shape (4^(order + 1),).
+        prior_count
+            a, the weight of the order below, in bases; above 0.
+        """
+        order = (len(counts).bit_length() - 1) // 2 - 1
+        tables = interpolate(lower_orders(counts, order), prior_count)
+        return cls(MarkovConfig(order=order), np.concatenate([to_bytes(table).ravel() for table in tables]))
+
+    def log_probs(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """See `DensityModel.log_probs`."""
+        return self._of_order(self._config.order, codes, lengths)
+
+    def log_probs_with_background(
+        self,
+        codes: Codes,
+        lengths: npt.NDArray[np.int64],
+        background: str,
+        without_files: npt.NDArray[np.int64] | None = None,
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """See `DensityModel.log_probs_with_background`; counts cannot be taken back from files."""
+        if without_files is not None:
+            raise NotImplementedError("a Markov chain does not know which counts are a file's")
+        log_p = self.log_probs(codes, lengths)
+        if background == NO_BACKGROUND:
+            return log_p, np.zeros_like(log_p)
+        if background == LOW_ORDER:
+            return log_p, self._of_order(min(_LOW_ORDER, self._config.order), codes, lengths)
+        return super().log_probs_with_background(codes, lengths, background)
+
+    def _of_order(self, order: int, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        log_p = np.zeros(codes.shape, dtype=np.float32)
+        starts = np.array([start_of(k) for k in range(order + 1)])
+        look_up(codes, lengths, self._table, PROBABILITIES, starts, log_p)
+        return log_p
+
+    def config(self) -> dict[str, Any]:
+        """See `Model.config`."""
+        return asdict(self._config)
+
+    def weights(self) -> dict[str, npt.NDArray[Any]]:
+        """See `Model.weights`; they share the model's memory, or its file."""
+        return {"table": self._table}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """See `Model.from_config`; without a reference, every base has probability 1/4."""
+        checked = _config_of(config)
+        return cls(checked, np.zeros(start_of(checked.order + 1), dtype=np.uint8))
+
+    @classmethod
+    def from_weights(cls, config: Mapping[str, Any], weights: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """See `Model.from_weights`; the model shares the memory, or the file, of the weights."""
+        checked = _config_of(config)
+        if set(weights) != {"table"}:
+            raise RuntimeError(
+                f"missing, or not of a Markov chain: {', '.join(sorted({'table'} ^ set(weights)))}"
+            )
+        table, shape = weights["table"], (start_of(checked.order + 1),)
+        if table.dtype != np.uint8 or table.shape != shape:
+            raise RuntimeError(f"the table is {table.dtype} of shape {table.shape}, not uint8 of {shape}")
+        return cls(checked, table)
+
+
+def _config_of(config: Mapping[str, Any]) -> MarkovConfig:
+    try:
+        return MarkovConfig(**config)
+    except TypeError as error:
+        raise ConfigError(f"configuration of the Markov chain: {error}") from error
