@@ -11,7 +11,7 @@ import numpy.typing as npt
 from genood.attack.search import Trajectory, with_edits
 from genood.attack.victim import batches_of
 from genood.detectors.base import Detector
-from genood.engine import needs_of
+from genood.detectors.serving import needs_of
 from genood.ensemble import AnyBundle
 from genood.metrics import Separation, separation
 from genood.sequence import Codes, pad

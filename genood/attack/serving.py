@@ -5,8 +5,7 @@ from __future__ import annotations
 from genood.bundle import Bundle
 from genood.detectors import DETECTORS
 from genood.detectors.base import Detector
-from genood.detectors.serving import served
-from genood.engine import ready_detector
+from genood.detectors.serving import ready_detector, served
 from genood.ensemble import AnyBundle, EnsembleBundle
 
 
@@ -31,4 +30,4 @@ def served_detectors(bundle: AnyBundle) -> dict[str, Detector]:
     """The detectors that a bundle serves, ready to score, by name; not those that it was not fitted for."""
     fitted = {key.partition("/")[0] for key in bundle.detectors}
     names = [name for name in served(bundle.gives) if not DETECTORS[name].requires_fit or name in fitted]
-    return {name: ready_detector(bundle, name) for name in names}
+    return {name: ready_detector(name, bundle.detectors) for name in names}

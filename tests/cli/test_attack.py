@@ -143,7 +143,7 @@ def test_features_of_a_classifier(
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith("4 OOD reads were changed to have the features")
     rows = rows_of(tmp_path / "a.tsv")
-    assert {row["detector"] for row in rows if row["kind"] == "lstm"} == {"llr", "likelihood"}
+    assert {"llr", "likelihood"} <= {row["detector"] for row in rows if row["kind"] == "lstm"}
     assert {"max-probability", "mahalanobis", "knn"} <= {r["detector"] for r in rows if r["kind"] == "cnn"}
     distances = [point["distance"] for point in json.loads((tmp_path / "a.json").read_text())["matches"]]
     assert distances == sorted(distances, reverse=True)
