@@ -29,7 +29,7 @@ LAYERS = [
     {"engine", "stretches"},
     {"spool", "regions", "bundling", "cards"},
     {"writers", "build", "remember", "counting", "evaluation", "fdr", "recalibrate"},
-    {"scoring", "members"},
+    {"scoring", "members", "attack"},
     {"build_members"},
     {"analyses"},
     {"position_maps"},
@@ -54,6 +54,7 @@ NEED_TORCH = {
     "genood.training",
     "genood.build",
     "genood.build_members",
+    "genood.attack.slopes",
 }
 """Modules that import torch; all others do without, and import none of these before they must."""
 
