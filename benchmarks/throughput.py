@@ -53,7 +53,7 @@ def log_probs(start):
 starts = range(0, len(codes), size)
 log_probs(0)
 best = float("inf")
-for at_once in {1, bundle.foreground.overlap if threads > 1 else 1}:
+for at_once in (1, bundle.foreground.overlap if threads > 1 else 1):
     began = time.perf_counter()
     for _ in apply_ahead(log_probs, starts, at_once):
         pass

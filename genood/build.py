@@ -164,7 +164,8 @@ def _learners(
     """What is trained, by role, and the configuration of each."""
     if job.model in CLASSIFIERS:
         config = {**job.model_config, "num_classes": num_classes}
-        return classifier_learners(job.model, config, job.config, device), config
+        learners = classifier_learners(job.model, config, job.config, device)
+        return learners, learners[CLASSIFIER].model.config()
     config = dict(job.model_config)
     return density_learners(job.model, config, job.config, device), config
 

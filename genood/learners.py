@@ -62,8 +62,6 @@ class Learner(ABC, Generic[M]):
 
     columns: ClassVar[tuple[str, ...]] = ("loss",)
     """What a validation measures, for ``training.tsv``; the first is the loss."""
-    uses_labels: bool = False
-    """Whether it matters which class a read is of."""
 
     def __init__(self, role: str, model: M, mutation_rate: float, l2: float, config: TrainConfig) -> None:
         self.role = role
@@ -95,6 +93,11 @@ class Learner(ABC, Generic[M]):
     @abstractmethod
     def _measure(self, examples: Examples) -> dict[str, Any]:
         """Means over examples, by `columns`, and what else is to be kept of the best validation."""
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether it matters which class a read is of."""
+        return False
 
     @property
     def device(self) -> torch.device:
@@ -214,7 +217,7 @@ class ClassifierLearner(Learner[CNN]):
     columns = ("loss", "accuracy")
 
     @property
-    def uses_labels(self) -> bool:  # type: ignore[override]
+    def uses_labels(self) -> bool:
         """See `Learner.uses_labels`."""
         return self.model.variant != "binary"
 

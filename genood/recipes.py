@@ -183,7 +183,7 @@ PRESETS: Mapping[str, Preset] = {
             "markov": {},
             "cnn": {"num_filters": 1000, "filter_length": 20, "hidden_size": 1000, "dropout": 0.1},
         },
-        # The paper does not say; these are the defaults of the code released with it.
+        # The defaults of the code released with the paper.
         changes={"cnn": {"learning_rate": 1e-4, "steps": 1_000_000}},
     ),
 }

@@ -16,6 +16,7 @@ from genood.bundle import Bundle, prepare
 from genood.engine import Scorer
 from genood.errors import BundleError, ConfigError
 from genood.files import sha256_ahead, sha256_of, write_json
+from genood.models.cnn import CNN
 from genood.models.context import ContextModel
 from genood.models.lstm import LSTM, LSTMConfig
 
@@ -81,6 +82,56 @@ def test_round_trip_without_a_background_model(tmp_path: Path) -> None:
     for without in (None, np.array([0])):
         first, second = (bundle.log_probs(codes, lengths, without) for bundle in (made, loaded))
         np.testing.assert_array_equal(first, second)
+
+
+def classifier_bundle(variant: str) -> Bundle:
+    torch.manual_seed(0)
+    shape = {"num_classes": 3, "variant": variant, "num_filters": 5, "filter_length": 4, "hidden_size": 6}
+    return Bundle(classifier=CNN.from_config(shape), metadata={**METADATA}, calibration={"detectors": {}})
+
+
+@pytest.mark.parametrize(("variant", "gives"), [("plain", set()), ("noise-class", {"mutated-class"})])
+def test_round_trip_of_a_classifier(tmp_path: Path, variant: str, gives: set[str]) -> None:
+    made = classifier_bundle(variant).save(tmp_path / "bundle")
+    weights = {path.name for path in (tmp_path / "bundle").glob("*.safetensors")}
+    assert weights == {"classifier.safetensors"}
+    loaded = Bundle.load(tmp_path / "bundle")
+    assert loaded.metadata == made.metadata
+    assert (loaded.metadata["kind"], loaded.device) == ("cnn", "cpu")
+    assert loaded.gives == made.gives == {"logits", "features"} | gives
+    codes, lengths = uniform_codes(40, 1)[None], np.array([40])
+    first, second = (bundle.classify(codes, lengths) for bundle in (made, loaded))
+    np.testing.assert_array_equal(first.logits, second.logits)
+    with pytest.raises(BundleError, match="a bundle of a classifier gives no likelihood"):
+        loaded.log_probs(codes, lengths)
+
+
+def test_density_models_do_not_classify(bundle_dir: Path) -> None:
+    with pytest.raises(BundleError, match="a bundle of density models gives no classes"):
+        Bundle.load(bundle_dir).classify(uniform_codes(40, 1)[None], np.array([40]))
+
+
+def test_any_part_of_a_classifier_replaced(tmp_path: Path) -> None:
+    """It is refused in one line, or the classifier is still whole."""
+    classifier_bundle("plain").save(tmp_path / "bundle")
+    whole = json.loads((tmp_path / "bundle" / "genood.json").read_text())
+    num_refused = 0
+    for place in ("kind", *places(whole["model"], ("model",))):
+        for odd in (None, -1, "x", 1.5, [1], {"a": 1}):
+            changed = json.loads(json.dumps(whole))
+            *above, last = (place,) if isinstance(place, str) else place
+            part = changed
+            for key in above:
+                part = part[key]
+            part[last] = odd
+            write_json(tmp_path / "bundle" / "genood.json", changed)
+            try:
+                found = Bundle.load(tmp_path / "bundle").classify(uniform_codes(9, 1)[None], np.array([9]))
+                assert found.logits.shape == (1, 3)
+            except BundleError as error:
+                assert "\n" not in str(error)  # noqa: PT017
+                num_refused += 1
+    assert num_refused > 30
 
 
 def test_saving_over_a_bundle_is_refused(copy: Path) -> None:

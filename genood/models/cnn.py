@@ -87,17 +87,18 @@ class CNN(Network, Classifier):
 
     Notes
     -----
-    Source: Ren et al. 2019, section 4: one-hot input, 1000 filters of length 20, ReLU, a global max pool, a
-    dense layer of 1000 units with ReLU, softmax; dropout 0.1. Its variants are that paper's baselines that
-    learn from mutated reads; `calibrated` follows Lee et al. 2018, equation 1, and Hendrycks et al. 2019.
+    Source: the classifier of Ren et al. 2019: one-hot input, 1000 filters of length 20, ReLU, a global max
+    pool, a dense layer of 1000 units with ReLU, softmax; dropout 0.1. Its variants are that paper's baselines
+    that learn from mutated reads; ``calibrated`` follows Lee et al. 2018, equation 1, and Hendrycks et al.
+    2019.
 
-    Agrees with the released code, where the text is silent, in dropping out both the pooled filters and the
-    dense layer's outputs, and in Glorot's initial weights.
+    As in the code released with it, both the pooled filters and the dense layer's outputs are dropped out,
+    and weights start as Glorot and Bengio's.
 
-    Differs from it:
+    Differs from the paper and its code:
 
-    * The released code has 200 dense units by default, and learns its embedding of the bases, which begins
-      as one-hot; here the input is one-hot, as in the text.
+    * The code has 200 dense units by default, and learns an embedding of the bases that starts as one-hot;
+      here the input is one-hot, as in the text.
     * Reads of any length: windows that reach over a read's end do not count, and a read shorter than a filter
       is one window, filled up with zeros.
 

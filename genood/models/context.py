@@ -78,9 +78,9 @@ whole words."""
 
 _ALWAYS_COPIED = ("low", "by_class")
 _COPIED = ("aa", "nuc", "reference")
-"""Tables that are read at random: from large pages a fifth faster, all in all."""
-_MANY_BASES = 25_000_000
-"""Once so many have been scored, it pays to copy them."""
+"""Tables that are read at random: from large pages some hundredths faster, all in all."""
+_MANY_BASES = 250_000_000
+"""Once so many have been scored, it pays to copy them: new pages can cost more than a second."""
 _MOST_BYTES = 1_500_000_000
 """Of the tables in the file and the copies together: with the process itself, less than 2 GB."""
 

@@ -26,6 +26,7 @@ BUNDLE_FILES = {
     "foreground.safetensors",
     "background.safetensors",
     "calibration.json",
+    "detectors.safetensors",
     "training.tsv",
     "MODEL_CARD.md",
     "checkpoint.safetensors",
@@ -492,7 +493,9 @@ def test_missing_genome(train: Train, genome_files: list[Path], tmp_path: Path) 
 
 
 def test_context_is_the_default_without_a_gpu(context_dir: Path, strain_files: list[Path]) -> None:
-    assert set(snapshot(context_dir)) == BUNDLE_FILES - {"background.safetensors", "checkpoint.safetensors"}
+    assert set(snapshot(context_dir)) == BUNDLE_FILES - {
+        *("background.safetensors", "checkpoint.safetensors", "detectors.safetensors")
+    }
     metadata = json.loads((context_dir / "genood.json").read_text())
     assert (metadata["kind"], metadata["background"]) == ("context", "other-classes")
     assert shlex.split(metadata["command"]) == [
