@@ -146,8 +146,6 @@ def recalibrated_card(card: str, calibration: Calibration, about_nulls: str) -> 
 
 
 def _p_values_of_card(calibration: Calibration, about_nulls: str) -> str:
-    if not calibration.nulls:
-        return f"{_P_VALUES}\nNo detector is calibrated.\n\n{about_nulls}\n"
     null = next(iter(calibration.nulls.values()))
     bins = "\n".join(
         f"| {length} | {number:,.0f} |"

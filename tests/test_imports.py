@@ -29,8 +29,11 @@ LAYERS = [
     {"engine", "stretches"},
     {"spool", "regions", "bundling", "cards", "null_reads"},
     {"writers", "build", "remember", "counting", "evaluation", "fdr", "recalibrate"},
-    {"scoring", "members"},
+    {"scoring", "members", "attack"},
     {"build_members"},
+    {"analyses"},
+    {"position_maps"},
+    {"plots"},
     {"tune"},
     {"benchmark"},
     {"cli"},
@@ -52,6 +55,7 @@ NEED_TORCH = {
     "genood.training",
     "genood.build",
     "genood.build_members",
+    "genood.attack.slopes",
     "genood.tune.stepwise",
 }
 """Modules that import torch; all others do without, and import none of these before they must."""

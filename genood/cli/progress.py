@@ -165,6 +165,22 @@ def reads_progress(*, show: bool) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
+def attack_progress(*, show: bool) -> Iterator[Callable[[int, int], None]]:
+    """Draws how many reads are attacked; yields what to call with their number and that of all."""
+    progress = Progress(
+        SpinnerColumn(),
+        MofNCompleteColumn(),
+        TextColumn("reads attacked"),
+        TimeElapsedColumn(),
+        console=_console(),
+        disable=not show,
+    )
+    task = progress.add_task("attacking", total=None)
+    with progress:
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
     """While in the block, SIGINT, SIGTERM and SIGHUP ask to stop after the running step.
 

@@ -127,6 +127,13 @@ class LSTM(DensityNetwork):
             return torch.zeros(num_reads, 0, device=codes.device)
         return torch.where(mask, torch.cat(log_probs, dim=1), 0.0)
 
+    def relaxed_log_probs(self, one_hot: Tensor) -> Tensor:
+        """See `DensityNetwork.relaxed_log_probs`."""
+        hidden, cell = self._start_state(len(one_hot))
+        outputs_BLH, _ = self.lstm(one_hot, (hidden, cell))
+        states_BLH = torch.cat([hidden[-1][:, None], outputs_BLH[:, :-1]], dim=1)
+        return (one_hot * self._distributions(states_BLH)).sum(dim=-1)
+
     def layer_gradients(
         self, codes: Codes, lengths: npt.NDArray[np.int64]
     ) -> dict[str, npt.NDArray[np.float32]]:
@@ -180,7 +187,10 @@ class LSTM(DensityNetwork):
         return one_hot[codes_BL]
 
     def _log_probs_of(self, states_BLH: Tensor, codes_BL: Tensor) -> Tensor:
-        dropped = F.dropout(states_BLH, self._config.dropout, self.training)
-        distributions_BLK = torch.log_softmax(self.dense(dropped).float(), dim=-1)
         observed = codes_BL.clamp(max=_NUM_BASES - 1)[..., None]
-        return distributions_BLK.gather(-1, observed)[..., 0]
+        return self._distributions(states_BLH).gather(-1, observed)[..., 0]
+
+    def _distributions(self, states_BLH: Tensor) -> Tensor:
+        """Log-probabilities of the next base, shape (B, L, K)."""
+        dropped = F.dropout(states_BLH, self._config.dropout, self.training)
+        return torch.log_softmax(self.dense(dropped).float(), dim=-1)

@@ -110,6 +110,21 @@ class DensityNetwork(Network, DensityModel):
             are enabled; on CUDA, an LSTM only in training mode.
         """
 
+    @abstractmethod
+    def relaxed_log_probs(self, one_hot: Tensor) -> Tensor:
+        """As `forward`, of one-hot bases instead of codes: differentiable in the bases.
+
+        Parameters
+        ----------
+        one_hot
+            float32, shape (B, L, 4); four zeros for an unknown base, and beyond a read's end.
+
+        Returns
+        -------
+        log_probs
+            float32, shape (B, L), nats: of what lies between bases, their log-probabilities weighted.
+        """
+
     def log_probs(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """See `DensityModel.log_probs`."""
         with self.scoring():

@@ -7,7 +7,7 @@ from genood.writers.endings import check_ending
 from genood.writers.index import index_names, indexed_position_table
 from genood.writers.kraken import KrakenWriter, kraken_report
 from genood.writers.parquet import position_parquet, score_parquet
-from genood.writers.reads import FormatCheck, ReadsOutput, ReadsWriter, mate_files
+from genood.writers.reads import FormatCheck, ReadsOutput, ReadsWriter, format_by_name, mate_files
 from genood.writers.regions import RegionConfig, RegionOutputs
 from genood.writers.streams import STDOUT, open_output
 from genood.writers.summary import Summary
@@ -27,6 +27,7 @@ __all__ = [
     "Summary",
     "alignments_output",
     "check_ending",
+    "format_by_name",
     "index_names",
     "indexed_position_table",
     "kraken_report",

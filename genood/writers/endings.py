@@ -13,11 +13,13 @@ _TABLE, _READS, _TEXT = "text or Parquet", "FASTQ or FASTA", "text"
 _WRITTEN_AS = {
     "--output": _TABLE,
     "--per-position": _TABLE,
+    "-o": _TEXT,
     "--window-table": _TEXT,
     "--regions": "BED",
     "--summary": "JSON",
     "--ood-out": _READS,
     "--in-out": _READS,
+    "--reads-out": _READS,
     "--kraken-report": _TEXT,
     "--kraken-output": _TEXT,
 }

@@ -17,6 +17,11 @@ MATE_MARK = "#"
 _FORMATS = {".fastq": "FASTQ", ".fq": "FASTQ", ".fasta": "FASTA", ".fa": "FASTA", ".fna": "FASTA"}
 
 
+def format_by_name(target: str) -> str | None:
+    """``FASTQ`` or ``FASTA``, as a file's name ends; None where it leaves that open."""
+    return _FORMATS.get(os.path.splitext(without_compression(target))[1].lower())
+
+
 def mate_files(target: str, pairs: Literal["two files", "interleaved"] | None) -> list[str]:
     """The files that reads are written to: two where the mates of the input are in two files, else one.
 
@@ -55,7 +60,7 @@ class ReadsWriter:
     def __init__(self, target: str, stream: IO[bytes]) -> None:
         self._target = target
         self._stream = stream
-        self._format = _FORMATS.get(os.path.splitext(without_compression(target))[1].lower())
+        self._format = format_by_name(target)
         self._is_named = self._format is not None
 
     def check(self, record: SequenceRecord) -> None:

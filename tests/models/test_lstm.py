@@ -115,3 +115,15 @@ def test_dropout_acts_in_training_only() -> None:
 def test_config_out_of_range(option: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         LSTM.from_config(option)
+
+
+def test_relaxed_bases_that_are_bases() -> None:
+    """Of one-hot bases, with zeros where one is unknown or the read has ended, it is what codes give."""
+    model = make(num_layers=2)
+    codes = torch.from_numpy(np.stack([uniform_codes(30, 1), uniform_codes(30, 2)]))
+    codes[0, 7] = UNKNOWN
+    codes[1, 20:] = UNKNOWN
+    with torch.no_grad():
+        expected = model(codes, torch.tensor([30, 20]))
+        relaxed = model.relaxed_log_probs(torch.eye(5, 4)[codes.long()])
+    torch.testing.assert_close(relaxed, expected)
