@@ -33,26 +33,35 @@ def read_scores(path: str, column: str) -> npt.NDArray[np.float64]:
     ConfigError
         The table is Parquet, and pyarrow is not installed.
     """
-    if path == STDIN:
-        raise InputError(path, "is not taken here; name a file")
-    check_readable([path])
-    try:
-        scores = _of_parquet(path, column) if is_parquet(path) else _of_text(path, column)
-    except _UNREADABLE as error:
-        reason = " ".join(str(error).split())
-        raise InputError(path, f"cannot be read as a score table ({reason})") from error
+    scores = _read_column(path, column, np.float64)
     if np.isinf(scores).any():
         raise InputError(path, f"column {column!r} holds infinite values; make them finite or empty")
     return scores
 
 
-def _of_parquet(path: str, column: str) -> npt.NDArray[np.float64]:
+def read_names(path: str) -> list[str]:
+    """The names of the reads of a score table, text or Parquet; the errors are those of `read_scores`."""
+    return list(map(str, _read_column(path, "read_id", str)))
+
+
+def _read_column(path: str, column: str, dtype: type) -> npt.NDArray[Any]:
+    if path == STDIN:
+        raise InputError(path, "is not taken here; name a file")
+    check_readable([path])
+    try:
+        return _of_parquet(path, column, dtype) if is_parquet(path) else _of_text(path, column, dtype)
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split())
+        raise InputError(path, f"cannot be read as a score table ({reason})") from error
+
+
+def _of_parquet(path: str, column: str, dtype: type) -> npt.NDArray[Any]:
     with parquet_for(path).ParquetFile(path) as table:
         _check_column(path, column, table.schema_arrow.names)
-        return table.read([column]).column(0).to_numpy().astype(np.float64)
+        return table.read([column]).column(0).to_numpy().astype(object if dtype is str else dtype)
 
 
-def _of_text(path: str, column: str) -> npt.NDArray[np.float64]:
+def _of_text(path: str, column: str, dtype: type) -> npt.NDArray[Any]:
     with opened(path) as source, decompressed(path, source) as stream:
         _check_column(path, column, pd.read_csv(stream, sep="\t", nrows=0, quoting=csv.QUOTE_NONE).columns)
     with opened(path) as source, decompressed(path, source) as stream:
@@ -60,9 +69,10 @@ def _of_text(path: str, column: str) -> npt.NDArray[np.float64]:
             stream,
             sep="\t",
             usecols=[column],
-            dtype={column: np.float64},
+            dtype={column: dtype},
             index_col=False,  # else a row longer than the header shifts the columns
             quoting=csv.QUOTE_NONE,
+            keep_default_na=dtype is not str,  # a read may be called NA
         )
     return table[column].to_numpy()
 

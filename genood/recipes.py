@@ -29,6 +29,7 @@ class Stream(IntEnum):
     CALIBRATION = 8
     FIT = 9
     HALF = 10
+    BENCHMARK = 30
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
+from genood.dataset import SPLITS, Dataset
 from genood.genomes import load_genomes
 from genood.readers import read_file
+from genood.sequence import Codes, reverse_complement
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -29,6 +33,40 @@ def test_reads() -> None:
         assert all(read.codes.max() < 4 for read in reads)
         genomes_named = {read.name.partition(":")[0] for read in reads}
         assert len(genomes_named) >= num_sources
+
+
+def test_dataset() -> None:
+    directory = EXAMPLES / "dataset"
+    assert sum(path.stat().st_size for path in directory.iterdir()) < 1_200_000
+    dataset = Dataset.load(directory, verify=True)
+    assert dataset.read_length == 250
+    assert {name: split.num_reads for name, split in dataset.splits.items()} == dict(
+        zip(SPLITS, (2400, 400, 400, 500, 520), strict=True)
+    )
+    classes = {name: set(split.counts) for name, split in dataset.splits.items()}
+    assert len(classes["train_in"]) == 5
+    assert classes["val_in"] == classes["test_in"] == classes["train_in"]
+    assert (len(classes["val_ood"]), len(classes["test_ood"])) == (25, 26)
+    assert not classes["val_ood"] & classes["test_ood"]
+    named = {(source["split"], source["class"]) for source in dataset.sources}
+    assert named == {(split, name) for split, names in classes.items() for name in names}
+
+
+def test_test_reads_come_from_where_training_reads_come_from() -> None:
+    dataset = Dataset.load(EXAMPLES / "dataset")
+    known = {word for read in dataset.splits["train_in"].codes for word in words_of(read)}
+    share = {}
+    for name in ("val_in", "val_ood", "test_in", "test_ood"):
+        codes = dataset.splits[name].codes
+        share[name] = np.mean([not known.isdisjoint(words_of(read)) for read in codes])
+    assert min(share["val_in"], share["test_in"]) > 0.8
+    assert max(share["val_ood"], share["test_ood"]) < 0.05
+
+
+def words_of(read: Codes, length: int = 21) -> set[bytes]:
+    """The words of a read and of its other strand."""
+    strands = (read.tobytes(), reverse_complement(read).tobytes())
+    return {strand[i : i + length] for strand in strands for i in range(len(read) - length + 1)}
 
 
 def test_demo_with_a_short_training(tmp_path: Path) -> None:

@@ -31,6 +31,10 @@ LAYERS = [
     {"writers", "build", "remember", "counting", "evaluation", "fdr", "recalibrate"},
     {"scoring", "members", "attack"},
     {"build_members"},
+    {"analyses"},
+    {"position_maps"},
+    {"plots"},
+    {"benchmark"},
     {"cli"},
     {"__main__"},
 ]

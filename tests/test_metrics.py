@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from genood.errors import GenoodError
-from genood.metrics import separation, separation_intervals
+from genood.metrics import roc_points, separation, separation_intervals
 
 IN = np.array([0.1, 0.2, 0.3, 0.6, 0.9])
 OOD = np.array([0.4, 0.5, 0.7, 0.8])
@@ -61,3 +61,19 @@ def test_intervals() -> None:
     assert 0.04 < intervals["auroc"].high - intervals["auroc"].low < 0.09
     assert intervals == separation_intervals(in_scores, ood_scores, num_resamples=200, seed=1)
     assert intervals != separation_intervals(in_scores, ood_scores, num_resamples=200, seed=2)
+
+
+def test_roc_points_by_hand() -> None:
+    fpr, tpr = roc_points(IN, OOD)
+    assert np.rint(4 * fpr).tolist() == [0, 0, 0, 2, 2, 4, 4]
+    assert np.rint(5 * tpr).tolist() == [0, 1, 3, 3, 4, 4, 5]
+
+
+def test_roc_points_of_many_reads() -> None:
+    generator = np.random.default_rng(1)
+    in_scores, ood_scores = generator.normal(size=5000), generator.normal(1, size=5000)
+    all_points = np.array(roc_points(in_scores, ood_scores, max_points=10**6))
+    fpr, tpr = roc_points(in_scores, ood_scores, max_points=100)
+    assert len(fpr) <= 100 < all_points.shape[1]
+    assert (fpr[0], tpr[0], fpr[-1], tpr[-1]) == (0, 0, 1, 1)
+    assert np.trapezoid(tpr, fpr) == pytest.approx(separation(in_scores, ood_scores).auroc, abs=1e-3)

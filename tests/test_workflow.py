@@ -96,3 +96,17 @@ def test_without_truth_there_is_no_evaluation(case: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "rule score" in result.stdout + result.stderr
     assert "rule evaluate" not in result.stdout + result.stderr
+
+
+def test_a_benchmark_cell_by_cell(case: Path) -> None:
+    result = snakemake(case, "benchmark")
+    assert result.returncode == 0, result.stderr
+    results = case / "results" / "benchmark"
+    assert sorted(path.name for path in (results / "done").iterdir()) == [
+        "score-markov-seed0",
+        "train-markov-seed0",
+    ]
+    assert (results / "table.md").read_text().count("| Markov chain, ") == 2
+    assert not (case / "results" / "bundle").exists()
+    again = snakemake(case, "benchmark", "--dry-run")
+    assert "Nothing to be done" in again.stdout + again.stderr

@@ -49,3 +49,19 @@ def write_strain_dataset(directory: Path, *, num_reads: int = 400, read_length: 
         "test_ood": {"Zeta": uniform_codes(8_000, 8), "Eta": uniform_codes(8_000, 9)},
     }
     return write_dataset(directory, genomes, num_reads=num_reads, read_length=read_length)
+
+
+def write_full_dataset(directory: Path, *, num_reads: int = 200, read_length: int = 60) -> Path:
+    """Reads of random genomes in every split: other strains of two classes, and other OOD classes in each."""
+
+    def strains(number: int) -> dict[str, Codes]:
+        return {name: strain_of(uniform_codes(4_000, seed), number) for name, seed in CLASSES.items()}
+
+    genomes = {
+        "train_in": strains(1),
+        "val_in": strains(2),
+        "val_ood": {name: uniform_codes(4_000, seed) for name, seed in (("Eta", 8), ("Theta", 9))},
+        "test_in": strains(3),
+        "test_ood": {name: uniform_codes(4_000, seed) for name, seed in (("Iota", 10), ("Zeta", 11))},
+    }
+    return write_dataset(directory, genomes, num_reads=num_reads, read_length=read_length)

@@ -67,7 +67,7 @@ def needs_of(detectors: Iterable[Detector]) -> frozenset[str]:
     return frozenset().union(*(detector.needs for detector in detectors))
 
 
-def ready_detector(name: str, states: Mapping[str, npt.NDArray[Any]]) -> Detector:
+def ready_detector(name: str, states: Mapping[str, npt.NDArray[Any]], **options: float) -> Detector:
     """A detector of `DETECTORS` that can score, fitted if it has to be.
 
     Parameters
@@ -76,13 +76,15 @@ def ready_detector(name: str, states: Mapping[str, npt.NDArray[Any]]) -> Detecto
         The detector's.
     states
         What detectors have learned, see `Bundle.detectors`.
+    options
+        Values of its `Detector.grid` in place of its defaults.
 
     Raises
     ------
     BundleError
         It has to be fitted, and the bundle holds nothing of that.
     """
-    detector = DETECTORS[name]()
+    detector = DETECTORS[name](**options)
     if not detector.requires_fit:
         return detector
     state = {key.partition("/")[2]: value for key, value in states.items() if key.partition("/")[0] == name}

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from genood.recipes import MUTATED
+from genood.recipes import MUTATED, NO_BACKGROUND
 from genood.sequence import Codes
 
 
@@ -145,6 +145,9 @@ class DensityModel(Model):
         log_probs, background_log_probs
             float32 (B, L), nats; 0 where not scored.
         """
+        if background == NO_BACKGROUND and without_files is None:
+            log_p = self.log_probs(codes, lengths)
+            return log_p, np.zeros_like(log_p)
         raise NotImplementedError(f"{self.kind} has no background of its own")
 
     def layer_gradients(

@@ -1,0 +1,113 @@
+"""How large a benchmark is: the recipe of each kind of model, the grids, the reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from genood.errors import ConfigError
+from genood.recipes import PRESETS, TrainConfig
+
+MUTATION_RATES = (0.01, 0.05, 0.1, 0.2)
+L2S = (0.0, 1e-6, 1e-5, 1e-4, 1e-3)
+"""The grid of Ren et al. 2019, Table S4."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How models of a kind are trained: the steps, where there are some, and the shape of the model."""
+
+    train: TrainConfig | None = None
+    shape: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How large a benchmark is.
+
+    Attributes
+    ----------
+    recipes
+        By kind of model. Reads to train on are no longer than the dataset's.
+    mutation_rates, l2s
+        The backgrounds that are tried. The recipes' own must be among them.
+    num_members
+        Members of an ensemble whose method does not say.
+    num_seeds
+        Seeds, unless the user says.
+    left_out
+        Methods that are not for this scale, each with the reason.
+    max_val_reads, max_test_reads
+        Reads of each side that are scored, at most; None is all.
+    """
+
+    recipes: Mapping[str, Recipe]
+    mutation_rates: tuple[float, ...] = MUTATION_RATES
+    l2s: tuple[float, ...] = L2S
+    num_members: int = 5
+    num_seeds: int = 1
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    max_val_reads: int | None = None
+    max_test_reads: int | None = None
+
+    def __post_init__(self) -> None:
+        config = self.recipes["lstm"].train
+        assert config is not None
+        if config.mutation_rate not in self.mutation_rates or config.l2 not in self.l2s:
+            raise ConfigError("the background of the recipe must be in the grid")
+
+
+_COUNTED = {"markov": Recipe(), "context": Recipe()}
+
+
+def _recipes(preset: str, lstm: Mapping[str, Any], cnn: Mapping[str, Any]) -> dict[str, Recipe]:
+    """Those of a preset of `genood train`, with changes to how its LSTM and its CNN are trained."""
+    chosen = PRESETS[preset]
+    stepwise = {
+        kind: Recipe(train=replace(chosen.train_config(kind), **changes), shape=chosen.models[kind])
+        for kind, changes in (("lstm", lstm), ("cnn", cnn))
+    }
+    return {**stepwise, **_COUNTED}
+
+
+_TINY = replace(PRESETS["demo"].train, steps=2, batch_size=4, validation_interval=2, num_validation_reads=10)
+
+SCALES: Mapping[str, Scale] = {
+    "smoke": Scale(
+        recipes={
+            "lstm": Recipe(train=_TINY, shape={"hidden_size": 4}),
+            "cnn": Recipe(train=_TINY, shape={"num_filters": 8, "filter_length": 8, "hidden_size": 8}),
+            "markov": Recipe(shape={"order": 8}),
+            "context": Recipe(),
+        },
+        mutation_rates=(0.1,),
+        l2s=(0.0, 1e-4),
+        num_members=2,
+        max_val_reads=20,
+        max_test_reads=20,
+    ),
+    "demo": Scale(
+        recipes=_recipes(
+            "demo", {"steps": 800, "validation_interval": 100}, {"steps": 300, "validation_interval": 50}
+        ),
+        mutation_rates=(0.1, 0.2),
+        l2s=(0.0, 1e-4),
+        num_members=3,
+    ),
+    "small": Scale(
+        recipes=_recipes("small", {}, {"steps": 5_000}),
+        num_seeds=3,
+        max_val_reads=2_000,
+        max_test_reads=10_000,
+    ),
+    "paper": Scale(
+        recipes=_recipes("paper", {}, {}),
+        num_seeds=10,
+        left_out=dict.fromkeys(
+            ("rose-diagonal", "rose-ekfac"),
+            "each read has a gradient by all of the LSTM's 16 million",
+        ),
+    ),
+}
+"""``smoke`` runs every method for tests; the others are those of ``--preset``."""

@@ -1,0 +1,220 @@
+"""Benchmarks on a small dataset: what is computed, what is chosen by what, and what the tables say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+from toy_benchmarks import METHODS, run_benchmark
+from toy_datasets import write_full_dataset
+
+from genood.benchmark.cells import ScoringCell
+from genood.benchmark.reads import drawn_reads
+from genood.benchmark.running import Benchmark, BenchmarkJob
+from genood.benchmark.table import write_tables
+from genood.dataset import Dataset
+from genood.errors import ConfigError, InputError
+
+
+@pytest.fixture(scope="module")
+def done(full_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Benchmark:
+    """A benchmark of two seeds with its tables; tests must not change it."""
+    benchmark, _ = run_benchmark(full_dataset, tmp_path_factory.mktemp("bench") / "out", num_seeds=2)
+    write_tables(benchmark)
+    return benchmark
+
+
+def copy_of(benchmark: Benchmark, folder: Path) -> Path:
+    return Path(shutil.copytree(benchmark.job.output, folder / "copy"))
+
+
+def test_numbers_are_those_of_sklearn_on_the_saved_scores(done: Benchmark) -> None:
+    output = Path(done.job.output)
+    table = json.loads((output / "table.json").read_text())
+    assert [method["name"] for method in table["methods"]] == list(METHODS)
+    with np.load(output / "scores.npz") as scores:
+        for method in table["methods"]:
+            found = []
+            for seed in (0, 1):
+                inside, ood = (scores[f"{method['name']}/seed{seed}/test_{side}"] for side in ("in", "ood"))
+                assert len(inside) == len(ood) == 20
+                truth, values = np.repeat([1, 0], 20), -np.concatenate([inside, ood])
+                fpr, tpr, _ = roc_curve(truth, values, drop_intermediate=False)
+                found.append(
+                    (
+                        roc_auc_score(truth, values),
+                        average_precision_score(truth, values),
+                        fpr[np.flatnonzero(tpr >= 0.8)[0]],
+                    )
+                )
+            for number, name in enumerate(("auroc", "auprc", "fpr80")):
+                first, second = found[0][number], found[1][number]
+                assert method["metrics"][name]["values"] == pytest.approx([first, second])
+                assert method["metrics"][name]["mean"] == pytest.approx((first + second) / 2)
+                # Of two values a and b: sqrt(((a − m)² + (b − m)²) / 1) / sqrt(2) = |a − b| / 2.
+                assert method["metrics"][name]["standard_error"] == pytest.approx(abs(first - second) / 2)
+
+
+def test_a_good_method_is_seen_to_be_good(done: Benchmark) -> None:
+    rows = {result.method: result for result in done.results()}
+    assert rows["markov-llr"].separation.auroc > 0.8
+
+
+def test_scores_belong_to_the_rows_that_are_named(done: Benchmark) -> None:
+    dataset = Dataset.load(done.job.dataset)
+    with np.load(Path(done.job.output) / "scores.npz") as scores:
+        rows = scores["rows/seed1/test_ood"]
+    assert (np.diff(rows) > 0).all()
+    expected, _ = drawn_reads(dataset, "test", 1, 20)
+    other, _ = drawn_reads(dataset, "test", 0, 20)
+    assert not np.array_equal(expected.rows, other.rows)
+    assert np.array_equal(expected.codes, dataset.splits["test_in"].codes[expected.rows])
+
+
+def test_nothing_is_computed_twice(done: Benchmark, full_dataset: Path, tmp_path: Path) -> None:
+    output = copy_of(done, tmp_path)
+    before = (output / "table.md").read_text()
+    again, computed = run_benchmark(full_dataset, output, num_seeds=2)
+    assert computed == []
+    assert write_tables(again) == before
+    assert all(is_done for _, _, is_done in again.cell_table())
+    _, computed = run_benchmark(full_dataset, output, num_seeds=2, methods=(*METHODS, "markov-likelihood"))
+    assert computed == [
+        f"score-markov-seed{n}: {phase}: likelihood" for n in (0, 1) for phase in ("val", "test")
+    ]
+    _, computed = run_benchmark(full_dataset, output, num_seeds=3, methods=("markov-llr",))
+    assert computed == [
+        "train-markov-seed2000",
+        "score-markov-seed2: val: llr",
+        "score-markov-seed2: test: llr",
+    ]
+
+
+def test_a_lost_cell_is_computed_again_alone(done: Benchmark, full_dataset: Path, tmp_path: Path) -> None:
+    output = copy_of(done, tmp_path)
+    [lost] = (output / "cells" / "trained").glob("train-markov-seed0-*")
+    (lost / "costs.json").unlink()
+    _, computed = run_benchmark(full_dataset, output, num_seeds=2)
+    assert computed == ["train-markov-seed0"]
+
+
+def test_test_reads_decide_nothing(done: Benchmark, tmp_path: Path) -> None:
+    output = copy_of(done, tmp_path)
+    poisoned = write_full_dataset(tmp_path / "dataset")
+    swap_sides_of_test_reads(poisoned)
+    benchmark, computed = run_benchmark(poisoned, output, num_seeds=2)
+    # Neither training nor validation depends on the test reads: only they are scored again.
+    assert computed
+    assert all(": test: " in name for name in computed)
+
+    def chosen(benchmark: Benchmark) -> list[tuple[object, ...]]:
+        return [(r.method, r.seed, r.candidate, dict(r.options), r.val_auroc) for r in benchmark.results()]
+
+    assert chosen(benchmark) == chosen(done)
+    before = {(r.method, r.seed): r.separation.auroc for r in done.results()}
+    assert all(r.separation.auroc != before[r.method, r.seed] for r in benchmark.results())
+
+
+def swap_sides_of_test_reads(directory: Path) -> None:
+    """Give each of the two test splits the other's reads, and let the checksums be right."""
+    import hashlib
+
+    inside, ood = directory / "test_in.npy", directory / "test_ood.npy"
+    content = inside.read_bytes()
+    inside.write_bytes(ood.read_bytes())
+    ood.write_bytes(content)
+    path = directory / "dataset.json"
+    metadata = json.loads(path.read_text())
+    for file in (inside, ood):
+        metadata["files"][file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    path.write_text(json.dumps(metadata))
+
+
+def test_validation_reads_choose_the_background(done: Benchmark) -> None:
+    results = [result for result in done.results() if result.method == "llr"]
+    assert {result.candidate for result in results} <= {"μ 0.1, λ 0", "μ 0.1, λ 0.0001"}
+    for result in results:
+        aurocs = {}
+        for candidate in ("μ 0.1, λ 0", "μ 0.1, λ 0.0001"):
+            aurocs[candidate] = result.candidate_aurocs[candidate]
+        assert result.val_auroc == max(aurocs.values())
+        assert aurocs[result.candidate] == result.val_auroc
+
+
+def test_costs_are_there(done: Benchmark) -> None:
+    by_method = {result.method: result for result in done.results()}
+    ratio = by_method["llr"]
+    assert ratio.training_seconds is not None
+    assert ratio.tuning_seconds is not None
+    assert ratio.tuning_seconds > ratio.training_seconds > 0
+    assert ratio.scores.reads_per_second(0) > 0
+    bundle = next((Path(done.job.output) / "cells" / "trained").glob("train-markov-seed0-*")) / "bundle"
+    weights = [(bundle / f"{role}.safetensors").stat().st_size for role in ("foreground", "background")]
+    assert by_method["markov-llr"].num_bytes == sum(weights)
+
+
+@contextmanager
+def stopping_at_once() -> Iterator[object]:
+    yield lambda: True
+
+
+def test_a_stopped_training_goes_on(full_dataset: Path, tmp_path: Path) -> None:
+    job = BenchmarkJob(
+        dataset=str(full_dataset), output=str(tmp_path), methods=("likelihood",), scale="smoke"
+    )
+    assert not Benchmark(job, device="cpu", stopping=stopping_at_once).run()
+    [cell] = (tmp_path / "cells" / "trained").iterdir()
+    assert (cell / "checkpoint.safetensors").is_file()
+    assert json.loads((cell / "spent.json").read_text())["seconds"] > 0
+    benchmark = Benchmark(job, device="cpu")
+    assert benchmark.run()
+    assert not (cell / "spent.json").exists()
+    assert not (cell / "checkpoint.safetensors").exists()
+    assert benchmark.results()[0].training_seconds > 0
+
+
+def test_cells_alone(full_dataset: Path, tmp_path: Path) -> None:
+    job = BenchmarkJob(
+        dataset=str(full_dataset), output=str(tmp_path), methods=("markov-llr",), scale="smoke"
+    )
+    computed: list[str] = []
+    benchmark = Benchmark(job, device="cpu", progress=computed.append)
+    assert benchmark.cell_table() == [
+        ("train-markov-seed0", [], False),
+        ("score-markov-seed0", ["train-markov-seed0"], False),
+    ]
+    assert benchmark.run(["train-markov-seed0"])
+    assert computed == ["train-markov-seed0"]
+    assert [is_done for _, _, is_done in benchmark.cell_table()] == [True, False]
+    assert benchmark.run(["score-markov-seed0"])
+    assert [is_done for _, _, is_done in benchmark.cell_table()] == [True, True]
+    with pytest.raises(ConfigError, match="no cell is called 'train-markov'"):
+        benchmark.run(["train-markov"])
+
+
+def test_what_cannot_be_benchmarked_is_said(full_dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no method is called 'magic'"):
+        Benchmark(BenchmarkJob(dataset=str(full_dataset), output="out", methods=("magic",)))
+    lacking = Path(shutil.copytree(full_dataset, tmp_path / "dataset"))
+    metadata = json.loads((lacking / "dataset.json").read_text())
+    del metadata["splits"]["val_ood"]
+    (lacking / "dataset.json").write_text(json.dumps(metadata))
+    with pytest.raises(InputError, match="has no val_ood reads"):
+        Benchmark(BenchmarkJob(dataset=str(lacking), output="out"))
+
+
+def test_members_of_two_seeds_have_no_seed_in_common(full_dataset: Path) -> None:
+    job = BenchmarkJob(dataset=str(full_dataset), output="out", methods=("waic",), scale="smoke", num_seeds=2)
+    first, second = Benchmark(job).scorings
+
+    def seeds(cell: ScoringCell) -> set[int]:
+        return {need.config["seed"] for need in cell.needs}
+
+    assert len(seeds(first)) == len(seeds(second)) == 2
+    assert not seeds(first) & seeds(second)

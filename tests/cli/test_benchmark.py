@@ -1,0 +1,82 @@
+"""The `genood benchmark` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Genood
+from toy_datasets import write_full_dataset
+
+from genood.benchmark.scales import SCALES
+
+OPTIONS = ("--methods", "markov-likelihood,markov-llr", "--device", "cpu", "--threads", "1")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_full_dataset(tmp_path_factory.mktemp("benchmark") / "dataset")
+
+
+@pytest.fixture(autouse=True)
+def small_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genood.benchmark.running.SCALES", {**SCALES, "demo": SCALES["smoke"]})
+
+
+def test_table(genood_here: Genood, dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    out = tmp_path / "out"
+    result = genood_here("benchmark", dataset, "-o", out, *OPTIONS, "--seeds", "2")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == (out / "table.md").read_text()
+    assert result.stdout.count("| Markov chain, ") == 2
+    assert "mean and (standard error) over 2 seeds" in result.stdout
+    told = [record.getMessage() for record in caplog.records if record.name == "genood"]
+    assert told[:2] == ["train-markov-seed0", "train-markov-seed1000"]
+    caplog.clear()
+    again = genood_here("benchmark", dataset, "-o", out, *OPTIONS, "--seeds", "2")
+    assert again.stdout == result.stdout
+    assert not caplog.records
+
+
+def test_cells(genood_here: Genood, dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    listed = genood_here("benchmark", dataset, "-o", out, *OPTIONS, "--list-cells")
+    assert listed.returncode == 0
+    assert listed.stdout.splitlines() == [
+        "cell\tneeds\tdone",
+        "train-markov-seed0\t\tno",
+        "score-markov-seed0\ttrain-markov-seed0\tno",
+    ]
+    assert not out.exists()
+    done = genood_here("benchmark", dataset, "-o", out, *OPTIONS, "--cell", "train-markov-seed0")
+    assert (done.returncode, done.stdout) == (0, "")
+    listed = genood_here("benchmark", dataset, "-o", out, *OPTIONS, "--list-cells")
+    assert "train-markov-seed0\t\tyes" in listed.stdout
+    assert not (out / "table.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--methods", "magic"), "no method is called 'magic'; there are likelihood, llr-mu, llr, "),
+        (("--cell", "magic"), "no cell is called 'magic'; --list-cells shows them"),
+        (
+            ("--preset", "paper", "--methods", "rose-ekfac"),
+            "rose-ekfac is not among the methods",
+        ),
+    ],
+)
+def test_what_is_not_there_is_said(
+    genood_here: Genood, dataset: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    result = genood_here("benchmark", dataset, "-o", tmp_path / "out", "--device", "cpu", *options)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"genood: error: {message}")
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_dataset(genood_here: Genood, tmp_path: Path) -> None:
+    result = genood_here("benchmark", tmp_path, "-o", tmp_path / "out", "--device", "cpu")
+    assert result.returncode == 1
+    assert "is not a dataset" in result.stderr

@@ -1,0 +1,55 @@
+# The cells of a benchmark as jobs; what a cell gave is kept by genood, so that one job more or less is cheap.
+checkpoint benchmark_cells:
+    input:
+        dataset=f"{config['benchmark']['dataset']}/dataset.json",
+    output:
+        table="results/benchmark/cells.tsv",
+    log:
+        "logs/benchmark/cells.log",
+    conda:
+        "../envs/genood.yaml"
+    params:
+        options=config["benchmark"]["options"],
+        dataset=subpath(input.dataset, parent=True),
+        directory=subpath(output.table, parent=True),
+    shell:
+        "genood benchmark {params.dataset} -o {params.directory} {params.options} --list-cells"
+        " > {output.table} 2> {log}"
+
+
+rule benchmark_cell:
+    input:
+        dataset=f"{config['benchmark']['dataset']}/dataset.json",
+        needs=lambda wildcards: cells_done(benchmark_needs()[wildcards.cell]),
+    output:
+        done=touch("results/benchmark/done/{cell}"),
+    log:
+        "logs/benchmark/{cell}.log",
+    conda:
+        "../envs/genood.yaml"
+    threads: 2
+    params:
+        options=config["benchmark"]["options"],
+        dataset=subpath(input.dataset, parent=True),
+        directory=subpath(output.done, ancestor=2),
+    shell:
+        "genood benchmark {params.dataset} -o {params.directory} {params.options} -t {threads}"
+        " --cell {wildcards.cell} 2> {log}"
+
+
+rule benchmark:
+    input:
+        dataset=f"{config['benchmark']['dataset']}/dataset.json",
+        cells=lambda wildcards: cells_done(benchmark_needs()),
+    output:
+        table="results/benchmark/table.md",
+    log:
+        "logs/benchmark/table.log",
+    conda:
+        "../envs/genood.yaml"
+    params:
+        options=config["benchmark"]["options"],
+        dataset=subpath(input.dataset, parent=True),
+        directory=subpath(output.table, parent=True),
+    shell:
+        "genood benchmark {params.dataset} -o {params.directory} {params.options} > {log} 2>&1"
