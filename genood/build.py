@@ -21,7 +21,7 @@ from genood.detectors.base import ScoreBatch
 from genood.engine import forward
 from genood.ensemble import AnyBundle
 from genood.errors import BundleError
-from genood.genomes import Genomes, ReadSampler
+from genood.genomes import ReadSampler
 from genood.learners import Learner, classifier_learners, density_learners
 from genood.models import CLASSIFIERS
 from genood.recipes import MUTATED, Stream, TrainConfig
@@ -154,7 +154,13 @@ def train_bundle(
         finished = trainer.run(checkpoint=checkpoint, progress=progress, should_stop=should_stop)
     if not finished:
         return None
-    bundle = _finish(job, trainer, training, validation, lengths)
+    bundle = Bundle(
+        **{role: learner.best_model() for role, learner in trainer.learners.items()},
+        metadata={"metrics": trainer.metrics()},
+        calibration={},
+        training_table=trainer.table(),
+    )
+    finish(job, bundle, TrainingData(training, validation), lengths, _ABOUT_CHECKPOINT)
     return bundle.save(output, replace=job.resume)
 
 
@@ -186,33 +192,36 @@ def null_scores(
     return score_null
 
 
-def _finish(
-    job: TrainJob,
-    trainer: Trainer,
-    training: Genomes,
-    validation: Validation,
-    lengths: Mapping[int, float],
-) -> Bundle:
-    config = job.config
-    metrics = trainer.metrics()
-    bundle = Bundle(
-        **{role: learner.best_model() for role, learner in trainer.learners.items()},
-        metadata={
-            "classes": list(training.classes),
-            "seed": config.seed,
-            "command": job.command,
-            "training": asdict(config),
-            "data": provenance(training, validation),
-            "metrics": metrics,
-        },
-        calibration={},
-        training_table=trainer.table(),
-    )
+def finish(
+    job: TrainJob, bundle: Bundle, data: TrainingData, lengths: Mapping[int, float], closing: str = ""
+) -> None:
+    """Fit its detectors, calibrate a bundle, and say what it is.
 
+    Parameters
+    ----------
+    job
+        What was asked for.
+    bundle
+        The trained models, their metrics and losses.
+    data
+        What `load_data` gives for the job.
+    lengths
+        Lengths to calibrate at, see `null_lengths`.
+    closing
+        What the model card ends with.
+    """
+    config, (training, validation) = job.config, data
+    bundle.metadata |= {
+        "classes": list(training.classes),
+        "seed": config.seed,
+        "command": job.command,
+        "training": asdict(config),
+        "data": provenance(training, validation),
+    }
     if bundle.classifier is None:
         bundle.metadata["background"] = MUTATED
     else:
-        accuracy = metrics[CLASSIFIER]["val_accuracy"]
+        accuracy = bundle.metadata["metrics"][CLASSIFIER]["val_accuracy"]
         logger.info("accuracy on reads of %s: %.3f", validation.source, accuracy)
     sampler = ReadSampler(training, config.read_length, (config.seed, Stream.FIT))
     bundle.detectors = fit_detectors(bundle, sampler)
@@ -228,10 +237,8 @@ def _finish(
         bundle,
         calibration,
         _about_training(bundle, config),
-        f"{about_nulls(validation)}`{CHECKPOINT_FILE}` lets `genood train --resume --steps N` go on; "
-        "scoring does not need it.",
+        f"{about_nulls(validation)}{closing}",
     )
-    return bundle
 
 
 def _about_training(bundle: Bundle, config: TrainConfig) -> str:
@@ -255,6 +262,9 @@ def about_nulls(validation: Validation) -> str:
     return "" if validation.apart else _ABOUT_HELD_OUT
 
 
+_ABOUT_CHECKPOINT = (
+    f"`{CHECKPOINT_FILE}` lets `genood train --resume --steps N` go on; scoring does not need it."
+)
 _ABOUT_HELD_OUT = """Held-out stretches share their genome with the training reads; reads of another strain or
 species of a class score as more OOD than they do.
 

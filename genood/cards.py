@@ -134,14 +134,18 @@ def _reference_of_card(metadata: Mapping[str, Any]) -> str:
 """
 
 
+def with_section(card: str, section: str) -> str:
+    """A model card with one more section, before its p-values."""
+    before, heading, after = card.partition(_P_VALUES)
+    return f"{before}\n{section}{heading}{after}"
+
+
 def recalibrated_card(card: str, calibration: Calibration, about_nulls: str) -> str:
     """A model card with another calibration; the last argument is paragraphs."""
     return card.partition(_P_VALUES)[0] + _p_values_of_card(calibration, about_nulls)
 
 
 def _p_values_of_card(calibration: Calibration, about_nulls: str) -> str:
-    if not calibration.nulls:
-        return f"{_P_VALUES}\nNo detector is calibrated.\n\n{about_nulls}\n"
     null = next(iter(calibration.nulls.values()))
     bins = "\n".join(
         f"| {length} | {number:,.0f} |"

@@ -153,18 +153,46 @@ def count_bundle(job: CountJob, data: TrainingData | None = None) -> Bundle:
         f"{training.lengths.sum():,}",
     )
     lengths = null_lengths(validation.genomes, config.read_length, validation.source)
+    bundle = compare(training, validation.genomes, config)
+    finish(job, bundle, TrainingData(training, validation), lengths)
+    return bundle.save(output, replace=job.replace)
+
+
+def compare(training: Genomes, validation: Genomes, config: CountConfig) -> Bundle:
+    """A bundle of the chain and the background that is asked for, to be given to `finish`.
+
+    Parameters
+    ----------
+    training, validation
+        What is counted, and what decides how it is smoothed.
+    config
+        With the background and its mutation rate.
+    """
     counted = training
     if config.half:
         counted = random_half(training, read_length=config.read_length, seed=config.seed)
-    fitted = _fit(counted, validation.genomes, config)
-    bundle = Bundle(
+    fitted = _fit(counted, validation, config)
+    metrics = {
+        role: {"val_nats_per_base": fit.loss, "val_bits_per_base": fit.loss / math.log(2)}
+        for role, fit in fitted.items()
+    }
+    priors = {role: fit.prior for role, fit in fitted.items()}
+    return Bundle(
         foreground=fitted["foreground"].model,
         background=fitted["background"].model if "background" in fitted else None,
-        metadata={"background": config.background},
+        metadata={
+            "background": config.background,
+            "training": {**asdict(config), "prior_counts": priors},
+            "metrics": metrics,
+        },
         calibration={},
         training_table=_table(fitted),
     )
 
+
+def finish(job: CountJob, bundle: Bundle, data: TrainingData, lengths: Mapping[int, float]) -> None:
+    """Calibrate a bundle of `compare` at these lengths, and say what it is."""
+    config, (training, validation) = job.config, data
     scores = null_scores(bundle, validation, config.seed)
     calibration = calibrate(bundle, scores, lengths, config.num_calibration_reads, validation.source)
     bundle.calibration = calibration.to_json()
@@ -172,16 +200,10 @@ def count_bundle(job: CountJob, data: TrainingData | None = None) -> Bundle:
         "classes": list(training.classes),
         "seed": config.seed,
         "command": job.command,
-        "training": {**asdict(config), "prior_counts": {role: fit.prior for role, fit in fitted.items()}},
         "data": provenance(training, validation),
-        "metrics": {
-            role: {"val_nats_per_base": fit.loss, "val_bits_per_base": fit.loss / math.log(2)}
-            for role, fit in fitted.items()
-        },
     }
     about_models = (_ABOUT_HALF if config.half else "") + _ABOUT_BACKGROUND[config.background]
     bundle.card = model_card(bundle, calibration, about_models, about_nulls(validation))
-    return bundle.save(output, replace=job.replace)
 
 
 def null_scores(

@@ -74,9 +74,16 @@ class EnsembleBundle:
 
     @property
     def gives(self) -> frozenset[str]:
-        """See `Bundle.gives`."""
+        """See `Bundle.gives`.
+
+        Members that have each learned a half of the reference are no ``members``: they differ by what they
+        have seen, and most where one of them knows a read, which is in-distribution.
+        """
         shared = frozenset.intersection(*(member.gives for member in self.members)) & _SHARED
-        return shared | {"members" if self.by == "seed" else "class-members"}
+        if self.by == "class":
+            return shared | {"class-members"}
+        halves = any(member.metadata.get("training", {}).get("half", False) for member in self.members)
+        return shared if halves else shared | {"members"}
 
     @property
     def model(self) -> Model:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -62,6 +62,8 @@ class Learner(ABC, Generic[M]):
 
     columns: ClassVar[tuple[str, ...]] = ("loss",)
     """What a validation measures, for ``training.tsv``; the first is the loss."""
+    number = 0
+    """Keeps what is drawn for it apart from what is drawn for models that see the same reads."""
 
     def __init__(self, role: str, model: M, mutation_rate: float, l2: float, config: TrainConfig) -> None:
         self.role = role
@@ -269,7 +271,11 @@ class ClassifierLearner(Learner[CNN]):
 
 
 def density_learners(
-    kind: str, model_config: Mapping[str, Any], config: TrainConfig, device: torch.device
+    kind: str,
+    model_config: Mapping[str, Any],
+    config: TrainConfig,
+    device: torch.device,
+    roles: Collection[str] = ROLES,
 ) -> dict[str, Learner[Any]]:
     """A foreground and a background model, untrained, by role.
 
@@ -281,16 +287,21 @@ def density_learners(
         The model's configuration, JSON types, and how to train.
     device
         Where to train.
+    roles
+        Which of the two; either is the same without the other.
     """
     rates = dict(zip(ROLES, [(0.0, 0.0), (config.mutation_rate, config.l2)], strict=True))
     learners: dict[str, Learner[Any]] = {}
     with random_state(device):
         for number, (role, (mutation_rate, l2)) in enumerate(rates.items()):
+            if role not in roles:
+                continue
             torch.manual_seed(torch_seed(config.seed, Stream.WEIGHTS, number))
             model = MODELS[kind].from_config(model_config)
             if not isinstance(model, DensityNetwork):
                 raise TrainingError(f"a model of kind {kind} is not trained step by step")
             learners[role] = DensityLearner(role, model.to(device), mutation_rate, l2, config)
+            learners[role].number = number
     return learners
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -241,14 +241,24 @@ def train_ensemble(
     lengths = null_lengths(members.validation.genomes, config.read_length, members.validation.source)
     if not _make_all(members, names, output):
         return None
+    ensemble = _calibrated(members, names, lengths)
+    (output / METADATA_FILE).unlink(missing_ok=True)
+    return ensemble.save_around_members(output)
+
+
+def _calibrated(
+    members: Members, names: Sequence[str | None], lengths: Mapping[int, float]
+) -> EnsembleBundle:
+    """The ensemble of members that have been made, all but written."""
+    config = members.job.config
     ensemble = EnsembleBundle(
         members=tuple(
-            Bundle.load(member_directory(output, number), members.device)
+            Bundle.load(member_directory(members.job.output, number), members.device)
             for number in range(1, len(names) + 1)
         ),
-        by="class" if num_members is None else "seed",
+        by="seed" if None in names else "class",
         metadata={
-            "classes": list(classes),
+            "classes": list(members.training.classes),
             "seed": config.seed,
             "command": members.job.command,
             "training": asdict(config),
@@ -258,21 +268,15 @@ def train_ensemble(
     )
     sampler = ReadSampler(members.training, config.read_length, (config.seed, Stream.FIT))
     ensemble.detectors = fit_detectors(ensemble, sampler)
-    calibration = calibrate(
-        ensemble,
-        members.scores(ensemble),
-        lengths,
-        config.num_calibration_reads,
-        members.validation.source,
-    )
+    source = members.validation.source
+    calibration = calibrate(ensemble, members.scores(ensemble), lengths, config.num_calibration_reads, source)
     ensemble.calibration = calibration.to_json()
     ensemble.metadata["metrics"] = members.metrics(ensemble, lengths)
     ensemble.card = ensemble_card(ensemble, calibration, members.about, members.about_nulls)
-    (output / METADATA_FILE).unlink(missing_ok=True)
-    return ensemble.save_around_members(output)
+    return ensemble
 
 
-def _make_all(members: Members, names: list[str | None], output: Path) -> bool:
+def _make_all(members: Members, names: Sequence[str | None], output: Path) -> bool:
     """Make those members that are not there; whether all are."""
     further = member_directory(output, len(names) + 1)
     if further.exists():

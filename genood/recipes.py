@@ -29,6 +29,8 @@ class Stream(IntEnum):
     CALIBRATION = 8
     FIT = 9
     HALF = 10
+    TUNING = 20
+    SIMULATED = 21
     BENCHMARK = 30
 
 

@@ -104,7 +104,7 @@ def load_reference(
     """
     if classes is not None and all(map(is_dataset, [*inputs, *validation])):
         raise ConfigError("--classes is for FASTA files; a dataset has its classes")
-    return _load(inputs, TRAINING_SPLIT, min_length, classes)
+    return load_sequences(inputs, TRAINING_SPLIT, min_length=min_length, classes=classes)
 
 
 def load_validation(
@@ -133,7 +133,8 @@ def load_validation(
         trained = {os.path.realpath(path) for path in inputs if not is_dataset(path)}
         if trained & set(map(os.path.realpath, validation)):
             raise ConfigError("a file is both trained and validated on; --val takes other genomes")
-        return Validation(_load(validation, VALIDATION_SPLIT, min_length, classes), "validation sequences")
+        genomes = load_sequences(validation, VALIDATION_SPLIT, min_length=min_length, classes=classes)
+        return Validation(genomes, "validation sequences")
     datasets = [path for path in inputs if is_dataset(path)]
     if not datasets:
         return None
@@ -145,9 +146,36 @@ def load_validation(
                 f"{path}: has no {VALIDATION_SPLIT} reads, and those of {TRAINING_SPLIT} overlap, so that "
                 "none can be held out; give sequences to validate on with --val"
             )
-    return Validation(
-        _load(datasets, VALIDATION_SPLIT, min_length, classes), f"{VALIDATION_SPLIT} of the dataset"
-    )
+    genomes = load_sequences(datasets, VALIDATION_SPLIT, min_length=min_length, classes=classes)
+    return Validation(genomes, f"{VALIDATION_SPLIT} of the dataset")
+
+
+def load_sequences(
+    paths: Sequence[str], split: str, *, min_length: int, classes: str | None = None
+) -> Genomes:
+    """FASTA files in their order, then a split of datasets in theirs.
+
+    Parameters
+    ----------
+    paths
+        FASTA files and dataset directories.
+    split
+        Of the datasets.
+    min_length, classes
+        See `load_reference`.
+
+    Raises
+    ------
+    InputError, TrainingError, ConfigError
+        As `load_reference`.
+    """
+    fasta = [path for path in paths if not is_dataset(path)]
+    parts = []
+    if fasta or not paths:
+        table = None if classes is None else read_classes(classes)
+        parts.append(load_genomes(fasta, min_length=min_length, classes=table))
+    parts.extend(genomes_of_split(path, split, min_length=min_length) for path in paths if is_dataset(path))
+    return reduce(merge, parts)
 
 
 def load_training(
@@ -269,16 +297,6 @@ def genomes_of_split(directory: str, name: str, *, min_length: int) -> Genomes:
         files=tuple(files),
         datasets=(DatasetPart(name=shown, split=name, sha256=_sha256_of(split)),),
     )
-
-
-def _load(paths: Sequence[str], split: str, min_length: int, classes: str | None) -> Genomes:
-    fasta = [path for path in paths if not is_dataset(path)]
-    parts = []
-    if fasta or not paths:
-        table = None if classes is None else read_classes(classes)
-        parts.append(load_genomes(fasta, min_length=min_length, classes=table))
-    parts.extend(genomes_of_split(path, split, min_length=min_length) for path in paths if is_dataset(path))
-    return reduce(merge, parts)
 
 
 def _sha256_of(split: Split) -> dict[str, str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,23 +18,17 @@ from genood.context.learn import learn
 from genood.context.plan import DEFAULT_MEMORY, Plan
 from genood.context.tables import Tables
 from genood.detectors.base import ScoreBatch
-from genood.engine import forward
-from genood.ensemble import AnyBundle
 from genood.errors import BundleError, ConfigError
-from genood.genomes import DatasetPart, GenomeFile, Genomes, ReadSampler, merge
+from genood.genomes import DatasetPart, GenomeFile, Genomes, merge
 from genood.halves import random_half
 from genood.models.context import ContextModel
+from genood.null_reads import Null, null_of
 from genood.recipes import CONTEXT_BACKGROUNDS, MUTATED, Stream
-from genood.reference import Validation, load_reference, load_validation, provenance
+from genood.reference import load_reference, load_validation
 from genood.sequence import mutate
 from genood.threads import num_threads
 
 logger = logging.getLogger(__name__)
-
-STRAIN_DIVERGENCE = 0.02
-"""Substitutions per base that stand in for another strain, where a class has one file: two strains
-of one bacterial species differ by up to about 5 %, most by less."""
-_BATCH_BASES = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +135,7 @@ def remember_bundle(job: RememberJob, data: Memory | None = None) -> Bundle:
     if not job.replace:
         check_output(output)
     genomes, null = load_memory(job) if data is None else data
-    background = background_of(config, genomes)
+    background_of(config, genomes)  # refused before anything is learned
     logger.info(
         "reference: %d classes, %d files, %s bases",
         len(genomes.classes),
@@ -151,17 +143,53 @@ def remember_bundle(job: RememberJob, data: Memory | None = None) -> Bundle:
         f"{genomes.lengths.sum():,}",
     )
     lengths = null_lengths(null.genomes, config.read_length, null.source)
-    learned = genomes
-    if config.half:
-        learned = random_half(genomes, read_length=config.read_length, seed=config.seed)
-    tables, plan = _learn(learned, config)
-    mutated = _learn(_mutated(learned, config), config)[0] if background == MUTATED else None
-    bundle = Bundle(
-        foreground=ContextModel.from_tables(tables),
-        background=None if mutated is None else ContextModel.from_tables(mutated),
-        metadata={"background": background},
+    bundle = compare(learn_memory(genomes, config), genomes, config)
+    finish(job, bundle, Memory(genomes, null), lengths)
+    return bundle.save(output, replace=job.replace)
+
+
+class Learned(NamedTuple):
+    """What a reference has become, whatever it is compared with; and what of it is kept."""
+
+    foreground: ContextModel
+    plan: Plan
+
+
+def learn_memory(genomes: Genomes, config: RememberConfig) -> Learned:
+    """The foreground model; of the configuration, the background does not count."""
+    tables, plan = _learn(_to_learn(genomes, config), config)
+    return Learned(ContextModel.from_tables(tables), plan)
+
+
+def compare(learned: Learned, genomes: Genomes, config: RememberConfig) -> Bundle:
+    """A bundle of the foreground and the background that is asked for, to be given to `finish`.
+
+    Parameters
+    ----------
+    learned
+        Of the same genomes; seed and half of the configuration that it was learned with count here, too.
+    genomes
+        The reference.
+    config
+        With the background and its mutation rate.
+    """
+    background = background_of(config, genomes)
+    model = None
+    if background == MUTATED:
+        tables, _ = _learn(_mutated(_to_learn(genomes, config), config), config)
+        model = ContextModel.from_tables(tables)
+    training = {**asdict(config), "background": background, "plan": asdict(learned.plan)}
+    return Bundle(
+        foreground=learned.foreground,
+        background=model,
+        metadata={"background": background, "training": training},
         calibration={},
     )
+
+
+def finish(job: RememberJob, bundle: Bundle, data: Memory, lengths: Mapping[int, float]) -> None:
+    """Calibrate a bundle of `compare` at these lengths, and say what it is."""
+    config, (genomes, null) = job.config, data
 
     def score_null(length: int, num_reads: int) -> list[ScoreBatch]:
         return null.score(bundle, length, num_reads, config.seed)
@@ -173,14 +201,12 @@ def remember_bundle(job: RememberJob, data: Memory | None = None) -> Bundle:
         "classes": list(genomes.classes),
         "seed": config.seed,
         "command": job.command,
-        "training": {**asdict(config), "background": background, "plan": asdict(plan)},
         "data": null.provenance(genomes),
         "metrics": losses,
     }
     bundle.training_table = _table(losses)
-    about_models = (_ABOUT_HALF if config.half else "") + _ABOUT_BACKGROUND[background]
+    about_models = (_ABOUT_HALF if config.half else "") + _ABOUT_BACKGROUND[bundle.metadata["background"]]
     bundle.card = model_card(bundle, calibration, about_models, null.about)
-    return bundle.save(output, replace=job.replace)
 
 
 def background_of(config: RememberConfig, genomes: Genomes) -> str:
@@ -247,7 +273,10 @@ class Memory(NamedTuple):
 def load_memory(job: RememberJob) -> Memory:
     """Read all that a job names; the errors are those of `remember_bundle`."""
     genomes = _load(job)
-    return Memory(genomes, _null(job, genomes))
+    validation = load_validation(
+        job.validation, job.inputs, min_length=job.config.read_length, classes=job.classes
+    )
+    return Memory(genomes, null_of(genomes, validation))
 
 
 def _load(job: RememberJob) -> Genomes:
@@ -274,77 +303,15 @@ def _learn(genomes: Genomes, config: RememberConfig) -> tuple[Tables, Plan]:
     )
 
 
+def _to_learn(genomes: Genomes, config: RememberConfig) -> Genomes:
+    if not config.half:
+        return genomes
+    return random_half(genomes, read_length=config.read_length, seed=config.seed)
+
+
 def _mutated(genomes: Genomes, config: RememberConfig) -> Genomes:
     generator = np.random.default_rng([config.seed, Stream.MUTATION])
     return replace(genomes, codes=mutate(genomes.codes, config.mutation_rate, generator))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Null:
-    """In-distribution reads that the experts have not seen.
-
-    `leave_out` holds the files whose reads are judged without their own file; other reads are mutated
-    at `STRAIN_DIVERGENCE`, unless they come from validation files. The dense tables know all files: of
-    the hundreds of bases behind a count of theirs, one or two are the read's own.
-    """
-
-    genomes: Genomes
-    source: str
-    leave_out: frozenset[int]
-    mutate: bool
-
-    @property
-    def about(self) -> str:
-        """What a model card says of it, for people."""
-        return _ABOUT_NULLS if self.mutate else _ABOUT_VALIDATION
-
-    def of_class(self, name: str) -> Null:
-        """The reads of one class; the errors are those of `Validation.of_class`."""
-        return replace(self, genomes=self.validation.of_class(name).genomes)
-
-    @property
-    def validation(self) -> Validation:
-        """Where the reads come from."""
-        return Validation(self.genomes, self.source, apart=not self.mutate)
-
-    def provenance(self, reference: Genomes) -> dict[str, Any]:
-        """What a bundle says about its data, JSON types."""
-        return provenance(reference, self.validation)
-
-    def score(self, bundle: AnyBundle, length: int, num_reads: int, seed: int) -> list[ScoreBatch]:
-        """Scores of so many reads of a length."""
-        sampler = ReadSampler(self.genomes, length, (seed, Stream.CALIBRATION, length))
-        reads = sampler.sample(0, num_reads)
-        left_out = np.isin(reads.files, list(self.leave_out))
-        without = np.where(left_out, reads.files, -1)
-        codes = reads.codes
-        if self.mutate:
-            generator = np.random.default_rng([seed, Stream.VALIDATION_MUTATION, length])
-            codes = np.where(left_out[:, None], codes, mutate(codes, STRAIN_DIVERGENCE, generator))
-        num_batches = math.ceil(num_reads * length / _BATCH_BASES)
-        return [
-            forward(bundle, part, np.full(len(part), length, dtype=np.int64), files)
-            for part, files in zip(
-                np.array_split(codes, num_batches), np.array_split(without, num_batches), strict=True
-            )
-            if len(part)
-        ]
-
-
-def _null(job: RememberJob, genomes: Genomes) -> Null:
-    validation = load_validation(
-        job.validation, job.inputs, min_length=job.config.read_length, classes=job.classes
-    )
-    if validation is not None:
-        return Null(genomes=validation.genomes, source=validation.source, leave_out=frozenset(), mutate=False)
-    numbers = Counter(file.class_name for file in genomes.files if file.usable_bases)
-    several = frozenset(i for i, file in enumerate(genomes.files) if numbers[file.class_name] > 1)
-    parts = []
-    if several:
-        parts.append("the reference, each read judged without the file that it is from")
-    if min(numbers.values()) == 1:
-        parts.append(f"classes of one file, with {STRAIN_DIVERGENCE:.0%} of the bases substituted")
-    return Null(genomes=genomes, source="; ".join(parts), leave_out=several, mutate=True)
 
 
 def _table(losses: Mapping[str, Any]) -> str:
@@ -363,8 +330,3 @@ chosen by the Bayesian information criterion.""",
 `training.mutation_rate` in `genood.json` says.""",
 }
 _ABOUT_HALF = """A random half of the reference was learned, for an ensemble. """
-_ABOUT_NULLS = """These reads are as far from the reference as its genomes are from each other: where reads to
-be scored are of closer genomes, p-values are too large; where of more distant species, too small.
-`genood train --val` calibrates on genomes of your own choice."""
-_ABOUT_VALIDATION = """Where reads to be scored are closer to the reference than these, p-values are
-too large; where they are further from it, too small."""

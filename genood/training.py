@@ -110,8 +110,8 @@ class Trainer:
             places = _places(validation.genomes.classes, training.genomes.classes)
             reads = reads._replace(labels=places[reads.labels])
         self._validation = {
-            role: learner.seen(reads, Stream.VALIDATION_MUTATION, number)
-            for number, (role, learner) in enumerate(self.learners.items())
+            role: learner.seen(reads, Stream.VALIDATION_MUTATION, learner.number)
+            for role, learner in self.learners.items()
         }
 
     @property
@@ -243,7 +243,8 @@ class Trainer:
         step = self.step + 1
         reads = self.training.sample(step, self.config.batch_size)
         losses = {}
-        for number, (role, learner) in enumerate(self.learners.items()):
+        for role, learner in self.learners.items():
+            number = learner.number
             torch.manual_seed(torch_seed(self.config.seed, Stream.DROPOUT, number, step))
             losses[role] = learner.step(learner.seen(reads, Stream.MUTATION, number, step), step)
             _check_finite(losses[role], role, step)

@@ -113,8 +113,8 @@ def test_gradients_of_large_models_are_not_taken(
     monkeypatch.setattr(bundling, "MOST_GRADIENT_WEIGHTS", most)
     monkeypatch.setattr(bundling, "NUM_GRADIENT_FIT_READS", 100)
     monkeypatch.setattr(engine, "_GRADIENT_NUMBERS", 400)
-    for name in ("rose-diagonal", "rose-ekfac"):
-        monkeypatch.delitem(DETECTORS._targets, name)
+    others = {name: target for name, target in DETECTORS._targets.items() if not name.startswith("rose-")}
+    monkeypatch.setattr(DETECTORS, "_targets", others)  # put back as it was, in its order
     genomes = genomes_of([("a", uniform_codes(1000, 1)), ("b", uniform_codes(1000, 2))])
     assert set(fit_detectors(bundle, ReadSampler(genomes, 50, (0,)))) == fitted
     assert asked == ([40, 40, 20] * 2 if fitted else [])

@@ -27,13 +27,14 @@ LAYERS = [
     {"training"},
     {"calibration", "metrics", "ensemble"},
     {"engine", "stretches"},
-    {"spool", "regions", "bundling", "cards"},
+    {"spool", "regions", "bundling", "cards", "null_reads"},
     {"writers", "build", "remember", "counting", "evaluation", "fdr", "recalibrate"},
     {"scoring", "members", "attack"},
     {"build_members"},
     {"analyses"},
     {"position_maps"},
     {"plots"},
+    {"tune"},
     {"benchmark"},
     {"cli"},
     {"__main__"},
@@ -55,6 +56,7 @@ NEED_TORCH = {
     "genood.build",
     "genood.build_members",
     "genood.attack.slopes",
+    "genood.tune.stepwise",
 }
 """Modules that import torch; all others do without, and import none of these before they must."""
 

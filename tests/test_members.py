@@ -88,6 +88,7 @@ def test_members_differ_in_seed_and_in_what_they_have_learned(remembered: Path) 
     ensemble = load_bundle(remembered)
     assert isinstance(ensemble, EnsembleBundle)
     assert [member.metadata["seed"] for member in ensemble.members] == [0, 1, 2]
+    assert ensemble.gives == {"likelihood", "background"}
     assert all(member.metadata["training"]["half"] for member in ensemble.members)
     codes = np.stack([read.codes for read in reads_of(strain_of(uniform_codes(8_000, 1), 7))])
     batch = forward(ensemble, codes, np.full(len(codes), 250))
@@ -279,6 +280,7 @@ def test_stopped_and_gone_on_with(short_genomes: list[Path], tmp_path: Path) -> 
     assert gone_on.fingerprint == whole.fingerprint
     seeds = [member.metadata["seed"] for member in gone_on.members]
     assert seeds == [0, 1]
+    assert gone_on.gives == {"likelihood", "background", "members"}
     weights = [member.foreground.weights()["dense.weight"] for member in gone_on.members]
     assert not np.allclose(*weights)
     tables = [member.training_table for member in gone_on.members]

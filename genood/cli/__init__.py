@@ -26,6 +26,7 @@ _IMPORT_SECONDS = 0.02
 
 _COMMANDS = {
     "train": "Train a bundle on reference sequences.",
+    "tune": "Choose the background model on validation reads.",
     "score": "Score reads with a bundle.",
     "calibrate": "Refit a bundle's p-values on in-distribution reads of your own.",
     "evaluate": "Measure how well scores separate in-distribution from OOD reads.",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import wraps
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from genood.cli import set_up_logging
 from genood.threads import num_threads, set_num_threads
@@ -72,6 +73,33 @@ def show_progress() -> bool:
     """Whether to draw progress: on a terminal, unless quiet."""
     quiet = click.get_current_context().meta["genood.quiet"]
     return sys.stderr.isatty() and not quiet
+
+
+def is_gpu(device: str) -> bool:
+    """Whether a model that can run on GPUs would."""
+    if device == "cpu":
+        return False
+    from genood.device import resolve_device
+
+    return resolve_device(device).type != "cpu"
+
+
+def refuse_others(model: str, options_of: Iterable[tuple[Collection[str], Collection[str]]]) -> None:
+    """A usage error if an option was given that the model has no use for.
+
+    Parameters
+    ----------
+    model
+        The model's name.
+    options_of
+        Options that not all models have a use for, with the models that do.
+    """
+    others = {name for names, models in options_of if model not in models for name in names}
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name
+        if name in others and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"{parameter.opts[0]} has no meaning for --model {model}")
 
 
 def overrides(**values: Any) -> dict[str, Any]:

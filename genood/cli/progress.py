@@ -117,6 +117,29 @@ class TrainingProgress:
         logger.info("step %d: %s (validation)", row.step, ", ".join(shown))
 
 
+class TuningProgress(TrainingProgress):
+    """Draws which cell is being made, and the training of its models."""
+
+    def __init__(self, num_steps: int, *, show: bool) -> None:
+        super().__init__(num_steps, show=show)
+        self._cell = ""
+
+    def begin(self, name: str, number: int, total: int) -> None:
+        """See `genood.tune.Progress.begin`."""
+        self._cell = f"{number} of {total}: {name}"
+        self._smooth.clear()
+        self._progress.reset(self._task, losses=self._cell)
+
+    def step(self, step: int, losses: Mapping[str, float]) -> None:
+        """See `genood.training.Progress.step`."""
+        super().step(step, losses)
+        [task] = self._progress.tasks
+        self._progress.update(self._task, losses=f"{self._cell}\n{task.fields['losses']}")
+
+    def validated(self, row: Validated) -> None:
+        """Nothing: cells are told of, one by one."""
+
+
 @contextmanager
 def reads_progress(*, show: bool) -> Iterator[Callable[[int, int], None]]:
     """Draws how many reads and bases are done; yields what to call with the numbers of each window."""

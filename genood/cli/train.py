@@ -10,10 +10,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import click
-from click.core import ParameterSource
 
 from genood.cli import EXIT_INTERRUPTED
-from genood.cli.options import compute_options, logging_options, one_of, overrides, show_progress
+from genood.cli.options import (
+    compute_options,
+    is_gpu,
+    logging_options,
+    one_of,
+    overrides,
+    refuse_others,
+    show_progress,
+)
 from genood.models import CLASSIFIERS, MODELS
 from genood.recipes import CONTEXT_BACKGROUNDS, DEFAULT_PRESET, MUTATED, PRESETS, Variant
 
@@ -190,7 +197,7 @@ def command(
       genood train dataset -o bundle
     """
     if model is None:
-        model = "context" if add is not None or not _is_gpu(device) else "lstm"
+        model = "context" if add is not None or not is_gpu(device) else "lstm"
     common = {
         "inputs": inputs,
         "output": output,
@@ -199,7 +206,7 @@ def command(
         "command": shlex.join(["genood", *sys.argv[1:]]),
     }
     ensemble = _Ensemble(num_members, per_class, resume)
-    _refuse_others(model)
+    refuse_others(model, OPTIONS_OF)
     if resume and not ensemble.wanted and model not in _STEPWISE:
         raise click.UsageError(f"--resume has no meaning for --model {model} without --members")
     if add is not None and ensemble.wanted:
@@ -246,7 +253,7 @@ class _Ensemble(NamedTuple):
 
 _STEPWISE = ("lstm", *CLASSIFIERS)
 """Models that are trained step by step."""
-_OPTIONS_OF: Sequence[tuple[Sequence[str], Sequence[str]]] = (
+OPTIONS_OF: Sequence[tuple[Sequence[str], Sequence[str]]] = (
     (
         (
             "preset",
@@ -270,25 +277,6 @@ _OPTIONS_OF: Sequence[tuple[Sequence[str], Sequence[str]]] = (
     (("per_class",), tuple(MODELS)),
 )
 """Options that not all models have a use for, with those that do."""
-
-
-def _is_gpu(device: str) -> bool:
-    """Whether a model that can run on GPUs would."""
-    if device == "cpu":
-        return False
-    from genood.device import resolve_device
-
-    return resolve_device(device).type != "cpu"
-
-
-def _refuse_others(model: str) -> None:
-    """A usage error if an option was given that the model has no use for."""
-    others = {name for names, models in _OPTIONS_OF if model not in models for name in names}
-    context = click.get_current_context()
-    for parameter in context.command.params:
-        name = parameter.name
-        if name in others and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            raise click.UsageError(f"{parameter.opts[0]} has no meaning for --model {model}")
 
 
 def _remember(

@@ -28,7 +28,7 @@ class InputComplexity(Detector):
     Notes
     -----
     Source: Serrà et al. 2020, "Input complexity and out-of-distribution detection with likelihood-based
-    generative models", equation 1, with the smallest of several compressors as in its section 3.
+    generative models", with the smallest of several compressors, as they take.
 
     Differs from the paper: compressors of bytes in place of those of images. Two bits a base are hard to
     beat for a short read: of reads of 250 bases from bacteria, the code has 2.1 bits a base on average,

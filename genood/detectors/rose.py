@@ -39,9 +39,9 @@ class Rose(Detector):
     Source: Choi et al. 2021, "Robust Out-of-Distribution Detection on Deep Probabilistic Generative
     Models", ROSE.
 
-    Differs from the paper: gradients are divided by the root of the number of bases, by which those of
-    reads that the model explains well grow with length, so that reads of all lengths can be compared; at
-    one length this changes nothing. The damping is genood's own choice.
+    Differs from the paper: gradients are divided by the root of the number of bases, as which they grow
+    where the model is right, so that reads of all lengths can be compared; at one length this changes
+    nothing. The damping is genood's own choice.
     """
 
     needs = frozenset({"likelihood", "gradients"})

@@ -17,7 +17,7 @@ class WAIC(Detector):
     Notes
     -----
     Source: Choi, Jang and Alemi 2018, "WAIC, but Why? Generative Ensembles for Robust Anomaly Detection",
-    section 2, of independently trained members.
+    of independently trained members.
 
     Differs from the paper: divided by the n scored positions. Mean and variance are of the read and not
     of a base, as the paper's are of an image: reads of one length have the paper's ranking. To take the

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from genood.bundle import Bundle
+from genood.ensemble import EnsembleBundle
+
 PROGRAM = """
 import atexit, sys
 
@@ -62,6 +65,17 @@ def test_calibrating_and_remembering(context_dir: Path, strain_files: list[Path]
     ):
         _, packages = run(*command, "-q")
         assert "torch" not in packages
+
+
+def test_an_ensemble_of_context_models(context_dir: Path, tmp_path: Path) -> None:
+    member = Bundle.load(context_dir)
+    ensemble = EnsembleBundle(
+        members=(member, member), by="seed", metadata=dict(member.metadata), calibration=member.calibration
+    )
+    ensemble.save(tmp_path / "ensemble")
+    openings, packages = run("score", "-q", "-m", tmp_path / "ensemble", READS, "-o", tmp_path / "scores.tsv")
+    assert not packages & UNNEEDED
+    assert openings == 1
 
 
 def test_an_lstm_bundle_needs_torch(bundle_dir: Path, tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+"""What a tuning has done so far, on disk: a cell that is there is not made again.
+
+``cells/options.json`` holds all that decides a cell but its place in the grid and its seed;
+``cells/seed-N/NAME/`` a cell: ``result.json``, and weights where they took long. While one is being
+trained, its checkpoint is there instead.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from genood.errors import ConfigError, InputError
+from genood.files import write_json
+from genood.metrics import Separation
+from genood.tune.grid import Against, Candidate
+
+CELLS = "cells"
+_OPTIONS_FILE = "options.json"
+_RESULT_FILE = "result.json"
+
+
+class Store:
+    """The directory of a tuning.
+
+    Parameters
+    ----------
+    root
+        Where it is; made if missing.
+    options
+        All that decides a cell, but its place in the grid and its seed; JSON types.
+
+    Raises
+    ------
+    ConfigError
+        It holds something else, or a tuning with other options.
+    """
+
+    def __init__(self, root: Path, options: Mapping[str, Any]) -> None:
+        self.root = root
+        path = root / CELLS / _OPTIONS_FILE
+        if path.is_file():
+            _check_same(root, _read(path), json.loads(json.dumps(options)))
+            return
+        check_new(root)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, options)
+
+    def cell(self, name: str, seed: int) -> Path:
+        """The directory of a cell, made if missing."""
+        folder = self.root / CELLS / f"seed-{seed}" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def result(self, candidate: Candidate, seed: int) -> dict[Against, Separation] | None:
+        """How well the ratio to a background separates; None where that is not known yet."""
+        path = self.cell(candidate.name, seed) / _RESULT_FILE
+        if not path.is_file():
+            return None
+        try:
+            return {against: Separation(**values) for against, values in _read(path).items()}  # type: ignore[misc]
+        except TypeError as error:
+            raise InputError(path, "is no result of a tuning; remove it to have it made again") from error
+
+    def put(self, candidate: Candidate, seed: int, separations: Mapping[Against, Separation]) -> None:
+        """Keep what `result` gives."""
+        values = {against: each._asdict() for against, each in separations.items()}
+        write_json(self.cell(candidate.name, seed) / _RESULT_FILE, values)
+
+
+def check_new(root: Path) -> None:
+    """Raise ConfigError unless a directory holds nothing, or a tuning."""
+    if root.exists() and not root.is_dir():
+        raise ConfigError(f"{root}: is a file; name a directory for the tuning")
+    if (root / CELLS / _OPTIONS_FILE).is_file():
+        return
+    # A run that was stopped before it wrote its options has left nothing but an empty directory.
+    if root.is_dir() and any(path.name != CELLS or any(path.iterdir()) for path in root.iterdir()):
+        raise ConfigError(f"{root}: is not empty, and holds no tuning; give a new directory")
+
+
+def _check_same(root: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    for name in (*now, *(name for name in before if name not in now)):
+        if before.get(name) != now.get(name):
+            raise ConfigError(
+                f"{root}: was begun with {name.replace('_', ' ')} {before.get(name)}, not {now.get(name)}; "
+                "give the options and sequences of then (only the grid and --seeds may change), or another "
+                "directory"
+            )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(path, f"cannot be read as JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise InputError(path, "is not a JSON object")
+    return value
