@@ -78,7 +78,13 @@ def main() -> None:
         for ood in ("other genera", "random bases"):
             results.append(attacked(attack, ood, out, arguments.reads))
             print_result(results[-1], defaults)
-    report = {**describe(), "reads": arguments.reads, "default_detectors": defaults, "results": results}
+    report = {
+        **describe(),
+        "reads": arguments.reads,
+        "epsilons": EPSILONS,
+        "default_detectors": defaults,
+        "results": results,
+    }
     write_json(arguments.out / "attack.json", report)
 
 
@@ -127,18 +133,25 @@ def attacked(attack: Attack, ood: str, out: Path, num_reads: int) -> dict[str, A
         "search": result["attack"]["search"],
         "seconds": time.perf_counter() - started,
         "matches": result["matches"],
-        "curve": result["curve"],
+        "auroc": by_bundle_and_detector(result["curve"]),
     }
+
+
+def by_bundle_and_detector(curve: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[float]]]:
+    """AUROC by bundle and detector, of the epsilons in order."""
+    aurocs: dict[str, dict[str, list[float]]] = {}
+    for row in curve:
+        aurocs.setdefault(row["bundle"], {}).setdefault(row["detector"], []).append(row["auroc"])
+    return aurocs
 
 
 def print_result(result: Mapping[str, Any], defaults: Mapping[str, str]) -> None:
     """AUROC of each bundle's default detector, by epsilon, and how near the attack came."""
     search = f"{result['search']} search, {result['candidates']} candidates"
     print(f"\n{result['ood']}: {result['bundle']} attacked by {result['objective']}, {search}")
-    aurocs = {(row["bundle"], row["detector"], row["epsilon"]): row["auroc"] for row in result["curve"]}
     print("\t".join(["", "", *(f"{epsilon:g}" for epsilon in EPSILONS)]))
     for name, detector in defaults.items():
-        values = (f"{aurocs[name, detector, epsilon]:.3f}" for epsilon in EPSILONS)
+        values = (f"{auroc:.3f}" for auroc in result["auroc"][name][detector])
         print("\t".join([name, detector, *values]))
     for key in ("success", "median_mape", "distance", "edits", "edits_needed"):
         shown = ("-" if point[key] is None else f"{point[key]:.3g}" for point in result["matches"])
