@@ -121,7 +121,10 @@ def test_reads_without_gc(tmp_path: Path) -> None:
 
 
 def test_classes_without_distance_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    draw_all(tmp_path, many_reads(), distances=DISTANCES[:2])
+    draw_all(tmp_path, many_reads(num_methods=3), distances=DISTANCES[:2])
+    # Of the two best of three methods.
+    text = text_of(tmp_path / "distance.svg")
+    assert ["method 0" in text, "method 1" in text, "method 2" in text] == [False, True, True]
     assert caplog.messages == ["OOD classes without a distance: Ood2"]
 
 

@@ -48,9 +48,10 @@ def draw_all(
     """Draw all figures that there are data for, each as SVG, PNG and the table it shows as TSV; or none.
 
     ``roc`` and ``classes`` are of all methods. Of likelihood and ratio are ``likelihood-histogram``,
-    ``likelihood-gc``, ``ratio-histogram`` and ``ratio-gc``, and ``distance``, whose table has all
-    methods; ``positions`` is of chosen reads. Tables alone are ``reads``, what the points of the figures
-    are, ``separation`` and ``correlations``, with Pearson's r of each method and GC content or distance.
+    ``likelihood-gc``, ``ratio-histogram`` and ``ratio-gc``, and ``distance``, which without them is of the
+    two best methods, and whose table has all; ``positions`` is of chosen reads. Tables alone are ``reads``,
+    what the points of the figures are, ``separation`` and ``correlations``, with Pearson's r of each method
+    and GC content or distance.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def _draw_all(
         found = against_distance(scores, distances)
         if found.without_distance:
             logger.warning("OOD classes without a distance: %s", ", ".join(found.without_distance))
-        shown = tuple(methods) or scores.methods[:2]
+        shown = tuple(methods) or tuple(separations["method"].iloc[1::-1])
         written += _drawn(directory / "distance", found.classes, draw_against_distance, found, shown)
         correlations = pd.concat([correlations, _of_distances(found)])
     if positions is not None:
