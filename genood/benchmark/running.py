@@ -213,6 +213,12 @@ class Benchmark:
         found = [self._result(cell, name) for cell in self.scorings for name in cell.methods]
         return sorted(found, key=lambda result: self.methods.index(result.method))
 
+    def chosen_bundle(self, method: str, seed: int) -> AnyBundle:
+        """The models that the validation reads chose for a method; its cell is done."""
+        cell = next(cell for cell in self.scorings if cell.seed == seed and method in cell.methods)
+        _, candidate, _ = self._choice(cell, method)
+        return self._bundle(candidate)
+
     def _train(self, cell: TrainingCell) -> bool:
         if costs_of(cell, self._place) is not None:
             return True

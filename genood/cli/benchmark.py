@@ -39,6 +39,14 @@ logger = logging.getLogger("genood")
 )
 @click.option("--cell", "cells", multiple=True, metavar="NAME", help="Compute only this cell; no table.")
 @click.option("--list-cells", is_flag=True, help="Print the cells, what each needs, and which are done.")
+@click.option(
+    "--figures", is_flag=True, help="Draw the first seed's figures too, into DIR/figures; needs matplotlib."
+)
+@click.option(
+    "--distances",
+    metavar="TSV",
+    help="What genood-prep distance --classes-out writes, for the figure of AUROC by distance.",
+)
 @compute_options
 @logging_options
 def command(
@@ -49,6 +57,8 @@ def command(
     preset: str,
     cells: tuple[str, ...],
     list_cells: bool,
+    figures: bool,
+    distances: str | None,
     seed: int,
     device: str,
 ) -> None:
@@ -67,6 +77,15 @@ def command(
     from genood.benchmark.table import write_tables
     from genood.cli.progress import stop_signals
 
+    if distances is not None and not figures:
+        raise click.UsageError("--distances goes with --figures")
+    if figures:
+        # Said before the work, if matplotlib or the table is not there.
+        from genood.analyses import read_distances
+        from genood.benchmark.figures import draw_benchmark
+
+        if distances is not None:
+            read_distances(distances, "test_ood")
     job = BenchmarkJob(
         dataset=dataset,
         output=output,
@@ -86,3 +105,5 @@ def command(
         click.get_current_context().exit(EXIT_INTERRUPTED)
     if not cells:
         click.echo(write_tables(benchmark), nl=False)
+        if figures:
+            draw_benchmark(benchmark, distances)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import Genood
 from toy_datasets import write_full_dataset
 
 from genood.benchmark.scales import SCALES
+from genood.dataset import Dataset
+from genood.sequence import decode
 
 OPTIONS = ("--methods", "markov-likelihood,markov-llr", "--device", "cpu", "--threads", "1")
 
@@ -55,6 +60,33 @@ def test_cells(genood_here: Genood, dataset: Path, tmp_path: Path) -> None:
     assert not (out / "table.md").exists()
 
 
+def test_figures(genood_here: Genood, dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    distances = tmp_path / "d.tsv"
+    classes = sorted(set(Dataset.load(dataset).splits["test_ood"].origins()["class"]))
+    rows = [f"test_ood\t{name}\t0.{number}\tA\n" for number, name in enumerate(classes, 1)]
+    distances.write_text("split\tclass\td2s\tnearest_class\n" + "".join(rows))
+    result = genood_here(*("benchmark", dataset, "-o", out, *OPTIONS, "--figures", "--distances", distances))
+    assert result.returncode == 0, result.stderr
+    drawn = {path.stem for path in (out / "figures").glob("*.svg")}
+    assert drawn >= {"likelihood-gc", "ratio-histogram", "roc", "classes", "distance", "positions"}
+    # The figures are of the reads that the table is of.
+    separation = pd.read_csv(out / "figures" / "separation.tsv", sep="\t").set_index("method")
+    table = json.loads((out / "table.json").read_text())
+    for method in table["methods"]:
+        [auroc] = method["metrics"]["auroc"]["values"]
+        assert separation.loc[method["title"], "auroc"] == pytest.approx(auroc, abs=1e-5)
+    positions = pd.read_csv(out / "figures" / "positions.tsv", sep="\t")
+    reads = pd.read_csv(out / "figures" / "reads.tsv", sep="\t")
+    # The mean of a read's positions is its score, and its bases are the dataset's.
+    name = positions["read_id"].iloc[-1]
+    split, _, row = name.partition(":")
+    part = positions[positions["read_id"] == name]
+    codes = Dataset.load(dataset).splits[split].codes[int(row)]
+    assert "".join(part["base"]) == decode(codes)
+    assert np.isclose(reads["Markov chain, ratio"], part["llr"].mean(), atol=1e-5).any()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -64,6 +96,7 @@ def test_cells(genood_here: Genood, dataset: Path, tmp_path: Path) -> None:
             ("--preset", "paper", "--methods", "rose-ekfac"),
             "rose-ekfac is not among the methods",
         ),
+        (("--figures", "--distances", "no.tsv"), "no.tsv: "),
     ],
 )
 def test_what_is_not_there_is_said(
@@ -74,6 +107,12 @@ def test_what_is_not_there_is_said(
     assert result.stderr.startswith(f"genood: error: {message}")
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_distances_are_of_figures(genood_here: Genood, dataset: Path, tmp_path: Path) -> None:
+    result = genood_here("benchmark", dataset, "-o", tmp_path / "out", "--distances", "d.tsv")
+    assert result.returncode == 2
+    assert "--distances goes with --figures" in result.stderr
 
 
 def test_no_dataset(genood_here: Genood, tmp_path: Path) -> None:
