@@ -37,6 +37,11 @@ logger = logging.getLogger("genood")
     show_default=True,
     help="demo: minutes on two cores. small: a night. paper: the recipes of Ren et al. 2019, for a GPU.",
 )
+@click.option(
+    "--figures",
+    is_flag=True,
+    help="Draw the papers' figures too, in DIR/figures; needs matplotlib.",
+)
 @click.option("--cell", "cells", multiple=True, metavar="NAME", help="Compute only this cell; no table.")
 @click.option("--list-cells", is_flag=True, help="Print the cells, what each needs, and which are done.")
 @compute_options
@@ -47,6 +52,7 @@ def command(
     methods: str | None,
     num_seeds: int | None,
     preset: str,
+    figures: bool,
     cells: tuple[str, ...],
     list_cells: bool,
     seed: int,
@@ -63,6 +69,7 @@ def command(
       genood benchmark dataset -o bench
       genood benchmark dataset -o bench --methods likelihood,llr --seeds 3
     """
+    from genood.benchmark.figures import check_drawing, draw_figures
     from genood.benchmark.running import Benchmark, BenchmarkJob
     from genood.benchmark.table import write_tables
     from genood.cli.progress import stop_signals
@@ -76,6 +83,8 @@ def command(
         first_seed=seed,
     )
     benchmark = Benchmark(job, device=device, progress=logger.info, stopping=stop_signals)
+    if figures:
+        check_drawing()
     if list_cells:
         click.echo("cell\tneeds\tdone")
         for name, needs, done in benchmark.cell_table():
@@ -86,3 +95,5 @@ def command(
         click.get_current_context().exit(EXIT_INTERRUPTED)
     if not cells:
         click.echo(write_tables(benchmark), nl=False)
+        if figures:
+            draw_figures(benchmark)
