@@ -93,10 +93,16 @@ def test_nothing_is_computed_twice(done: Benchmark, full_dataset: Path, tmp_path
         f"score-markov-seed{n}: {phase}: likelihood" for n in (0, 1) for phase in ("val", "test")
     ]
     _, computed = run_benchmark(full_dataset, output, num_seeds=3, methods=("markov-llr",))
+    # A Markov chain is the same for every seed; an LSTM is not.
     assert computed == [
-        "train-markov-seed2000",
         "score-markov-seed2: val: llr",
         "score-markov-seed2: test: llr",
+    ]
+    _, computed = run_benchmark(full_dataset, output, num_seeds=3, methods=("likelihood",))
+    assert computed == [
+        "train-lstm-foreground-seed2000",
+        "score-lstm-seed2: val: likelihood",
+        "score-lstm-seed2: test: likelihood",
     ]
 
 
