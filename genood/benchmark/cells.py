@@ -13,10 +13,15 @@ from genood.benchmark.methods import METHODS, SOURCES, Source
 from genood.benchmark.scales import Scale
 from genood.bundle import CLASSIFIER, ROLES
 from genood.bundle_files import FORMAT_VERSION
+from genood.counting import CountConfig
 from genood.models import CLASSIFIERS
+from genood.models.markov import MarkovConfig
+from genood.remember import RememberConfig
 
 _CELL_FORMAT = 1
 """Raised by a change after which what has been computed counts no more."""
+_NUM_CALIBRATION_READS = 100
+"""For p-values, of which a benchmark makes no use."""
 SEEDS_APART = 1_000
 """Seeds of the members of one seed's ensemble follow each other; so far apart are those of two seeds."""
 
@@ -155,12 +160,17 @@ def _candidates(source: Source, seed: int, scale: Scale, read_length: int) -> tu
 def _training(source: Source, seed: int, scale: Scale, read_length: int, **background: float) -> TrainingCell:
     """The cell of a model, a background if it is told of which kind."""
     recipe = scale.recipes[source.kind]
-    config: dict[str, Any] = {"seed": seed, "read_length": read_length, "shape": dict(recipe.shape)}
+    if recipe.train is None:
+        seed = 0  # it is the same, or nearly, for every seed
+    config: dict[str, Any] = {"seed": seed}
     names = [source.kind]
     if source.by_class:
         names.append("by-class")
         config["by_class"] = True
-    if recipe.train is not None:
+    if recipe.train is None:
+        config |= _made_at_once(source.kind, recipe.shape, seed, read_length)
+    else:
+        config["shape"] = dict(recipe.shape)
         config["role"] = _role(source.kind, background)
         if source.kind in CLASSIFIERS:
             config["shape"]["variant"] = source.variant
@@ -179,6 +189,18 @@ def _training(source: Source, seed: int, scale: Scale, read_length: int, **backg
         if background:
             names += [f"mu{train.mutation_rate:g}", f"lambda{train.l2:g}"]
     return TrainingCell(name="-".join(["train", *names, f"seed{seed}"]), kind=source.kind, config=config)
+
+
+def _made_at_once(kind: str, shape: Mapping[str, Any], seed: int, read_length: int) -> dict[str, Any]:
+    """The whole configuration of a model that is not trained step by step, defaults and all."""
+    common: dict[str, Any] = {
+        "seed": seed,
+        "read_length": read_length,
+        "num_calibration_reads": _NUM_CALIBRATION_READS,
+    }
+    if kind == "context":
+        return {"remember": asdict(RememberConfig(**common))}
+    return {"count": asdict(CountConfig(model=MarkovConfig(**shape), **common))}
 
 
 def _role(kind: str, background: Mapping[str, float]) -> str:

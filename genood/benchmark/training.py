@@ -41,8 +41,6 @@ _COSTS_FILE = "costs.json"
 _SPENT_FILE = "spent.json"
 _MODEL_FILE = "model.json"
 _BUNDLE = "bundle"
-_NUM_CALIBRATION_READS = 100
-"""For p-values, of which a benchmark makes no use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,9 +174,9 @@ def _train_steps(cell: TrainingCell, folder: Path, place: Place) -> bool:
         shape["num_classes"] = len(place.training.classes)
         learners = classifier_learners(cell.kind, shape, config, device)
     else:
-        learners = density_learners(cell.kind, shape, config, device)
+        learners = density_learners(cell.kind, shape, config, device, [role])
     trainer = Trainer(
-        learners={role: learners[role]},
+        learners=learners,
         model={"model": cell.kind, "role": role, **shape},
         config=config,
         training=ReadSampler(place.training, config.read_length, (config.seed, Stream.READS)),
@@ -204,11 +202,7 @@ def _remember(cell: TrainingCell, folder: Path, place: Place) -> bool:
     job = RememberJob(
         inputs=[place.dataset],
         output=str(folder / _BUNDLE),
-        config=RememberConfig(
-            seed=cell.config["seed"],
-            read_length=place.read_length,
-            num_calibration_reads=_NUM_CALIBRATION_READS,
-        ),
+        config=RememberConfig(**cell.config["remember"]),
         command="genood benchmark",
     )
     remember_bundle(job)
@@ -216,15 +210,11 @@ def _remember(cell: TrainingCell, folder: Path, place: Place) -> bool:
 
 
 def _count(cell: TrainingCell, folder: Path, place: Place) -> bool:
+    config = cell.config["count"]
     job = CountJob(
         inputs=[place.dataset],
         output=str(folder / _BUNDLE),
-        config=CountConfig(
-            model=MarkovConfig(**cell.config["shape"]),
-            seed=cell.config["seed"],
-            read_length=place.read_length,
-            num_calibration_reads=_NUM_CALIBRATION_READS,
-        ),
+        config=CountConfig(**{**config, "model": MarkovConfig(**config["model"])}),
         command="genood benchmark",
     )
     if cell.config.get("by_class"):

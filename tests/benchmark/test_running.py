@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from toy_benchmarks import METHODS, run_benchmark
 from toy_datasets import write_full_dataset
@@ -18,8 +19,11 @@ from genood.benchmark.cells import ScoringCell
 from genood.benchmark.reads import drawn_reads
 from genood.benchmark.running import Benchmark, BenchmarkJob
 from genood.benchmark.table import write_tables
+from genood.build import TrainJob, train_bundle
 from genood.dataset import Dataset
 from genood.errors import ConfigError, InputError
+from genood.recipes import TrainConfig
+from genood.tensors import map_tensors
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +93,16 @@ def test_nothing_is_computed_twice(done: Benchmark, full_dataset: Path, tmp_path
         f"score-markov-seed{n}: {phase}: likelihood" for n in (0, 1) for phase in ("val", "test")
     ]
     _, computed = run_benchmark(full_dataset, output, num_seeds=3, methods=("markov-llr",))
+    # A Markov chain is the same for every seed; an LSTM is not.
     assert computed == [
-        "train-markov-seed2000",
         "score-markov-seed2: val: llr",
         "score-markov-seed2: test: llr",
+    ]
+    _, computed = run_benchmark(full_dataset, output, num_seeds=3, methods=("likelihood",))
+    assert computed == [
+        "train-lstm-foreground-seed2000",
+        "score-lstm-seed2: val: likelihood",
+        "score-lstm-seed2: test: likelihood",
     ]
 
 
@@ -218,3 +228,25 @@ def test_members_of_two_seeds_have_no_seed_in_common(full_dataset: Path) -> None
 
     assert len(seeds(first)) == len(seeds(second)) == 2
     assert not seeds(first) & seeds(second)
+
+
+def test_models_are_those_of_genood_train(done: Benchmark, tmp_path: Path) -> None:
+    [cell] = [
+        cell for cell in done.trainings if cell.name == "train-lstm-background-mu0.1-lambda0.0001-seed0"
+    ]
+    job = TrainJob(
+        inputs=[done.job.dataset],
+        output=str(tmp_path / "bundle"),
+        model="lstm",
+        model_config=cell.config["shape"],
+        config=TrainConfig(**cell.config["train"]),
+    )
+    bundle = train_bundle(job, device=torch.device("cpu"))
+    assert bundle is not None
+    cells = {"foreground": "train-lstm-foreground-seed0", "background": cell.name}
+    for role, model in (("foreground", bundle.foreground), ("background", bundle.background)):
+        assert model is not None
+        [path] = Path(done.job.output).glob(f"cells/trained/{cells[role]}-*/{role}.safetensors")
+        found = map_tensors(path)
+        for name, weights in model.weights().items():
+            assert np.array_equal(found[name], weights), name
