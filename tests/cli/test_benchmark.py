@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import Genood
-from sklearn.metrics import roc_auc_score
 from toy_datasets import write_full_dataset
 
 from genood.benchmark.scales import SCALES
@@ -42,22 +41,6 @@ def test_table(genood_here: Genood, dataset: Path, tmp_path: Path, caplog: pytes
     again = genood_here("benchmark", dataset, "-o", out, *OPTIONS, "--seeds", "2")
     assert again.stdout == result.stdout
     assert not caplog.records
-
-
-def test_figures(genood_here: Genood, dataset: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    result = genood_here("benchmark", dataset, "-o", out, *OPTIONS, "--figures")
-    assert result.returncode == 0, result.stderr
-    names = {path.name for path in (out / "figures").iterdir()}
-    assert {"roc.svg", "roc.png", "ratio-gc.svg", "likelihood-histogram.tsv", "classes.tsv"} <= names
-    curves = (out / "figures" / "separation.tsv").read_text()
-    with np.load(out / "scores.npz") as scores:
-        values = [scores[f"markov-llr/seed0/test_{side}"] for side in ("in", "ood")]
-    auroc = roc_auc_score(np.repeat([1, 0], 20), -np.concatenate(values))
-    [row] = [line.split("\t") for line in curves.splitlines() if line.startswith("Markov chain, ratio")]
-    assert float(row[curves.splitlines()[0].split("\t").index("auroc")]) == pytest.approx(auroc, abs=1e-5)
-    table = pd.read_csv(out / "figures" / "reads.tsv", sep="\t")
-    assert set(table["class"]) == {"Beta", "Gamma", "Iota", "Zeta"}
 
 
 def test_cells(genood_here: Genood, dataset: Path, tmp_path: Path) -> None:
