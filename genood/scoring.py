@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
 from genood import __version__
+from genood.bundle import prepare
 from genood.engine import EngineConfig, ScoredReads, Scorer
 from genood.ensemble import AnyBundle, load_bundle
 from genood.errors import ConfigError
@@ -156,6 +157,18 @@ class ScoreJob:
             one_input=len(self.inputs) == 1,
             command=self.command,
         )
+
+
+def prepare_scoring(job: ScoreJob) -> None:
+    """Do ahead what takes time before `score_files` can score; what it would refuse at once is refused here.
+
+    Raises
+    ------
+    GenoodError
+        An input is unfit, or the bundle is none.
+    """
+    check_inputs(job.inputs, job.kept_records())
+    prepare(job.bundle)
 
 
 def score_files(

@@ -206,10 +206,9 @@ def command(
         raise click.UsageError("--windows says how long windows are; give --window-table or --regions too")
     if regions_fdr is not None and regions is None:
         raise click.UsageError("--regions-fdr is the error level of --regions; give that too")
-    from genood.bundle import prepare
     from genood.intake import IntakeConfig
     from genood.readers import ReaderConfig
-    from genood.scoring import ScoreJob, score_files
+    from genood.scoring import ScoreJob, prepare_scoring, score_files
     from genood.selection import SelectionConfig
     from genood.writers import RegionConfig
 
@@ -240,7 +239,7 @@ def command(
         command=shlex.join(["genood", *sys.argv[1:]]),
         **overrides(alpha=alpha),
     )
-    prepare(bundle)
+    prepare_scoring(job)
     gc.freeze()
     gc.enable()
     with _progress() as progress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from conftest import Genood
 from toys import strain_of, uniform_codes, write_fasta
 
 from genood.bundle import Bundle
+from genood.engine import EngineConfig
 from genood.sequence import Codes
 from genood.writers import parquet as writers
 
@@ -107,17 +109,14 @@ def test_row_groups(
     """Some windows make a row group; windows are of one read here."""
     monkeypatch.setattr(writers, "_GROUP_ROWS", 10)
     write_fasta(Path("long.fa"), {f"r{i}": STRAIN[:20_000] for i in range(25)})
-    monkeypatch.setattr("genood.scoring.EngineConfig", one_read_windows)
+    suiting = EngineConfig.suiting
+    monkeypatch.setattr(
+        EngineConfig, "suiting", lambda *args, **config: replace(suiting(*args, **config), window_reads=1)
+    )
     for kind in ("tsv", "parquet"):
         run(genood_here, context_dir, "long.fa", "-o", f"scores.{kind}")
     _, groups = assert_same("scores", COLUMN_TYPES)
     assert groups == [10, 10, 5]
-
-
-def one_read_windows(**config: Any) -> Any:
-    from genood.engine import EngineConfig
-
-    return EngineConfig(**config, window_reads=1)
 
 
 def test_no_reads(genood_here: Genood, context_dir: Path, folder: Path) -> None:
