@@ -33,6 +33,7 @@ _COMMANDS = {
     "benchmark": "Compare all methods on a dataset: train, tune, evaluate, table.",
     "attack": "Measure how few bases of OOD reads make a detector miss them.",
     "info": "Show what a bundle is and where it comes from.",
+    "report": "Write an HTML page that shows scored runs.",
 }
 
 
