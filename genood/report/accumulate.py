@@ -23,6 +23,9 @@ SMALL_P_VALUES = 10.0 ** (np.arange(-48, 1) / 8)
 _P_VALUE_EDGES = np.arange(P_VALUE_BINS + 1) / P_VALUE_BINS
 _NUM_CALLS = len(CALLS)
 _UNKNOWN_GC = GC_BINS
+_COMPARED = 1000
+_MOST_DIFFERENCE = 0.002
+"""Of p-values on average; rounded scores may come to lie on the other side of a tie."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -97,6 +100,8 @@ class RunAccumulator:
         """Reads by the bin of their length, and call."""
         self.largest_called = math.nan
         """The largest p-value of a read called ``ood``."""
+        self.null_differs = False
+        """Whether p-values are not those that the null gives, judged by the first rows."""
         self._num_above: Ints = np.zeros(len(FRACTION_LAMBDAS), dtype=np.int64)
         self._scored_length_counts: Ints = np.zeros(len(LENGTH_STARTS), dtype=np.int64)
         self._inverse_null_reads = 0.0
@@ -129,11 +134,18 @@ class RunAccumulator:
         self._num_above += [int((p_values > level).sum()) for level in FRACTION_LAMBDAS]
         self._scored_length_counts += np.bincount(length_places(num_scored), minlength=len(LENGTH_STARTS))
         if self.null is not None and len(p_values):
+            self._compare(self.null, columns.ood_scores[known], p_values, num_scored)
             self._inverse_null_reads += float((1.0 / self.null.independent_reads(num_scored)).sum())
         called = p_values[columns.calls[known] == CALLS.index("ood")]
         self.largest_called = float(np.fmax(self.largest_called, called.max(initial=-math.inf)))
         if math.isinf(self.largest_called):
             self.largest_called = math.nan
+
+    def _compare(self, null: NullDistribution, scores: Floats, p_values: Floats, num_scored: Ints) -> None:
+        if self.num_p_values == len(p_values):
+            first = slice(0, _COMPARED)
+            differences = np.abs(null.p_values(scores[first], num_scored[first]) - p_values[first])
+            self.null_differs = bool(np.nanmean(differences) > _MOST_DIFFERENCE)
 
     def _add_top(self, columns: ScoreColumns) -> None:
         rows = foremost(columns.p_values, columns.ood_scores, self._num_top).tolist()

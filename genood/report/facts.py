@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genood.bundle import CALIBRATION_FILE, CARD_FILE, METADATA_FILE, read_metadata
+from genood.bundle_files import CALIBRATION_FILE, CARD_FILE, METADATA_FILE, read_format, read_text
 from genood.calibration import Calibration, Fraction, NullDistribution
 from genood.detectors import DEFAULT_DETECTOR
+from genood.ensemble import AnyBundle
 from genood.errors import BundleError, InputError
-from genood.files import sha256_of
+from genood.files import is_standard_output, sha256_of
 from genood.readers.streams import check_readable, decompressed, opened
 from genood.report.chunks import UNREADABLE
 from genood.writers.streams import without_compression
@@ -66,7 +67,7 @@ class BundleFacts:
             No bundle, a newer format, or a file that differs from its sha256.
         """
         root = Path(directory)
-        metadata = read_metadata(root)
+        metadata = read_format(root)
         texts = {}
         for name in (CALIBRATION_FILE, CARD_FILE):
             path = root / name
@@ -76,13 +77,34 @@ class BundleFacts:
                 raise BundleError(
                     f"{path}: differs from the sha256 in {METADATA_FILE}; copy the bundle again"
                 )
-            texts[name] = path.read_text(encoding="utf-8")
-        calibration = Calibration.from_json(json.loads(texts[CALIBRATION_FILE]))
+            texts[name] = read_text(path)
+        try:
+            found = json.loads(texts[CALIBRATION_FILE])
+        except ValueError as error:
+            raise BundleError(f"{root / CALIBRATION_FILE}: cannot be read as JSON ({error})") from error
+        fingerprint = sha256_of(root / METADATA_FILE)
+        return cls._of(directory, fingerprint, metadata, texts[CARD_FILE], Calibration.from_json(found))
+
+    @classmethod
+    def of(cls, directory: str, bundle: AnyBundle) -> BundleFacts:
+        """What reports show of a bundle that has been loaded."""
+        calibration = Calibration.from_json(bundle.calibration)
+        return cls._of(directory, bundle.fingerprint, bundle.metadata, bundle.card, calibration)
+
+    @classmethod
+    def _of(
+        cls,
+        directory: str,
+        fingerprint: str,
+        metadata: Mapping[str, Any],
+        card: str,
+        calibration: Calibration,
+    ) -> BundleFacts:
         return cls(
             path=os.fspath(directory),
-            fingerprint=sha256_of(root / METADATA_FILE),
+            fingerprint=fingerprint,
             metadata=metadata,
-            card=texts[CARD_FILE],
+            card=card,
             nulls=calibration.nulls,
             source=calibration.source,
         )
@@ -157,6 +179,15 @@ def names_of(tables: Sequence[str]) -> list[str]:
     return short if len(set(short)) == len(short) else list(tables)
 
 
-def detector_of(summary: Mapping[str, Any] | None) -> str:
-    """The detector whose scores and p-values a run has."""
-    return DEFAULT_DETECTOR if summary is None else str(summary["detectors"][0])
+def name_of_output(table: str) -> str:
+    """The name of a run whose score table is written to a file or to standard output."""
+    return "standard output" if is_standard_output(table) else names_of([table])[0]
+
+
+def detector_of(summary: Mapping[str, Any] | None, bundle: BundleFacts | None) -> str:
+    """The detector whose scores and p-values a run has: without a summary the one that scores by default."""
+    if summary is not None:
+        return str(summary["detectors"][0])
+    if bundle is None or DEFAULT_DETECTOR in bundle.nulls:
+        return DEFAULT_DETECTOR
+    return next(iter(bundle.nulls), DEFAULT_DETECTOR)

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ VEGA_LITE = "6.4"
 """Of the versions that vl-convert brings along."""
 MOST_TRACE_BASES = 90_000
 """Bases whose values a page holds, of all its runs together."""
+_NEEDED = {"jinja2": "jinja2", "markdown_it": "markdown-it-py", "vl_convert": "vl-convert-python"}
 _LONGEST_NAME = 100
 _SPARKS = 60
 _SPARK_HEIGHT = 22
@@ -32,15 +34,12 @@ _SPARK_HEIGHT = 22
 
 def check_installed() -> None:
     """Raise ConfigError if what a report is made with is not there."""
-    try:
-        import jinja2  # noqa: F401
-        import markdown_it  # noqa: F401
-        import vl_convert  # noqa: F401
-    except ImportError as error:
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
         raise ConfigError(
-            f"a report needs {error.name}: pip install jinja2 markdown-it-py vl-convert-python, or genood "
+            f"a report needs {_NEEDED[missing[0]]}: pip install {' '.join(_NEEDED.values())}, or genood "
             "with its extra report"
-        ) from error
+        )
 
 
 def render(runs: Sequence[Run], title: str) -> str:

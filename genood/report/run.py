@@ -66,7 +66,7 @@ class Run:
     @property
     def detector(self) -> str:
         """The detector whose scores and p-values the run has."""
-        return detector_of(self.summary)
+        return detector_of(self.summary, self.bundle)
 
     @property
     def notes(self) -> list[str]:
@@ -85,6 +85,14 @@ def check_same_run(path: str, summary: Mapping[str, Any], table: str, counts: Ru
     if stated != counts.num_reads:
         raise InputError(
             path, f"is of another run: it counts {stated} reads, and {table} has {counts.num_reads}"
+        )
+
+
+def check_null(bundle: BundleFacts, table: str, counts: RunAccumulator) -> None:
+    """Raise InputError if a bundle gives the reads of a score table other p-values than it has."""
+    if counts.null_differs:
+        raise InputError(
+            bundle.path, f"gives other p-values than {table} has; give the bundle that it was scored with"
         )
 
 

@@ -12,12 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 import pysam
 
-from genood.engine import ScoredReads
 from genood.errors import InputError
 from genood.pieces import Positions
 from genood.report.accumulate import P_VALUE_BINS, p_value_counts
 from genood.report.chunks import TableFormat, at_row, chunks_of
-from genood.report.top import TopRead, foremost
+from genood.report.top import TopRead
 from genood.rounding import as_in_table
 from genood.sequence import decode
 
@@ -70,31 +69,6 @@ class Trace:
         if np.isnan(read.llr_per_base) or not len(scored):
             return True
         return bool(np.isclose(scored.mean(), read.llr_per_base, rtol=_RELATIVE, atol=_ABSOLUTE))
-
-
-class TraceKeeper:
-    """Traces of the most foreign reads of a run, while it is scored."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-        self._num_reads = 0
-        self._kept: list[tuple[tuple[float, float, int], Positions | None]] = []
-
-    def write(self, scored: ScoredReads) -> None:
-        """Take in reads; the engine must have kept positions."""
-        assert scored.positions is not None
-        first = next(iter(scored.ood_scores.values()))
-        p_values, scores = as_in_table(scored.p_values), as_in_table(first.astype(np.float64))
-        for row in foremost(p_values, scores, self._number).tolist():
-            rank = (float(p_values[row]), -float(scores[row]), self._num_reads + row)
-            read = scored.positions[row]
-            self._kept.append((rank, read if len(read.codes) <= MOST_BASES else None))
-        self._kept = sorted(self._kept, key=lambda kept: kept[0])[: self._number]
-        self._num_reads += len(scored.names)
-
-    def traces(self) -> dict[int, Trace]:
-        """The traces by row of the score table, but of reads that are too long for one."""
-        return {rank[2]: Trace.of(read) for rank, read in self._kept if read is not None}
 
 
 def read_traces(path: str, reads: Sequence[TopRead]) -> dict[int, Trace]:
@@ -197,6 +171,12 @@ class WindowCounts:
     )
     rows: dict[int, list[tuple[int, int, float, float]]] = field(default_factory=dict)
 
+    def add(self, p_values: Floats) -> None:
+        """Count p-values of windows, none of them NaN."""
+        self.num_windows += len(p_values)
+        self.num_small += int((p_values <= WINDOW_LEVEL).sum())
+        self.p_value_counts += p_value_counts(p_values)
+
 
 def read_windows(path: str, reads: Sequence[TopRead]) -> WindowCounts:
     """Counts of a window table, and the windows of some reads; see `read_traces`."""
@@ -207,9 +187,7 @@ def read_windows(path: str, reads: Sequence[TopRead]) -> WindowCounts:
         p_values = frame["p_value"].to_numpy(dtype=np.float64)
         _check_windows(path, frame, p_values)
         known = p_values[~np.isnan(p_values)]
-        counts.num_windows += len(known)
-        counts.num_small += int((known <= WINDOW_LEVEL).sum())
-        counts.p_value_counts += p_value_counts(known)
+        counts.add(known)
         mine = frame[frame["read_id"].isin(names)]
         for name, *cells in mine[["read_id", *WINDOWS.numbers]].itertuples(index=False):
             mate, start, end, ratio, p_value = map(float, cells)

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from genood.errors import ConfigError, InputError
-from genood.files import check_distinct, check_outside, check_writable, write_text
+from genood.files import check_distinct, check_outside
 from genood.readers.streams import check_readable
 from genood.report.accumulate import RunAccumulator
 from genood.report.facts import BundleFacts, detector_of, names_of, read_summary, summary_beside
+from genood.report.output import NUM_TOP, TITLE
 from genood.report.page import check_installed, render
-from genood.report.run import Run, check_same_bundle, check_same_run
+from genood.report.run import Run, check_null, check_same_bundle, check_same_run
 from genood.report.tables import count_table
-from genood.report.traces import Trace, read_traces, read_windows
+from genood.report.traces import read_traces, read_windows
+from genood.writers.streams import open_output
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +53,8 @@ class ReportJob:
     bundle: str | None = None
     per_position: Sequence[str] = ()
     window_tables: Sequence[str] = ()
-    num_top: int = 20
-    title: str = "genood report"
+    num_top: int = NUM_TOP
+    title: str = TITLE
 
     def __post_init__(self) -> None:
         if not self.tables:
@@ -87,12 +89,12 @@ def write_report(job: ReportJob) -> list[Run]:
         written, or what it is made with is not installed.
     """
     check_installed()
-    check_writable([job.output])
     check_readable([*job.tables, *job.summaries, *job.per_position, *job.window_tables])
     bundle = None if job.bundle is None else BundleFacts.read(job.bundle)
     names = names_of(job.tables)
-    runs = [_run(job, place, name, bundle) for place, name in enumerate(names)]
-    write_text(job.output, render(runs, job.title))
+    with open_output(job.output) as stream:
+        runs = [_run(job, place, name, bundle) for place, name in enumerate(names)]
+        stream.write(render(runs, job.title).encode())
     logger.info("%s: %d runs, %d reads", job.output, len(runs), sum(run.counts.num_reads for run in runs))
     return runs
 
@@ -105,9 +107,11 @@ def _run(job: ReportJob, place: int, name: str, bundle: BundleFacts | None) -> R
     summary: dict[str, Any] | None = None if path is None else read_summary(path)
     if summary is not None and bundle is not None:
         check_same_bundle(bundle, summary, name)
-    null = None if bundle is None else bundle.nulls.get(detector_of(summary))
+    null = None if bundle is None else bundle.nulls.get(detector_of(summary, bundle))
     counts = RunAccumulator(null, job.num_top)
     count_table(table, counts)
+    if bundle is not None:
+        check_null(bundle, table, counts)
     if summary is not None and path is not None:
         try:
             check_same_run(path, summary, table, counts)
@@ -116,15 +120,12 @@ def _run(job: ReportJob, place: int, name: str, bundle: BundleFacts | None) -> R
                 raise
             logger.warning("%s; it is left out", error)  # it only happens to lie there
             summary = None
-    traces: dict[int, Trace] | None = None
-    if job.per_position:
-        traces = read_traces(job.per_position[place], counts.top_reads)
     return Run(
         name=name,
         table=table,
         counts=counts,
         summary=summary,
         bundle=bundle,
-        traces=traces,
+        traces=read_traces(job.per_position[place], counts.top_reads) if job.per_position else None,
         windows=read_windows(job.window_tables[place], counts.top_reads) if job.window_tables else None,
     )
