@@ -44,7 +44,7 @@ def score_columns_of(path: str) -> Iterator[ScoreColumns]:
 
 
 def _checked(path: str, frame: pd.DataFrame) -> ScoreColumns:
-    calls = pd.Categorical(frame["call"], categories=CALLS).codes.astype(np.int64)
+    calls = pd.Index(CALLS).get_indexer(pd.Index(frame["call"])).astype(np.int64)
     values = {name: frame[name].to_numpy(dtype=np.float64) for name in SCORES.numbers}
     first = int(frame.index[0]) if len(frame) else 0
 
