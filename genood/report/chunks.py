@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import pandas as pd
@@ -116,7 +115,7 @@ def _tell_of_bad_cell(path: str, table: TableFormat) -> None:
     with opened(path) as source, decompressed(path, source, warns=False) as stream:
         header = stream.readline().decode(errors="replace").rstrip("\r\n").split("\t")
         places = {name: header.index(name) for name in table.numbers if name in header}
-        for row, line in enumerate(islice(stream, None)):
+        for row, line in enumerate(stream):
             cells = line.decode(errors="replace").rstrip("\r\n").split("\t")
             for name, place in places.items():
                 cell = cells[place] if place < len(cells) else ""

@@ -12,12 +12,13 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from genood import __version__
 from genood.engine import CALLS
 from genood.errors import ConfigError
 from genood.report.facts import BundleFacts
-from genood.report.figures import figures_of, number, overview_of, share
+from genood.report.figures import Figure, figures_of, number, overview_of, share
 from genood.report.run import Run
 from genood.report.top import TopRead
 from genood.report.traces import Trace
@@ -82,7 +83,7 @@ def _hash(script: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _figures(figures: Sequence[Any], prefix: str, specs: dict[str, Any]) -> list[dict[str, Any]]:
+def _figures(figures: Sequence[Figure], prefix: str, specs: dict[str, Any]) -> list[dict[str, Any]]:
     shown = []
     for place, figure in enumerate(figures):
         key = f"{prefix}-chart{place}"
@@ -192,7 +193,7 @@ def _traces(run: Run, reads: Sequence[TopRead], budget: int) -> list[dict[str, A
     return shown
 
 
-def _rounded(values: Any) -> list[float | None]:
+def _rounded(values: npt.NDArray[np.float64]) -> list[float | None]:
     return [None if math.isnan(value) else round(value, 3) + 0.0 for value in values.tolist()]
 
 
@@ -216,6 +217,8 @@ def _parameters(run: Run) -> list[tuple[str, str]]:
     rows = [("score table", run.table)]
     summary = run.summary
     if summary is None:
+        if not math.isnan(run.counts.largest_called):
+            rows.append(("called ood", f"p-values up to {number(run.counts.largest_called)}"))
         return [*rows, ("summary", "not given: --summary tells how the run was made")]
     level = summary.get("alpha")
     how = f"p-value at most {level}" if level is not None else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from genood.calibration import Fraction
@@ -52,16 +52,12 @@ class Run:
     bundle: BundleFacts | None = None
     traces: Mapping[int, Trace] | None = None
     windows: WindowCounts | None = None
-    _fraction: Fraction | None = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        stated = None if self.summary is None else fraction_of(self.summary)
-        object.__setattr__(self, "_fraction", stated or self.counts.fraction())
 
     @property
     def fraction(self) -> Fraction | None:
         """The OOD fraction, as the summary states it if there is one."""
-        return self._fraction
+        stated = None if self.summary is None else fraction_of(self.summary)
+        return self.counts.fraction() if stated is None else stated
 
     @property
     def detector(self) -> str:

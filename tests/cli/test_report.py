@@ -63,6 +63,7 @@ def test_numbers_by_hand(genood_here: Genood, folder: Path) -> None:
     top = page.tables["top"]
     assert [row[1] for row in top[1:]] == [f"r{i}" for i in range(1, 10)]
     assert top[1][2:8] == ["100", "10.0 %", "0.1", "−0.1", "0.05", "ood"]
+    assert dict(page.tables["parameters"])["called ood"] == "p-values up to 0.05"
     scores = page.table("Histogram of the OOD scores of 9 reads")
     assert sum(int(row[2]) + int(row[3]) for row in scores[1:]) == 9
     assert any("Neither summary nor bundle" in text for text in page.texts["p"])
@@ -132,10 +133,8 @@ def test_hostile_traces(genood_here: Genood, folder: Path) -> None:
     assert "</script><script>alert" not in page.source
 
 
-def test_model_cards_are_text(genood_here: Genood, folder: Path, bundle_dir: Path) -> None:
-    from genood.report.page import _card
-
-    card = _card(
+def test_model_cards_are_text() -> None:
+    card = page_module._card(
         "# T\n\n<script>alert(1)</script> [x](javascript:alert(1)) ![y](http://z/y.png)\n\n|a|\n|-|\n|1|\n"
     )
     assert "<script" not in card

@@ -15,6 +15,7 @@
   };
   let countScale = "linear";
   const drawn = new Map(); // chart's element -> what finalizes it
+  const wanted = new Map(); // chart's element -> what is to be drawn next, while it is being drawn
 
   const themeName = () => (dark.matches && !window.matchMedia("print").matches ? "dark" : "light");
 
@@ -52,7 +53,22 @@
     };
   }
 
+  // Draw a chart; of several that are asked for while one is being drawn, the last.
   async function draw(element, spec, description) {
+    const busy = wanted.has(element);
+    wanted.set(element, [spec, description]);
+    if (busy) return;
+    try {
+      for (let next = null; next !== wanted.get(element); ) {
+        next = wanted.get(element);
+        await embed(element, ...next);
+      }
+    } finally {
+      wanted.delete(element);
+    }
+  }
+
+  async function embed(element, spec, description) {
     const full = {
       width: "container",
       autosize: { type: "fit-x", contains: "padding" },
@@ -71,7 +87,17 @@
     drawn.set(element, () => result.finalize());
     const summary = element.querySelector("summary");
     if (summary) summary.setAttribute("aria-label", "Save this chart as an image");
-    return result.view;
+    for (const link of element.querySelectorAll(".vega-actions a")) {
+      link.addEventListener("keydown", (event) => save(event, link, result.view));
+    }
+  }
+
+  // Vega-Embed makes the image when a mouse button goes down, of which a keyboard has none.
+  async function save(event, link, view) {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    link.href = await view.toImageURL(link.textContent.endsWith("PNG") ? "png" : "svg");
+    link.click();
   }
 
   const isShown = (element) => element.closest("[hidden]") === null;
@@ -109,7 +135,7 @@
       this.read = this.reads[place];
       this.from = 1;
       this.to = this.read.length;
-      return this.draw();
+      this.draw();
     }
 
     showRow(row) {
@@ -164,19 +190,19 @@
       return rows;
     }
 
-    async draw() {
+    draw() {
       const { bases, length, windows, label } = this.read;
       const shown = `bases ${this.from.toLocaleString("en")} to ${this.to.toLocaleString("en")} of ${length.toLocaleString("en")}`;
       let step = 1;
       this.chart.hidden = !bases;
+      this.windows.hidden = !windows;
       if (bases) {
         const bars = this.bars();
         step = bars.step;
-        await draw(this.chart, this.traceSpec(bars.rows, step), `Log-likelihood ratio of each base of ${label}, ${shown}.`);
+        draw(this.chart, this.traceSpec(bars.rows, step), `Log-likelihood ratio of each base of ${label}, ${shown}.`);
       }
-      this.windows.hidden = !windows;
       if (windows) {
-        await draw(this.windows, this.windowSpec(windows), `Log-likelihood ratio per base of windows of ${label}, ${shown}.`);
+        draw(this.windows, this.windowSpec(windows), `Log-likelihood ratio per base of windows of ${label}, ${shown}.`);
       }
       const grouped = step > 1 ? `; each bar is the mean of ${step} bases: zoom in for single ones` : "; a bar for each base";
       this.status.textContent = shown + (bases ? `${grouped}; line: mean of ${this.meanOver(step)}` : "; by window only");
