@@ -204,6 +204,8 @@ def _short(value: float) -> float | None:
 def _why_no_traces(run: Run, num_reads: int, num_traces: int) -> str | None:
     if not num_reads or num_traces == num_reads:
         return None
+    if all(math.isnan(read.llr_per_base) for read in run.counts.top_reads):
+        return None  # a classifier says nothing of single bases
     if run.traces is None and run.windows is None:
         return "Traces are drawn where the per-position table is given: --per-position."
     return (

@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,7 @@ WINDOWS = TableFormat(
     words=("read_id",),
     numbers=("mate", "start", "end", "llr_per_base", "p_value"),
 )
+_LONGEST_NAME = 50
 _MANY_ROWS = 1_000_000
 _INDEXES = (".tbi", ".csi")
 _RELATIVE, _ABSOLUTE = 1e-3, 2e-5
@@ -133,14 +135,17 @@ def _rows_by_index(path: str, names: Iterable[str]) -> Iterator[pd.DataFrame]:
 
 def _traces_in(path: str, rows: pd.DataFrame) -> Iterator[Trace]:
     """The traces in the rows of one name: a new one begins where positions start anew."""
+    name = str(rows["read_id"].iloc[0])[:_LONGEST_NAME]
     positions = rows["position"].to_numpy(dtype=np.float64)
     starts = np.flatnonzero(positions == 1)
-    for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
-        number = np.arange(1, end - start + 1)
-        wrong = np.flatnonzero(positions[start:end] != number)
-        if len(wrong):
-            row = int(rows.index[start + wrong[0]])
-            raise at_row(path, row, f"column 'position' holds no {number[wrong[0]]} after the one before")
+    bounds = [*starts.tolist(), len(rows)]
+    if bounds[0] != 0:
+        raise InputError(path, f"the positions of {name!r} do not start at 1")
+    if np.isinf(rows[["log_p", "llr"]].to_numpy(dtype=np.float64)).any():
+        raise InputError(path, f"holds infinite values of {name!r}")
+    for start, end in pairwise(bounds):
+        if (positions[start:end] != np.arange(1, end - start + 1)).any():
+            raise InputError(path, f"the positions of {name!r} do not follow each other")
         part = rows.iloc[start:end]
         letters = [base if base in {"A", "C", "G", "T"} else "N" for base in part["base"]]
         yield Trace(
@@ -200,9 +205,10 @@ def read_windows(path: str, reads: Sequence[TopRead]) -> WindowCounts:
 
 
 def _check_windows(path: str, frame: pd.DataFrame, p_values: Floats) -> None:
-    wrong = (p_values < 0) | (p_values > 1)
+    wrong = (p_values < 0) | (p_values > 1) | np.isinf(frame["llr_per_base"].to_numpy(dtype=np.float64))
     for name in ("mate", "start", "end"):
-        wrong |= ~(frame[name].to_numpy(dtype=np.float64) >= 0)
+        values = frame[name].to_numpy(dtype=np.float64)
+        wrong |= ~((values >= 0) & (values < 2**53))
     if wrong.any():
         row = int(frame.index[np.flatnonzero(wrong)[0]])
         raise at_row(path, row, "is no row of a window table of genood score")

@@ -260,7 +260,7 @@ def test_summary(genood_here: Genood, folder: Path) -> None:
     Path("other.json").write_text(summary_of())
     page = page_of(genood_here, "s.tsv", "--summary", "other.json")
     assert page.facts()["OOD fraction"].startswith("25 %")
-    assert page.texts["small"][0] == "12.5 % to 50 % (95 %)"
+    assert page.texts["small"][0] == "12.5 % to 50 % (95\xa0%)"
     assert any(text.startswith("P-values pile up near 1") for text in page.texts["p"])
     parameters = dict(row for row in page.tables["parameters"])
     assert parameters["scored by"] == "genood 9.8.7"
@@ -408,11 +408,15 @@ def test_traces_of_another_run_are_left_out(genood_here: Genood, folder: Path) -
     page = page_of(genood_here, "s.tsv", "--per-position", "p.tsv")
     assert [read["label"] for read in page.data["run1-traces"]["reads"]] == ["1. r1"]
     assert any(text.startswith("3 of 4 reads have no trace") for text in page.texts["p"])
-    Path("p.tsv").write_text("\n".join([header, lines[0], lines[2]]) + "\n")
-    says = "p.tsv, line 3: column 'position' holds no 2 after the one before"
-    check_refused(
-        genood_here, folder, "report", "s.tsv", "--per-position", "p.tsv", "-o", "r.html", says=says
-    )
+    for kept, says in (
+        ([lines[0], lines[2]], "p.tsv: the positions of 'r1' do not follow each other"),
+        (lines[1:], "p.tsv: the positions of 'r1' do not start at 1"),
+        ([lines[0].replace("-0.5", "inf")], "p.tsv: holds infinite values of 'r1'"),
+        ([lines[0].replace("-0.5", "x")], "p.tsv, line 2: column 'llr' holds 'x', which is no number"),
+    ):
+        Path("p.tsv").write_text("\n".join([header, *kept]) + "\n")
+        arguments = ("report", "s.tsv", "--per-position", "p.tsv", "-o", "r.html")
+        check_refused(genood_here, folder, *arguments, says=says)
 
 
 def test_number_of_top_reads(genood_here: Genood, folder: Path) -> None:

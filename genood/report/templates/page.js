@@ -5,6 +5,7 @@
   const MOST_BARS = 400;
   const LETTERS_UP_TO = 130;
   const MEAN_OVER = 21;
+  const POWERS = [0, 1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10]; // Vega's own ticks are for linear axes
   const COLOURS = {
     light: { in: "#0072b2", ood: "#d55e00", ink: "#1d2733", faint: "#d5dbe1", label: "#46525e" },
     dark: { in: "#56b4e9", ood: "#f2a03d", ink: "#edf1f5", faint: "#38424d", label: "#b9c3cd" },
@@ -23,6 +24,9 @@
   // data are left alone: what a run is called is no name of ours.
   function resolved(value) {
     if (Array.isArray(value)) return value.map(resolved);
+    if (value?.scale?.type === "@count" && countScale !== "linear" && !value.axis) {
+      return resolved({ ...value, axis: { values: POWERS, format: ",d" } });
+    }
     if (value !== null && typeof value === "object") {
       return Object.fromEntries(
         Object.entries(value).map(([key, inner]) => [key, key === "values" ? inner : resolved(inner)]),
