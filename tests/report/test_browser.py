@@ -14,7 +14,7 @@ from pages import score_row, write_scores
 from genood.report.writing import ReportJob, write_report
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Locator
     from playwright.sync_api import Page as Tab
 
 HOSTILE = "</script><img/src=x/onerror=document.title='owned'>"
@@ -22,9 +22,18 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 PHONE = {"width": 390, "height": 844}
 
 
+def playwright_of() -> Any:
+    return pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+
+def says(element: Locator, text: str) -> None:
+    """Wait until an element has a text: a browser's events come in their own time."""
+    playwright_of().expect(element).to_contain_text(text)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    playwright = playwright_of()
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         pytest.skip(f"there is no Chromium here: none of {', '.join(NAMES)}")
@@ -131,6 +140,9 @@ def test_runs_are_chosen(tab: Tab, said: list[str]) -> None:
     assert shown(tab) == ["short", "long"]
     tab.get_by_label("Run", exact=True).select_option("run1")
     tab.locator("#overview a", has_text="long").click()
+    tab.wait_for_function(
+        "document.getElementById('run-choice').value === 'run2'"
+    )  # a link is followed later
     assert shown(tab) == ["long"]
     assert len(said) == 1
 
@@ -149,7 +161,7 @@ def test_logarithmic_numbers(tab: Tab, said: list[str]) -> None:
 def test_traces_by_keyboard(tab: Tab, said: list[str]) -> None:
     panel = tab.locator("#run1 [data-traces]")
     status = panel.get_by_role("status")
-    assert status.inner_text().startswith("bases 1 to 100 of 100; a bar for each base")
+    says(status, "bases 1 to 100 of 100; a bar for each base")
     bars = panel.locator(
         ".trace-chart svg.marks path[fill='#0072b2'], .trace-chart svg.marks path[fill='#d55e00']"
     )
@@ -157,34 +169,35 @@ def test_traces_by_keyboard(tab: Tab, said: list[str]) -> None:
     assert bars.count() >= 100
     panel.get_by_role("button", name="Zoom in").focus()
     tab.keyboard.press("Enter")
-    assert status.inner_text().startswith("bases 26 to 75 of 100")
+    says(status, "bases 26 to 75 of 100")
     tab.keyboard.press("Tab")
     tab.keyboard.press("Tab")
     tab.keyboard.press("Space")
-    assert status.inner_text().startswith("bases 1 to 50 of 100")
+    says(status, "bases 1 to 50 of 100")
     panel.get_by_role("button", name="Whole read").press("Enter")
-    assert status.inner_text().startswith("bases 1 to 100 of 100")
+    says(status, "bases 1 to 100 of 100")
     panel.locator("select").focus()
     tab.keyboard.press("ArrowDown")
     tab.keyboard.press("ArrowDown")
-    assert status.inner_text().startswith("bases 1 to 60 of 60")
+    says(status, "bases 1 to 60 of 60")
     panel.get_by_text("The values of these bases").press("Enter")
-    assert panel.locator("tbody tr").count() == 60
+    playwright_of().expect(panel.locator("tbody tr")).to_have_count(60)
     panel.get_by_role("button", name="Zoom in").click()
+    playwright_of().expect(panel.locator("tbody tr")).to_have_count(30)
     assert panel.locator("tbody tr").first.inner_text().split()[:3] == ["16", "N", "-1"]
     panel.locator(".windows-chart svg.marks").wait_for()
     tab.get_by_role("button", name="Draw read").first.click()
-    assert status.inner_text().startswith("bases 1 to 100 of 100")
+    says(status, "bases 1 to 100 of 100")
     assert len(said) == 1
 
 
 def test_long_traces_are_drawn_by_means(tab: Tab) -> None:
     tab.get_by_label("Run", exact=True).select_option("run2")
     panel = tab.locator("#run2 [data-traces]")
-    assert "each bar is the mean of 8 bases" in panel.get_by_role("status").inner_text()
+    says(panel.get_by_role("status"), "each bar is the mean of 8 bases")
     for _ in range(3):
         panel.get_by_role("button", name="Zoom in").click()
-    assert "a bar for each base" in panel.get_by_role("status").inner_text()
+    says(panel.get_by_role("status"), "a bar for each base")
 
 
 def test_tables_are_sorted(tab: Tab) -> None:
