@@ -93,6 +93,13 @@ class NullDistribution:
 
         return self._between_bins(in_bin, num_scored)
 
+    def tails(self, scores: npt.NDArray[np.floating], num_scored: npt.NDArray[np.int64]) -> Floats:
+        """Share of in-distribution reads of that length that score at least as high, shape (B,).
+
+        As `p_values`, but what the null's own reads had, which can be 0.
+        """
+        return self._between_bins(lambda t, reads: self._tail(scores[reads], self.quantiles[t]), num_scored)
+
     def independent_reads(self, num_scored: npt.NDArray[np.int64]) -> Floats:
         """Independent reads behind the p-value of a read with so many scored bases, shape (B,)."""
         return self._between_bins(lambda t, reads: self.num_independent[t], num_scored)

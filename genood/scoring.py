@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Literal, Protocol
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
 from genood import __version__
 from genood.bundle import prepare
@@ -47,6 +47,9 @@ from genood.writers import (
     score_parquet,
 )
 
+if TYPE_CHECKING:  # it is imported where a report is wanted
+    from genood.report.output import ReportOutput
+
 logger = logging.getLogger(__name__)
 
 
@@ -64,8 +67,8 @@ class ScoreJob:
         How to read them, and which reads to take.
     output
         The score table; ``-`` is standard output.
-    per_position, summary
-        The per-position table and the summary, where wanted.
+    per_position, summary, report
+        The per-position table, the summary and a page that shows the run, where wanted.
     regions
         What is wanted of windows and foreign regions.
     ood_out, in_out
@@ -93,6 +96,7 @@ class ScoreJob:
     output: str = STDOUT
     per_position: str | None = None
     summary: str | None = None
+    report: str | None = None
     regions: RegionConfig = field(default_factory=RegionConfig)
     ood_out: str | None = None
     in_out: str | None = None
@@ -110,6 +114,10 @@ class ScoreJob:
         check_outside(self.bundle, self.outputs())
         self._check_endings()
         self.alignments()  # raises if it is not to be
+        if self.report is not None:
+            from genood.report.page import check_installed
+
+            check_installed()
 
     def _check_endings(self) -> None:
         targets = {
@@ -118,6 +126,7 @@ class ScoreJob:
             "--window-table": self.regions.window_table,
             "--regions": self.regions.regions,
             "--summary": self.summary,
+            "--report": self.report,
             "--ood-out": self.ood_out,
             "--in-out": self.in_out,
             "--kraken-report": self.kraken_report,
@@ -135,7 +144,7 @@ class ScoreJob:
             if target is not None
             for path in mate_files(target, self.intake.pairs)
         ]
-        others = [self.output, self.per_position, self.summary]
+        others = [self.output, self.per_position, self.summary, self.report]
         others += [self.bam_out, self.kraken_report, self.kraken_output]
         indexes = [] if self.per_position is None else index_names(self.per_position)
         return [*(path for path in others if path is not None), *reads, *indexes, *self.regions.outputs]
@@ -219,6 +228,7 @@ def score_files(
         if job.regions.wanted:
             regions = RegionOutputs(scorer, job.regions, stack)
             outputs.at_once.append(regions)
+        page = None if job.report is None else _open_report(job, scorer, outputs, regions, stack)
         summary_stream = None if job.summary is None else stack.enter_context(open_output(job.summary))
         reads = intake(job.inputs, job.kept_records(), skipped)
         windows = _as_scored(scorer.score_blocks(reads), outputs.at_once, progress)
@@ -231,6 +241,8 @@ def score_files(
             seconds=time.perf_counter() - started,
             skipped=skipped,
         )
+        if page is not None:
+            page.finish(report)
         if summary_stream is not None:
             summary_stream.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
     _tell_of_null(report["ood_fraction"])
@@ -286,6 +298,30 @@ def _open_outputs(job: ScoreJob, fingerprint: str, stack: ExitStack) -> _Outputs
     return _Outputs(at_once=at_once, called=called)
 
 
+def _open_report(
+    job: ScoreJob, scorer: Scorer, outputs: _Outputs, regions: RegionOutputs | None, stack: ExitStack
+) -> ReportOutput:
+    """Open the page, which is told of all reads; it is written once the summary is known."""
+    from genood.report.facts import BundleFacts
+    from genood.report.output import ReportOutput
+
+    assert job.report is not None
+    page = ReportOutput(
+        stack.enter_context(open_output(job.report)),
+        table=job.output,
+        bundle=BundleFacts.of(job.bundle, scorer.bundle),
+        detector=job.detectors[0],
+        keeps_positions=scorer.keep_positions,
+        keeps_windows=job.regions.window_table is not None,
+    )
+    outputs.called.append(page)
+    if page.traces is not None:
+        outputs.at_once.append(page.traces)
+    if regions is not None and page.windows is not None:
+        regions.on_windows = page.windows.write
+    return page
+
+
 def _scorer_of(job: ScoreJob, bundle: AnyBundle) -> Scorer:
     keeps_positions = job.per_position is not None or job.regions.wanted
     if keeps_positions and "likelihood" not in bundle.gives:
@@ -302,7 +338,7 @@ def _scorer_of(job: ScoreJob, bundle: AnyBundle) -> Scorer:
         bundle,
         detectors=job.detectors or None,
         config=EngineConfig.suiting(bundle, alpha=job.alpha, several_threads=num_threads() > 1),
-        keep_positions=keeps_positions,
+        keep_positions=keeps_positions or (job.report is not None and "likelihood" in bundle.gives),
         paired=job.intake.pairs is not None,
     )
 

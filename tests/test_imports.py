@@ -29,6 +29,7 @@ LAYERS = [
     {"engine", "stretches"},
     {"spool", "regions", "bundling", "cards", "null_reads"},
     {"writers", "build", "remember", "counting", "evaluation", "fdr", "recalibrate"},
+    {"report"},
     {"scoring", "members", "attack"},
     {"build_members"},
     {"analyses"},

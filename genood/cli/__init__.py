@@ -30,6 +30,7 @@ _COMMANDS = {
     "score": "Score reads with a bundle.",
     "calibrate": "Refit a bundle's p-values on in-distribution reads of your own.",
     "evaluate": "Measure how well scores separate in-distribution from OOD reads.",
+    "report": "Write an HTML page that shows scored runs.",
     "benchmark": "Compare all methods on a dataset: train, tune, evaluate, table.",
     "attack": "Measure how few bases of OOD reads make a detector miss them.",
     "info": "Show what a bundle is and where it comes from.",

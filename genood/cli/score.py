@@ -89,6 +89,11 @@ def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
 )
 @click.option("--summary", metavar="JSON", help="Counts, fractions and quantiles of the run.")
 @click.option(
+    "--report",
+    metavar="HTML",
+    help="A page that shows the run, as genood report writes it, with traces of the most foreign reads.",
+)
+@click.option(
     "--ood-out",
     metavar="FILE",
     help="Reads called ood, as they were in the input: FASTQ, or FASTA of reads without qualities. Mates "
@@ -164,6 +169,7 @@ def command(
     regions: str | None,
     regions_fdr: float | None,
     summary: str | None,
+    report: str | None,
     ood_out: str | None,
     in_out: str | None,
     bam_out: str | None,
@@ -225,6 +231,7 @@ def command(
         output=output,
         per_position=per_position,
         summary=summary,
+        report=report,
         regions=RegionConfig(
             window_table=window_table, regions=regions, **overrides(window=window, fdr=regions_fdr)
         ),

@@ -17,6 +17,7 @@ _WRITTEN_AS = {
     "--window-table": _TEXT,
     "--regions": "BED",
     "--summary": "JSON",
+    "--report": "HTML",
     "--ood-out": _READS,
     "--in-out": _READS,
     "--reads-out": _READS,

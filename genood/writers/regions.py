@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, Any
@@ -105,6 +105,8 @@ class RegionOutputs:
         elif config.regions is not None:
             self._bed = BedWriter(stack.enter_context(open_output(config.regions)))
         self._counts = {"sequences": 0, "regions": 0, "bases": 0}
+        self.on_windows: Callable[[ScoredReads, Sequence[Stretches]], None] | None = None
+        """Told of reads and the windows of each."""
 
     def write(self, scored: ScoredReads) -> None:
         """Append the windows and regions of reads.
@@ -116,6 +118,8 @@ class RegionOutputs:
         """
         assert scored.positions is not None
         tiled = self._stretches.windows(scored.positions, self._config.window)
+        if self.on_windows is not None:
+            self.on_windows(scored, tiled)
         for name, mate, read, windows in zip(
             scored.names, scored.mates, scored.positions, tiled, strict=True
         ):

@@ -16,7 +16,7 @@ from toys import markov_codes, write_fasta
 
 from genood import __version__
 
-COMMANDS = ("train", "tune", "score", "calibrate", "evaluate", "benchmark", "attack", "info")
+COMMANDS = ("train", "tune", "score", "calibrate", "evaluate", "report", "benchmark", "attack", "info")
 HEAVY = {"torch", "numba", "numpy", "pandas", "sklearn", "rich", "pysam"}
 
 

@@ -24,7 +24,7 @@ main()
 """
 """The command; at its end, how often the context model's loop was compiled or opened, and all modules."""
 
-UNNEEDED = {"torch", "pandas", "sklearn", "pyarrow", "rich"}
+UNNEEDED = {"torch", "pandas", "sklearn", "pyarrow", "rich", "jinja2", "vl_convert"}
 READS = Path(__file__).parents[1] / "data" / "reads.fastq"
 
 

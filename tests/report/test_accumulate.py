@@ -1,0 +1,157 @@
+"""What is counted of a run, against the same by hand and by other means."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from genood.calibration import NullDistribution, ood_fraction
+from genood.report.accumulate import RunAccumulator, ScoreColumns, gc_places, p_value_counts
+from genood.report.top import foremost
+
+LEVELS = np.linspace(0, 1, 101)
+NULL = NullDistribution(
+    lengths=(100, 400),
+    num_independent=(99.0, 49.0),
+    levels=LEVELS,
+    quantiles=np.stack([LEVELS, LEVELS + 1.0]),
+)
+"""In-distribution scores are uniform: from 0 to 1 at 100 bases, from 1 to 2 at 400."""
+
+
+def columns_of(num_reads: int, seed: int = 1) -> ScoreColumns:
+    generator = np.random.default_rng(seed)
+    lengths = generator.choice([30, 100, 150, 400, 5000], num_reads)
+    scores = generator.uniform(-1, 3, num_reads)
+    p_values = np.round(NULL.p_values(scores, lengths), 6)
+    unscored = generator.random(num_reads) < 0.05
+    scores[unscored] = p_values[unscored] = np.nan
+    calls = np.where(unscored, 2, np.where(p_values <= 0.05, 1, 0))
+    return ScoreColumns(
+        names=[f"r{i}" for i in range(num_reads)],
+        mates=np.zeros(num_reads, dtype=np.int64),
+        lengths=lengths,
+        num_scored=np.where(unscored, 0, lengths),
+        gc=np.where(unscored, np.nan, generator.uniform(0, 1, num_reads)),
+        llr_per_base=-scores,
+        ood_scores=scores,
+        p_values=p_values,
+        calls=calls,
+    )
+
+
+def part(columns: ScoreColumns, rows: slice) -> ScoreColumns:
+    return ScoreColumns(**{name: values[rows] for name, values in vars(columns).items()})
+
+
+def facts(counts: RunAccumulator) -> list[object]:
+    """All that can be asked of a run."""
+    bins = counts.score_bins(60, 0.01)
+    assert bins is not None
+    expected = counts.null_counts(bins.edges)
+    assert expected is not None
+    arrays = (counts.call_counts, counts.p_value_counts, counts.num_at_most, counts.length_counts)
+    return [
+        counts.num_reads,
+        counts.num_bases,
+        counts.gc,
+        counts.fraction(),
+        counts.largest_called,
+        counts.top_reads,
+        [counts.score_quantile(level) for level in (0.1, 0.5, 0.9)],
+        *(array.tolist() for array in (*arrays, bins.edges, bins.counts, expected)),
+    ]
+
+
+def test_pieces_and_merging_do_not_matter() -> None:
+    columns = columns_of(3000)
+    whole, pieces = RunAccumulator(NULL), RunAccumulator(NULL)
+    first, second = RunAccumulator(NULL), RunAccumulator(NULL)
+    whole.add(columns)
+    for start in range(0, 3000, 7):
+        pieces.add(part(columns, slice(start, start + 7)))
+    first.add(part(columns, slice(0, 1234)))
+    second.add(part(columns, slice(1234, 3000)))
+    first.merge(second)
+    for other in (pieces, first):
+        for one, value in zip(facts(whole), facts(other), strict=True):
+            if isinstance(one, float | tuple):
+                assert value == pytest.approx(one)
+            else:
+                assert value == one
+
+
+def test_counts_by_other_means() -> None:
+    columns = columns_of(3000)
+    counts = RunAccumulator(NULL)
+    counts.add(columns)
+    known = ~np.isnan(columns.p_values)
+    p_values = columns.p_values[known]
+    assert counts.num_p_values == known.sum()
+    assert counts.call_counts.tolist() == [int((columns.calls == call).sum()) for call in range(3)]
+    null_reads = 1 / np.mean(1 / NULL.independent_reads(columns.num_scored[known]))
+    above = (int((p_values > 0.5).sum()), int((p_values > 0.8).sum()))
+    assert counts.fraction() == pytest.approx(ood_fraction(len(p_values), above, null_reads))
+    assert counts.largest_called == p_values[p_values <= 0.05].max()
+    order = np.lexsort((np.arange(3000), -columns.ood_scores, columns.p_values))
+    assert [read.row for read in counts.top_reads] == order[:20].tolist()
+    assert not counts.null_differs
+
+
+def test_top_reads_by_hand() -> None:
+    """Three have the smallest p-value; of those the scores decide, of the two equal ones their order."""
+    p_values = np.array([0.5, 0.01, 0.01, np.nan, 0.01, 0.02])
+    scores = np.array([9.0, 1.0, 2.0, 9.0, 2.0, 9.0])
+    assert foremost(p_values, scores, 4).tolist() == [2, 4, 1, 5]
+    assert foremost(p_values, scores, 2).tolist() == [2, 4]
+    assert foremost(p_values, scores, 9).tolist() == [2, 4, 1, 5, 0]
+    assert foremost(p_values, scores, 0).tolist() == []
+    assert foremost(p_values[3:4], scores[3:4], 3).tolist() == []
+
+
+def test_bins_of_p_values_hold_their_upper_edge() -> None:
+    """In bins of 0.025: 0.05 is in the second, so that the first two have what is called at 0.05."""
+    counts = p_value_counts(np.array([0.0, 0.025, 0.05, 0.0501, 0.5, 0.500001, 1.0]))
+    assert np.flatnonzero(counts).tolist() == [0, 1, 2, 19, 20, 39]
+    assert counts[0] == 2
+
+
+def test_bins_of_gc() -> None:
+    assert gc_places(np.array([0.0, 0.0199, 0.02, 0.999, 1.0, np.nan])).tolist() == [0, 0, 1, 49, 49, 50]
+
+
+def test_expected_scores_by_hand() -> None:
+    """Of 10 reads of 100 bases each quarter of [0, 1] has 2.5; of one of 200 bases, half of either null."""
+    counts = RunAccumulator(NULL)
+    columns = columns_of(11)
+    lengths = np.array([100] * 10 + [200])
+    scored = {"lengths": lengths, "num_scored": lengths, "p_values": np.full(11, 0.5)}
+    counts.add(ScoreColumns(**{**vars(columns), **scored, "calls": np.zeros(11, dtype=np.int64)}))
+    expected = counts.null_counts(np.array([-5.0, 0.25, 0.5, 1.0, 1.5, 9.0]))
+    assert expected is not None
+    by_hand = [2.5 + 0.125, 2.5 + 0.125, 5 + 0.25, 0.25, 0.25]
+    assert expected.tolist() == pytest.approx(by_hand, abs=1e-4)
+    assert expected.sum() == pytest.approx(11)
+
+
+def test_null_of_another_bundle_is_noticed() -> None:
+    columns = columns_of(200)
+    other = NullDistribution(
+        lengths=(100,), num_independent=(99.0,), levels=LEVELS, quantiles=LEVELS[None] * 2
+    )
+    counts = RunAccumulator(other)
+    counts.add(columns)
+    assert counts.null_differs
+
+
+def test_nothing() -> None:
+    counts = RunAccumulator(NULL)
+    counts.add(part(columns_of(3), slice(0, 0)))
+    assert counts.fraction() is None
+    assert math.isnan(counts.gc)
+    assert math.isnan(counts.largest_called)
+    assert counts.score_bins(10, 0.0) is None
+    assert counts.null_counts(np.array([0.0, 1.0])) is None
+    assert counts.top_reads == []
