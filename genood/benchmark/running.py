@@ -192,10 +192,11 @@ class Benchmark:
         """
         cells: dict[str, TrainingCell | ScoringCell] = {cell.name: cell for cell in self.trainings}
         cells |= {cell.name: cell for cell in self.scorings}
-        for name in tuple(names) or tuple(cells):
+        wanted = tuple(names) or tuple(cells)
+        for name in wanted:
             if name not in cells:
                 raise ConfigError(f"no cell is called {name!r}; --list-cells shows them")
-            cell = cells[name]
+        for cell in (cells[name] for name in wanted):
             needs = (cell,) if isinstance(cell, TrainingCell) else cell.needs
             if not all(map(self._train, needs)):
                 return False

@@ -93,7 +93,10 @@ def test_figures(genood_here: Genood, dataset: Path, tmp_path: Path) -> None:
         (("--methods", "magic"), "no method is called 'magic'; there are likelihood, llr-mu, llr, "),
         (("--methods", ""), "no method is called ''; there are likelihood, "),
         (("--methods", "markov-llr,,"), "no method is called ''; there are likelihood, "),
-        (("--cell", "magic"), "no cell is called 'magic'; --list-cells shows them"),
+        (
+            ("--cell", "train-lstm-foreground-seed0", "--cell", "magic"),
+            "no cell is called 'magic'; --list-cells shows them",
+        ),
         (
             ("--preset", "paper", "--methods", "rose-ekfac"),
             "rose-ekfac is not among the methods",
