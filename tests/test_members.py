@@ -328,7 +328,10 @@ def test_binary_classifiers_do_not_mind_the_classes_of_validation_reads(
     other = write_fasta(tmp_path / "Gamma__one.fna", {"g": uniform_codes(5000, 7)})
     shape = {"num_filters": 4, "hidden_size": 4, "variant": "binary"}
     job = replace(
-        steps_job(tmp_path / "binary", short_genomes), model="cnn", model_config=shape, validation=[str(other)]
+        steps_job(tmp_path / "binary", short_genomes),
+        model="cnn",
+        model_config=shape,
+        validation=[str(other)],
     )
     metrics = train_steps(job).metadata["metrics"]
     assert 0 <= metrics["classifier"]["val_accuracy"] <= 1
