@@ -87,11 +87,12 @@ class TrainedMembers(Members):
         config, genomes = self.job.config, self.validation.genomes
         sampler = ReadSampler(genomes, config.read_length, (config.seed, Stream.VALIDATION))
         reads = sampler.sample(0, config.num_validation_reads)
-        codes, labels = reads.codes, self._labels_of(genomes)[reads.labels]
-        if self.job.model_config.get("variant") == "binary":
+        if self.job.model_config.get("variant") == "binary":  # to which classes do not matter
             generator = np.random.default_rng([config.seed, Stream.VALIDATION_MUTATION])
-            codes = np.concatenate([codes, mutate(codes, config.mutation_rate, generator)])
+            codes = np.concatenate([reads.codes, mutate(reads.codes, config.mutation_rate, generator)])
             labels = np.repeat([0, 1], len(reads.codes))
+        else:
+            codes, labels = reads.codes, self._labels_of(genomes)[reads.labels]
         right = 0
         for first in range(0, len(codes), config.batch_size):
             rows = slice(first, first + config.batch_size)

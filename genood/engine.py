@@ -188,9 +188,10 @@ class Scorer:
         self._most_reads = most_reads(bundle, self._needs)
         calibration = Calibration.from_json(bundle.calibration)
         if detectors[0] not in calibration.nulls:
+            needs_gradients = "gradients" in DETECTORS[detectors[0]].needs  # see `detectors_for`
             raise BundleError(
-                f"the bundle is not calibrated for {detectors[0]!r}; name another --detector first, "
-                "or train it again"
+                f"the bundle has no p-values for {detectors[0]!r}; name another --detector before it"
+                + ("" if needs_gradients else ", or train it again")
             )
         self._null = calibration.nulls[detectors[0]]
 

@@ -206,6 +206,7 @@ def test_each_class_needs_validation_reads(genomes: list[str], tmp_path: Path) -
     validation = write_fasta(tmp_path / "Beta__val.fna", {"v": strain_of(uniform_codes(8_000, 1), 20)})
     with pytest.raises(TrainingError, match="validation sequences: there are none of class 'Gamma'"):
         remember(genomes, tmp_path / "new", num_members=None, validation=[str(validation)])
+    assert not (tmp_path / "new").exists()  # though Beta, the first, would have some
 
 
 def count(inputs: list[str], output: Path, num_members: int | None, resume: bool = False) -> EnsembleBundle:
@@ -319,3 +320,18 @@ def test_members_by_class_step_by_step(short_genomes: list[Path], tmp_path: Path
     assert [member.metadata["classes"] for member in loaded.members] == [["Alpha"], ["Beta"]]
     assert json.loads((tmp_path / "classes" / "genood.json").read_text())["classes"] == ["Alpha", "Beta"]
     assert Bundle.load(tmp_path / "classes" / "member-2").metadata["data"]["files"][0]["class_name"] == "Beta"
+
+
+def test_binary_classifiers_do_not_mind_the_classes_of_validation_reads(
+    short_genomes: list[Path], tmp_path: Path
+) -> None:
+    other = write_fasta(tmp_path / "Gamma__one.fna", {"g": uniform_codes(5000, 7)})
+    shape = {"num_filters": 4, "hidden_size": 4, "variant": "binary"}
+    job = replace(
+        steps_job(tmp_path / "binary", short_genomes),
+        model="cnn",
+        model_config=shape,
+        validation=[str(other)],
+    )
+    metrics = train_steps(job).metadata["metrics"]
+    assert 0 <= metrics["classifier"]["val_accuracy"] <= 1

@@ -415,7 +415,7 @@ def test_other_options_are_refused(lstm: TuneResult, case: str) -> None:
 
 def test_other_reads_are_refused(lstm: TuneResult, tmp_path: Path) -> None:
     path = write_fasta(tmp_path / "Zeta__one.fna", {"z": uniform_codes(5000, 5)})
-    with pytest.raises(ConfigError, match="was begun with validation reads"):
+    with pytest.raises(ConfigError, match=r"was begun with other validation reads \(.*\); give"):
         tune(replace(lstm.job, ood=[str(path)]))
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from genood.attack.objectives import Floats, Objective
 from genood.detectors.base import ScoreBatch
-from genood.engine import forward
+from genood.engine import forward, most_reads
 from genood.ensemble import AnyBundle
 from genood.sequence import Codes
 
@@ -50,7 +50,7 @@ def batches_of(
     bundle: AnyBundle, codes: Codes, lengths: Ints, needs: Collection[str]
 ) -> Iterator[ScoreBatch]:
     """What a bundle says of reads, uint8 (B, L) and int64 (B,), so many at a time as memory has room for."""
-    step = max(1, BATCH_BASES // max(codes.shape[1], 1))
+    step = min(max(1, BATCH_BASES // max(codes.shape[1], 1)), most_reads(bundle, needs))
     for start in range(0, len(codes), step):
         rows = slice(start, start + step)
         yield forward(bundle, codes[rows], lengths[rows], needs=needs)

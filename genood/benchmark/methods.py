@@ -89,7 +89,10 @@ METHODS: Mapping[str, Method] = {
     "ensemble-20": Method(title="20 classifiers", source="cnn-20", detector="max-probability"),
     "binary": Method(title="binary classifier", source="cnn-binary", detector="mutated-probability"),
     "noise-class": Method(
-        title="classifier with noise class", source="cnn-noise-class", detector="mutated-probability"
+        title="classifier with noise class", source="cnn-noise-class", detector="max-probability"
+    ),
+    "noise-probability": Method(
+        title="probability of the noise class", source="cnn-noise-class", detector="mutated-probability"
     ),
     "calibrated": Method(
         title="classifier calibrated on mutated reads", source="cnn-calibrated", detector="max-probability"

@@ -24,7 +24,8 @@ from genood.benchmark.scales import SCALES, Scale
 from genood.benchmark.scoring import Options, Scores, grid_of, scored
 from genood.benchmark.training import Costs, Place, accuracy_of, costs_of, load_trained, run_training
 from genood.bundle import Bundle
-from genood.dataset import Dataset
+from genood.bundle_files import METADATA_FILE
+from genood.dataset import DATASET_FILE, Dataset
 from genood.detectors import DETECTORS
 from genood.ensemble import AnyBundle, EnsembleBundle
 from genood.errors import ConfigError
@@ -147,6 +148,7 @@ class Benchmark:
         progress: Progress = lambda name: None,
         stopping: Stopping = lambda: nullcontext(lambda: False),
     ) -> None:
+        _check_output(Path(job.output))
         self.job = job
         self.device = device
         self.progress = progress
@@ -190,10 +192,11 @@ class Benchmark:
         """
         cells: dict[str, TrainingCell | ScoringCell] = {cell.name: cell for cell in self.trainings}
         cells |= {cell.name: cell for cell in self.scorings}
-        for name in tuple(names) or tuple(cells):
+        wanted = tuple(names) or tuple(cells)
+        for name in wanted:
             if name not in cells:
                 raise ConfigError(f"no cell is called {name!r}; --list-cells shows them")
-            cell = cells[name]
+        for cell in (cells[name] for name in wanted):
             needs = (cell,) if isinstance(cell, TrainingCell) else cell.needs
             if not all(map(self._train, needs)):
                 return False
@@ -366,6 +369,16 @@ class Benchmark:
 
     def _keys(self, candidate: Candidate) -> list[list[str]]:
         return [[cell.key(self._place.data) for cell in member] for member in candidate.members]
+
+
+def _check_output(root: Path) -> None:
+    """Raise ConfigError for a file, and for a directory that is a bundle or a dataset."""
+    there = next(path for path in (root, *root.parents) if path.exists())
+    if not there.is_dir():
+        raise ConfigError(f"{there}: is a file; name a directory for the benchmark")
+    for name in (METADATA_FILE, DATASET_FILE):
+        if (root / name).exists():
+            raise ConfigError(f"{root}: holds a {name}; name another directory for the benchmark")
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

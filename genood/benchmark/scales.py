@@ -8,10 +8,7 @@ from typing import Any
 
 from genood.errors import ConfigError
 from genood.recipes import PRESETS, TrainConfig
-
-MUTATION_RATES = (0.01, 0.05, 0.1, 0.2)
-L2S = (0.0, 1e-6, 1e-5, 1e-4, 1e-3)
-"""The grid of Ren et al. 2019, Table S4."""
+from genood.tune.grid import L2S, MUTATION_RATES
 
 
 @dataclass(frozen=True, kw_only=True)

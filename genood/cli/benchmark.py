@@ -89,7 +89,7 @@ def command(
     job = BenchmarkJob(
         dataset=dataset,
         output=output,
-        methods=tuple(filter(None, (methods or "").split(","))),
+        methods=() if methods is None else tuple(name.strip() for name in methods.split(",")),
         scale=preset,
         num_seeds=num_seeds,
         first_seed=seed,

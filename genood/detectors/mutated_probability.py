@@ -15,8 +15,11 @@ class MutatedProbability(Detector):
 
     Notes
     -----
-    Source: Ren et al. 2019, section 4, the classifiers that are given perturbed inputs: the binary one
-    and the one with a class of noise beside the K in-distribution classes.
+    Source: Ren et al. 2019, section 4, the binary classifier that is given perturbed inputs.
+
+    Differs from the paper: the probability in place of the log-odds, which rank alike. Of a classifier
+    with a class of noise beside the K others, the paper takes the maximum over those, see
+    `genood.detectors.max_probability.MaxProbability`.
     """
 
     name = "mutated-probability"

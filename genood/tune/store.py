@@ -83,12 +83,23 @@ def check_new(root: Path) -> None:
 
 def _check_same(root: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     for name in (*now, *(name for name in before if name not in now)):
-        if before.get(name) != now.get(name):
+        there, given = before.get(name), now.get(name)
+        if there != given:
+            difference = _difference(name.replace("_", " "), there, given)
             raise ConfigError(
-                f"{root}: was begun with {name.replace('_', ' ')} {before.get(name)}, not {now.get(name)}; "
-                "give the options and sequences of then (only the grid and --seeds may change), or another "
-                "directory"
+                f"{root}: was begun with {difference}; give the options and sequences of then "
+                "(only the grid and --seeds may change), or another directory"
             )
+
+
+def _difference(name: str, there: Any, given: Any) -> str:
+    """What differs, for people; hashes tell them nothing."""
+    if name == "data":
+        return "other sequences to train or validate on"
+    if name == "validation reads":
+        sides = [side for side in {**there, **given} if there.get(side) != given.get(side)]
+        return f"other validation reads ({', '.join(sides)})"
+    return f"{name} {there}, not {given}"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from toys import context_model, uniform_codes
 from genood.attack.gradients import GradientRanking, has_gradients
 from genood.attack.objectives import FeatureObjective, Floats, LikelihoodObjective, Objective, ScoreObjective
 from genood.attack.search import Attempt, RandomRanking, Search, State
-from genood.attack.victim import Victim
+from genood.attack.victim import Victim, batches_of
 from genood.bundle import Bundle
 from genood.detectors.knn import Knn
 from genood.detectors.likelihood import Likelihood
 from genood.detectors.llr import LikelihoodRatio
 from genood.detectors.max_logit import MaxLogit
+from genood.engine import num_weights
 from genood.ensemble import EnsembleBundle
 from genood.models.cnn import CNN, CNNConfig
 from genood.models.lstm import LSTM, LSTMConfig
@@ -180,6 +181,19 @@ def test_batches_do_not_matter(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("genood.attack.victim.BATCH_BASES", 100)
     monkeypatch.setattr("genood.attack.slopes._GRADIENT_BASES", 100)
     assert [t.edits for t in search.run(attempts)] == [t.edits for t in together]
+
+
+def test_gradients_of_weights_are_of_few_reads_at_a_time(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As detectors of weights' gradients have them, of which each read has as many as there are weights."""
+    monkeypatch.setattr("genood.engine._GRADIENT_NUMBERS", 2 * num_weights(bundle))
+    codes, lengths = pad([uniform_codes(LENGTH, seed) for seed in range(5)])
+    sizes = [
+        [len(batch.codes) for batch in batches_of(bundle, codes, lengths, needs)]
+        for needs in ({"likelihood", "gradients"}, {"likelihood"})
+    ]
+    assert sizes == [[2, 2, 1], [5]]
 
 
 def test_models_are_left_as_they_were(bundle: Bundle) -> None:

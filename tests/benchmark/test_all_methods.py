@@ -55,6 +55,13 @@ def test_methods_name_what_there_is() -> None:
     assert set(PUBLISHED) <= set(METHODS)
 
 
+def test_a_noise_class_is_judged_by_the_others_as_in_the_paper() -> None:
+    noise = {name: method.detector for name, method in METHODS.items() if method.source == "cnn-noise-class"}
+    assert noise == {"noise-class": "max-probability", "noise-probability": "mutated-probability"}
+    assert METHODS["binary"].detector == "mutated-probability"
+    assert len({method.title for method in METHODS.values()}) == len(METHODS)
+
+
 def test_what_a_scale_leaves_out_is_said() -> None:
     left_out = SCALES["paper"].left_out
     assert set(left_out) == {"rose-diagonal", "rose-ekfac"}

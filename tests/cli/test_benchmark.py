@@ -91,7 +91,12 @@ def test_figures(genood_here: Genood, dataset: Path, tmp_path: Path) -> None:
     ("options", "message"),
     [
         (("--methods", "magic"), "no method is called 'magic'; there are likelihood, llr-mu, llr, "),
-        (("--cell", "magic"), "no cell is called 'magic'; --list-cells shows them"),
+        (("--methods", ""), "no method is called ''; there are likelihood, "),
+        (("--methods", "markov-llr,,"), "no method is called ''; there are likelihood, "),
+        (
+            ("--cell", "train-lstm-foreground-seed0", "--cell", "magic"),
+            "no cell is called 'magic'; --list-cells shows them",
+        ),
         (
             ("--preset", "paper", "--methods", "rose-ekfac"),
             "rose-ekfac is not among the methods",
@@ -113,6 +118,32 @@ def test_distances_are_of_figures(genood_here: Genood, dataset: Path, tmp_path: 
     result = genood_here("benchmark", dataset, "-o", tmp_path / "out", "--distances", "d.tsv")
     assert result.returncode == 2
     assert "--distances goes with --figures" in result.stderr
+
+
+def test_names_of_methods_may_have_spaces_between_them(
+    genood_here: Genood, dataset: Path, tmp_path: Path
+) -> None:
+    options = ("--methods", "markov-likelihood, markov-llr", "--device", "cpu", "--list-cells")
+    result = genood_here("benchmark", dataset, "-o", tmp_path / "out", *options)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("name", ["", "genood.json", "dataset.json"])
+def test_what_is_no_directory_for_a_benchmark(
+    genood_here: Genood, dataset: Path, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "out"
+    if name:
+        out.mkdir()
+        (out / name).touch()
+        message = f"{out}: holds a {name}; name another directory for the benchmark"
+    else:
+        out.touch()
+        message = f"{out}: is a file; name a directory for the benchmark"
+    result = genood_here("benchmark", dataset, "-o", out, *OPTIONS)
+    assert result.returncode == 1
+    assert result.stderr == f"genood: error: {message}\n"
+    assert not (out / "cells").exists()
 
 
 def test_no_dataset(genood_here: Genood, tmp_path: Path) -> None:

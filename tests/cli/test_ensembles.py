@@ -271,6 +271,17 @@ def test_a_detector_that_is_not_served(
     assert done.stderr.count("\n") == 1
 
 
+def test_a_detector_without_p_values_comes_after_one_with_them(
+    genood_here: Genood, density: str, reads: Path
+) -> None:
+    member = Path(density, "member-1")
+    alone = genood_here("score", "-m", member, reads, *CPU, "--detector", "rose-diagonal")
+    said = "the bundle has no p-values for 'rose-diagonal'; name another --detector before it"
+    assert (alone.returncode, alone.stderr) == (1, f"genood: error: {said}\n")
+    both = ("--detector", "llr", "--detector", "rose-diagonal")
+    assert genood_here("score", "-m", member, reads, *CPU, *both).returncode == 0
+
+
 def test_accuracy_of_all_together(classifiers: str) -> None:
     metrics = load_bundle(classifiers).metadata["metrics"]
     assert 0 <= metrics["classifier"]["val_accuracy"] <= 1

@@ -27,3 +27,8 @@ def test_the_probability_of_mutated_reads_is_shared_out() -> None:
 def test_sure_reads_are_told_apart() -> None:
     # p log(1/p) of the other class, and 1 - p of it: e^-40 (40 + 1).
     assert Entropy().score(logits_batch([[40.0, 0.0]])) == pytest.approx([41 * math.exp(-40)], rel=1e-5)
+
+
+def test_a_single_class_against_mutated_reads_tells_nothing() -> None:
+    logits = np.random.default_rng(0).normal(0, 5, (50, 2))
+    assert Entropy().score(logits_batch(logits, mutated_class=1)).tolist() == [0.0] * 50
