@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -76,13 +76,9 @@ _USED_AS = {"nuc": np.uint16, "aa": np.uint16, "low": np.uint8, "by_class": np.u
 """Types that some have in `Tables`; kept as wider ones, which a safetensors file aligns: the loops read
 whole words."""
 
-_ALWAYS_COPIED = ("low", "by_class")
-_COPIED = ("aa", "nuc", "reference")
-"""Tables that are read at random: from large pages some hundredths faster, all in all."""
-_MANY_BASES = 250_000_000
-"""Once so many have been scored, it pays to copy them: new pages can cost more than a second."""
-_MOST_BYTES = 1_500_000_000
-"""Of the tables in the file and the copies together: with the process itself, less than 2 GB."""
+_COPIED = ("low", "by_class")
+"""Tables that are read for every base: from large pages, and not from the file, it is faster. The others
+are larger, and gain a hundredth."""
 
 
 class ContextModel(DensityModel):
@@ -113,8 +109,6 @@ class ContextModel(DensityModel):
     def __init__(self, config: ContextConfig, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self._config = config
         self._arrays = dict(arrays)
-        self._num_bases = 0
-        self._has_copied = False
 
     @classmethod
     def from_tables(cls, tables: Tables) -> Self:
@@ -132,9 +126,7 @@ class ContextModel(DensityModel):
         arrays = {name: getattr(tables, name) for name in _DTYPES}
         for name in _USED_AS:
             arrays[name] = arrays[name].view(_DTYPES[name])
-        model = cls.from_weights(asdict(config), arrays)
-        model._has_copied = True  # they are in memory, for which NumPy has asked for large pages
-        return model
+        return cls.from_weights(asdict(config), arrays)
 
     @classmethod
     def from_weights(cls, config: Mapping[str, Any], weights: Mapping[str, npt.NDArray[Any]]) -> Self:
@@ -170,25 +162,7 @@ class ContextModel(DensityModel):
     @cached_property
     def _tables(self) -> Tables:
         """For scoring: the tables that are read for every base are not left in the file."""
-        return self._copied(_ALWAYS_COPIED)
-
-    def _tables_for(self, num_bases: int) -> Tables:
-        """Tables to score so many more bases with."""
-        self._num_bases += num_bases
-        if self._num_bases > _MANY_BASES and not self._has_copied:
-            self._has_copied = True  # first of all: other threads go on with the tables that there are
-            num_bytes = sum(array.nbytes for array in self._arrays.values())
-            names = list(_ALWAYS_COPIED)
-            for name in _COPIED:
-                num_bytes += self._arrays[name].nbytes
-                if num_bytes <= _MOST_BYTES:
-                    names.append(name)
-            self._tables = self._copied(names)
-        return self._tables
-
-    def _copied(self, names: Iterable[str]) -> Tables:
-        """The tables, some of them copied."""
-        return self._tables_of(self._arrays | {name: in_large_pages(self._arrays[name]) for name in names})
+        return self._tables_of(self._arrays | {name: in_large_pages(self._arrays[name]) for name in _COPIED})
 
     def _tables_of(self, arrays: dict[str, npt.NDArray[Any]]) -> Tables:
         return Tables(
@@ -225,7 +199,7 @@ class ContextModel(DensityModel):
         background: Background,
         without_files: npt.NDArray[np.int64] | None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        return self._tables_for(codes.size).score(
+        return self._tables.score(
             np.ascontiguousarray(codes),
             lengths,
             background=background,
