@@ -194,6 +194,7 @@ def command(
       genood train genomes/*.fna.gz -o ensemble --members 5
       genood train more/*.fna.gz --add bundle -o larger
       genood train genomes/*.fna.gz -o bundle --model lstm --preset small
+      genood train dataset -o bundle --model cnn --preset small
       genood train dataset -o bundle
     """
     if model is None:
