@@ -115,7 +115,7 @@ class ScoreJob:
         self._check_endings()
         self.alignments()  # raises if it is not to be
         if self.report is not None:
-            from genood.report.page import check_installed
+            from genood.report.shell import check_installed
 
             check_installed()
 
