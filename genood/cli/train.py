@@ -27,6 +27,7 @@ from genood.recipes import CONTEXT_BACKGROUNDS, DEFAULT_PRESET, MUTATED, PRESETS
 if TYPE_CHECKING:
     from genood.ensemble import EnsembleBundle
     from genood.members import Members
+    from genood.report.training_page import TrainingPageJob
 
 logger = logging.getLogger("genood")
 
@@ -150,6 +151,11 @@ logger = logging.getLogger("genood")
     is_flag=True,
     help="Go on from the checkpoint in BUNDLE; of an ensemble, with the member that is not done.",
 )
+@click.option(
+    "--report",
+    metavar="HTML",
+    help="A page that shows the bundle: curves, calibration, model card; as genood report BUNDLE writes it.",
+)
 @compute_options
 @logging_options
 def command(
@@ -172,6 +178,7 @@ def command(
     num_members: int | None,
     per_class: bool,
     resume: bool,
+    report: str | None,
     seed: int,
     device: str,
     **training: Any,
@@ -195,8 +202,9 @@ def command(
       genood train more/*.fna.gz --add bundle -o larger
       genood train genomes/*.fna.gz -o bundle --model lstm --preset small
       genood train dataset -o bundle --model cnn --preset small
-      genood train dataset -o bundle
+      genood train dataset -o bundle --report bundle.html
     """
+    page = None if report is None else _page(output, report)
     if model is None:
         model = "context" if add is not None or not is_gpu(device) else "lstm"
     common = {
@@ -229,6 +237,18 @@ def command(
         )
         _train(common, model, preset, shape, ensemble, seed, device, **training)
     logger.info("wrote %s", output)
+    if page is not None:
+        from genood.report.training_page import write_training_page
+
+        write_training_page(page)
+        logger.info("wrote %s", page.output)
+
+
+def _page(output: str, report: str) -> TrainingPageJob:
+    """The page that is wanted; what is wrong with it is said before training, not after."""
+    from genood.report.training_page import TrainingPageJob
+
+    return TrainingPageJob(bundle=output, output=report)
 
 
 class _Ensemble(NamedTuple):

@@ -112,7 +112,7 @@ def _p_values(numbers: npt.NDArray[np.int64], unit: str, estimate: float | None)
                 "x": {"field": "a", "bin": "binned", "type": "quantitative", "title": "p-value"},
                 "x2": {"field": "b"},
                 "y": {"field": "n", **axis},
-                "tooltip": _tooltip(a="p-value above", b="to", n=unit),
+                "tooltip": tooltip(a="p-value above", b="to", n=unit),
             },
         }
     ]
@@ -169,7 +169,7 @@ def small_p_chart(counts: RunAccumulator) -> Spec | None:
             {
                 "data": {"values": rows},
                 "mark": {"type": "line", "point": {"color": "@ood", "size": 26}, "color": "@ood"},
-                "encoding": {"tooltip": _tooltip(p="level", n="reads at most", share="share")},
+                "encoding": {"tooltip": tooltip(p="level", n="reads at most", share="share")},
             },
         ],
     }
@@ -215,7 +215,7 @@ def gc_chart(counts: RunAccumulator) -> Spec | None:
                     "y": {"field": "s0", **score_axis},
                     "y2": {"field": "s1"},
                     "color": colour,
-                    "tooltip": _tooltip(g0="GC from", s0="score from", n="reads"),
+                    "tooltip": tooltip(g0="GC from", s0="score from", n="reads"),
                 },
             },
             *([_median_line(medians, gc_axis, score_axis)] if medians else []),
@@ -230,7 +230,7 @@ def _median_line(medians: Rows, gc_axis: Spec, score_axis: Spec) -> Spec:
         "encoding": {
             "x": {"field": "gc", **gc_axis},
             "y": {"field": "median", **score_axis},
-            "tooltip": _tooltip(gc="GC", median="median score", n="reads"),
+            "tooltip": tooltip(gc="GC", median="median score", n="reads"),
         },
     }
 
@@ -311,7 +311,7 @@ def _bars(rows: Rows, title: str) -> Spec:
             "x2": {"field": "b"},
             "y": {"field": "n", **_COUNT_AXIS},
             "color": dict(_CALL_COLOUR),
-            "tooltip": _tooltip(call="call", a="from", b="to", n="reads"),
+            "tooltip": tooltip(call="call", a="from", b="to", n="reads"),
         },
     }
 
@@ -330,7 +330,7 @@ def fraction_chart(runs: Sequence[Run]) -> Spec | None:
     return {
         "height": _ROW_HEIGHT * len(rows),
         "data": {"values": rows},
-        "encoding": {"y": y, "tooltip": _tooltip(run="run", estimate="estimate", low="low", high="high")},
+        "encoding": {"y": y, "tooltip": tooltip(run="run", estimate="estimate", low="low", high="high")},
         "layer": [
             {
                 "mark": {"type": "rule", "strokeWidth": 3, "color": "@in"},
@@ -367,7 +367,7 @@ def spread_chart(runs: Sequence[Run]) -> Spec | None:
     return {
         "height": _ROW_HEIGHT * len(rows),
         "data": {"values": rows},
-        "encoding": {"y": y, "tooltip": _tooltip(run="run", **names)},
+        "encoding": {"y": y, "tooltip": tooltip(run="run", **names)},
         "layer": [
             span({"type": "rule", "color": "@in", "strokeWidth": 1.5}, "a", "e"),
             span({"type": "bar", "color": "@in", "height": 12, "opacity": 0.8}, "b", "d"),
@@ -379,5 +379,6 @@ def spread_chart(runs: Sequence[Run]) -> Spec | None:
     }
 
 
-def _tooltip(**titles: str) -> list[Spec]:
+def tooltip(**titles: str) -> list[Spec]:
+    """Fields that are shown of what is pointed at, with their titles."""
     return [{"field": field, "title": title} for field, title in titles.items()]

@@ -226,7 +226,6 @@ def test_bad_tables(genood_here: Genood, folder: Path, monkeypatch: pytest.Monke
     Path("s.parquet").write_bytes(whole)
     cases = {
         "missing.tsv": "missing.tsv: no such file",
-        ".": ".: is a directory",
         "-": "standard input: is not taken here",
         "nothing.tsv": "nothing.tsv: cannot be read as a score table",
         "cut.tsv.gz": "cut.tsv.gz: cannot be read as a score table",
