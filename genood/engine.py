@@ -114,6 +114,9 @@ class ScoredReads:
         As `calls`, by those; both mates of a pair have one call.
     records
         See `ReadBlock.records`.
+    predicted
+        The class of the reference that explains each read best, empty where nothing was scored; None
+        unless it was asked for.
     """
 
     names: list[str]
@@ -133,6 +136,7 @@ class ScoredReads:
     pair_p_values: Floats | None = None
     pair_calls: list[str] | None = None
     records: Records | None = None
+    predicted: list[str] | None = None
 
 
 class Scorer:
@@ -150,11 +154,14 @@ class Scorer:
         Whether to keep per-position values.
     paired
         Whether mates that follow each other get a p-value as a pair.
+    predict_classes
+        Whether to tell the class of the reference that explains each read best.
 
     Raises
     ------
     ConfigError
-        An unknown detector, one named twice, or one that needs what the bundle does not give.
+        An unknown detector, one named twice, or one that needs what the bundle does not give; or it names
+        no classes.
     BundleError
         The bundle has no calibration for the first detector, or one has to be fitted and was not.
     """
@@ -167,6 +174,7 @@ class Scorer:
         config: EngineConfig | None = None,
         keep_positions: bool = False,
         paired: bool = False,
+        predict_classes: bool = False,
     ) -> None:
         if detectors is None:
             detectors = (default_detector(bundle.gives),)
@@ -177,10 +185,16 @@ class Scorer:
                 f"not {', '.join(detectors) or 'none'}"
             )
         check_served(detectors, bundle.gives)
+        if predict_classes and not bundle.names_classes:
+            raise ConfigError(
+                "the bundle does not tell classes apart; a context model, a classifier that is not binary, or "
+                "density models trained with --per-class do"
+            )
         self.bundle = bundle
         self.config = config if config is not None else EngineConfig()
         self.keep_positions = keep_positions
         self.paired = paired
+        self.predict_classes = predict_classes
         self.detectors: Mapping[str, Detector] = {
             name: ready_detector(name, bundle.detectors) for name in detectors
         }
@@ -225,9 +239,14 @@ class Scorer:
             pair_p_values=joint,
             pair_calls=None if joint is None else calls_at(self.config.alpha, joint),
             records=window.records,
+            predicted=None if scores.leading is None else self._names_of(scores.leading, scores.num_scored),
             **scores.sums,
             **{name: scores.means[name] for name in _MEANS},
         )
+
+    def _names_of(self, classes: npt.NDArray[np.int64], num_scored: npt.NDArray[np.int64]) -> list[str]:
+        names = [*self.bundle.metadata["classes"], ""]
+        return [names[place] for place in np.where(num_scored > 0, classes, -1).tolist()]
 
     def _score_pieces(self, codes: Codes, pieces: Pieces) -> Scores:
         """Scores of pieces of `codes`, uint8."""
@@ -235,9 +254,10 @@ class Scorer:
         num_scored = np.zeros(num_pieces, dtype=np.int64)
         sums = {name: np.full(num_pieces, np.nan) for name in _SUMS}
         means = {name: np.full(num_pieces, np.nan) for name in (*_MEANS, *self.detectors)}
+        leading = np.full(num_pieces, -1, dtype=np.int64) if self.predict_classes else None
         positions: dict[int, Positions] = {}
         for members, batch_codes in self._batches(codes, pieces):
-            batch = forward(self.bundle, batch_codes, pieces.lengths[members], needs=self._needs)
+            batch = forward(self.bundle, batch_codes, pieces.lengths[members], needs=self._needs, names=self.predict_classes)
             leads = pieces.leads[members]
             if leads.any():
                 batch = batch.without_leads(leads)
@@ -248,6 +268,8 @@ class Scorer:
                 means[name][members] = values
             for name, detector in self.detectors.items():
                 means[name][members] = detector.score(batch)
+            if leading is not None:
+                leading[members] = batch.leading
             if self.keep_positions:
                 positions.update(zip(members.tolist(), _positions_of(batch, leads), strict=True))
         for values in (*sums.values(), *means.values()):
@@ -258,7 +280,7 @@ class Scorer:
                 positions.get(number) or Positions.unscored(piece)
                 for number, piece in enumerate(pieces.of_codes(codes))
             ]
-        return Scores(num_scored=num_scored, sums=sums, means=means, positions=kept)
+        return Scores(num_scored=num_scored, sums=sums, means=means, positions=kept, leading=leading)
 
     def _batches(self, codes: Codes, pieces: Pieces) -> Iterator[tuple[npt.NDArray[np.int64], Codes]]:
         """Pieces of similar length, at most `batch_bases` with padding, longest first; not those of N only.

@@ -86,6 +86,11 @@ class EnsembleBundle:
         return shared if halves else shared | {"members"}
 
     @property
+    def names_classes(self) -> bool:
+        """See `Bundle.names_classes`."""
+        return self.by == "class" or all(member.names_classes for member in self.members)
+
+    @property
     def model(self) -> Model:
         """The first member's; the others are asked in the same way."""
         return self.members[0].model

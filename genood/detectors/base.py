@@ -59,6 +59,8 @@ class ScoreBatch:
         The same reads by each member of an ensemble.
     labels
         Class of each read, int64, shape (B,), where it is known.
+    leading
+        The class of the reference that explains each read best, int64, shape (B,), where it was asked for.
     """
 
     codes: Codes
@@ -70,6 +72,7 @@ class ScoreBatch:
     gradients: Mapping[str, npt.NDArray[np.float32]] | None = None
     members: tuple[ScoreBatch, ...] = ()
     labels: npt.NDArray[np.int64] | None = None
+    leading: npt.NDArray[np.int64] | None = None
 
     @cached_property
     def num_scored(self) -> npt.NDArray[np.int64]:
