@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genood.calibration import FRACTION_LAMBDAS, ood_fraction
+from genood.calibration import FRACTION_LAMBDAS, P_VALUE_BINS, ood_fraction, p_value_counts
 from genood.engine import CALLS, ScoredReads
 from genood.pairs import starts_of_pairs
 from genood.rounding import as_in_table
@@ -41,6 +41,7 @@ class Summary:
         self._strong_bases = 0
         self._num_p_values = 0
         self._num_above = dict.fromkeys(FRACTION_LAMBDAS, 0)
+        self._p_value_counts = np.zeros(P_VALUE_BINS, dtype=np.int64)
         self._inverse_null_reads = 0
         self._calls = dict.fromkeys(CALLS, 0)
         self._pair_calls = dict.fromkeys(CALLS, 0) if paired else None
@@ -64,6 +65,7 @@ class Summary:
         has_p_value = ~np.isnan(scored.p_values)
         p_values = as_in_table(scored.p_values[has_p_value])
         self._num_p_values += len(p_values)
+        self._p_value_counts += p_value_counts(p_values)
         for level in FRACTION_LAMBDAS:
             self._num_above[level] += int((p_values > level).sum())
         self._inverse_null_reads += _sum_of_inverses(scored.null_reads[has_p_value])
@@ -104,6 +106,7 @@ class Summary:
             "calls": dict(self._calls),
             **({} if self._pair_calls is None else {"pairs": self._pair_calls}),
             "ood_fraction": None if fraction is None else fraction._asdict(),
+            "p_value_counts": self._p_value_counts.tolist(),
             "gc": self._strong_bases / self._num_scored_bases if self._num_scored_bases else None,
             "quantiles": {name: sketch.to_json() for name, sketch in self._quantiles.items()},
             "wall_seconds": seconds,
