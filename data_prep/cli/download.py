@@ -17,6 +17,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from data_prep.cli.usage import usage_errors
+from genood.cli.examples import examples
 from genood.cli.options import logging_options, overrides, show_progress
 from genood.errors import GenoodError
 
@@ -64,7 +65,7 @@ def download_options(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
-@click.command("download", no_args_is_help=True)
+@click.command("download", no_args_is_help=True, epilog=examples("genood-prep download plan.tsv -o genomes"))
 @click.argument("plan", metavar="PLAN.tsv")
 @click.option("-o", "--output", required=True, metavar="DIR", help="Directory of the genomes.")
 @download_options
@@ -77,10 +78,6 @@ def command(plan: str, output: str, download_config: DownloadConfig, dry_run: bo
     again after an interruption or a failure. Prints the number of genomes by what became of them; exits
     with 1 if any is missing. Those that NCBI no longer has (HTTP 404, or no md5) stay so: take their rows
     out of the plan.
-
-    \b
-    Example:
-      genood-prep download plan.tsv -o genomes
     """
     from data_prep.download import download_genomes, read_genomes
 

@@ -12,10 +12,13 @@ from rich.filesize import decimal
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from data_prep.cli.usage import usage_errors
+from genood.cli.examples import examples
 from genood.cli.options import logging_options, show_progress
 
 
-@click.command("published", no_args_is_help=True)
+@click.command(
+    "published", no_args_is_help=True, epilog=examples("genood-prep published genomics_ood.zip -o published")
+)
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="DATASET", help="Directory to write.")
 @click.option(
@@ -57,10 +60,6 @@ def command(
     dataset states which size of the benchmark it is, or that it is a part.
 
     Prints the number of reads by split and class.
-
-    \b
-    Example:
-      genood-prep published genomics_ood.zip -o published
     """
     from data_prep.published import PublishedConfig, import_published
 
