@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -52,24 +53,19 @@ def folder(tmp_path: Path) -> Path:
 
 def typed(shell: list[str], lines: list[str], environment: dict[str, str], folder: Path) -> str:
     """What an interactive shell writes to its terminal when lines are typed, and then exit."""
-    process, terminal = pty.fork()
-    if process == 0:
-        os.chdir(folder)
-        os.execvpe(shell[0], shell, environment)
-    written = b""
-    deadline = time.monotonic() + SECONDS
-    try:
-        os.write(terminal, "".join(f"{line}\n" for line in [*lines, "exit"]).encode())
-        while time.monotonic() < deadline and select.select([terminal], [], [], SECONDS)[0]:
-            block = os.read(terminal, 4096)
-            if not block:
-                break
-            written += block
-    except OSError:  # what a terminal says at its end
-        pass
-    finally:
-        os.close(terminal)
-        os.waitpid(process, 0)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        shell, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=environment, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        os.write(ours, "".join(f"{line}\n" for line in [*lines, "exit"]).encode())
+        written = b""
+        deadline = time.monotonic() + SECONDS
+        with suppress(OSError):  # what a terminal says at its end
+            while time.monotonic() < deadline and select.select([ours], [], [], SECONDS)[0]:
+                written += os.read(ours, 4096)
+        os.close(ours)
+        process.kill()
     return written.decode(errors="replace")
 
 
