@@ -7,13 +7,13 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from data_prep.cli.catalogue import catalogue_options, synonyms_option
-from data_prep.cli.download import TransferProgress, check_downloads, download_options, print_downloads
+from data_prep.cli.download import check_downloads, download_options, print_downloads, transfer_progress
 from data_prep.cli.plan import plan_options, print_plan
 from data_prep.cli.reads import draw_options, print_summaries
 from genood.cli.examples import examples
@@ -114,7 +114,7 @@ def command(
 
 
 def _make_plan(build: Build) -> None:
-    with TransferProgress("reports") if show_progress() else nullcontext() as progress:
+    with transfer_progress("reports") as progress:
         build.make_catalogue(progress=progress)
     plan = build.make_plan()
     if plan is not None:
@@ -125,7 +125,7 @@ def _make_plan(build: Build) -> None:
 def _make_dataset(build: Build, processes: int) -> None:
     from data_prep.cli.progress import stage_progress
 
-    with TransferProgress("genomes") if show_progress() else nullcontext() as transfer:
+    with transfer_progress("genomes") as transfer:
         downloads = build.download(progress=transfer)
     if downloads:
         with _readers_may_leave():
