@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -13,8 +12,9 @@ import numpy.typing as npt
 from genood.calibration import Calibration
 from genood.detectors import DETECTORS
 from genood.detectors.base import Detector, ScoreBatch
+from genood.detectors.classes import most_likely
 from genood.detectors.serving import check_served, default_detector, needs_of, ready_detector
-from genood.ensemble import AnyBundle, EnsembleBundle, combined
+from genood.ensemble import AnyBundle, EnsembleBundle, best_member, combined, most_reads
 from genood.errors import BundleError, ConfigError
 from genood.overlap import ahead, apply_ahead
 from genood.pairs import pair_p_values
@@ -187,8 +187,7 @@ class Scorer:
         check_served(detectors, bundle.gives)
         if predict_classes and not bundle.names_classes:
             raise ConfigError(
-                "the bundle does not tell classes apart; a context model, a classifier that is not binary, or "
-                "density models trained with --per-class do"
+                "the bundle names no classes; a context model, most classifiers and --per-class do"
             )
         self.bundle = bundle
         self.config = config if config is not None else EngineConfig()
@@ -239,14 +238,12 @@ class Scorer:
             pair_p_values=joint,
             pair_calls=None if joint is None else calls_at(self.config.alpha, joint),
             records=window.records,
-            predicted=None if scores.leading is None else self._names_of(scores.leading, scores.num_scored),
+            predicted=scores.names_of_leading(self.bundle.metadata["classes"])
+            if self.predict_classes
+            else None,
             **scores.sums,
             **{name: scores.means[name] for name in _MEANS},
         )
-
-    def _names_of(self, classes: npt.NDArray[np.int64], num_scored: npt.NDArray[np.int64]) -> list[str]:
-        names = [*self.bundle.metadata["classes"], ""]
-        return [names[place] for place in np.where(num_scored > 0, classes, -1).tolist()]
 
     def _score_pieces(self, codes: Codes, pieces: Pieces) -> Scores:
         """Scores of pieces of `codes`, uint8."""
@@ -257,7 +254,13 @@ class Scorer:
         leading = np.full(num_pieces, -1, dtype=np.int64) if self.predict_classes else None
         positions: dict[int, Positions] = {}
         for members, batch_codes in self._batches(codes, pieces):
-            batch = forward(self.bundle, batch_codes, pieces.lengths[members], needs=self._needs, names=self.predict_classes)
+            batch = forward(
+                self.bundle,
+                batch_codes,
+                pieces.lengths[members],
+                needs=self._needs,
+                names=self.predict_classes,
+            )
             leads = pieces.leads[members]
             if leads.any():
                 batch = batch.without_leads(leads)
@@ -268,7 +271,7 @@ class Scorer:
                 means[name][members] = values
             for name, detector in self.detectors.items():
                 means[name][members] = detector.score(batch)
-            if leading is not None:
+            if leading is not None and batch.leading is not None:
                 leading[members] = batch.leading
             if self.keep_positions:
                 positions.update(zip(members.tolist(), _positions_of(batch, leads), strict=True))
@@ -318,22 +321,8 @@ def calls_at(threshold: float, p_values: Floats) -> list[str]:
     return names
 
 
-_GRADIENT_NUMBERS = 2**25
-"""Of the gradients of the reads of a forward pass: 128 MiB of float32."""
 _SUMS = ("log_likelihood", "background_log_likelihood", "llr")
 _MEANS = ("gc", "llr_per_base")
-
-
-def num_weights(bundle: AnyBundle) -> int:
-    """Weights of the model that a read's gradients are by."""
-    return sum(array.size for array in bundle.model.weights().values())
-
-
-def most_reads(bundle: AnyBundle, needs: Collection[str]) -> int:
-    """Reads of one forward pass, at most, beside what limits their bases: gradients take much memory."""
-    if "gradients" not in needs:
-        return sys.maxsize
-    return max(1, _GRADIENT_NUMBERS // num_weights(bundle))
 
 
 def forward(
@@ -342,6 +331,7 @@ def forward(
     lengths: npt.NDArray[np.int64],
     without_files: npt.NDArray[np.int64] | None = None,
     needs: Collection[str] = (),
+    names: bool = False,
 ) -> ScoreBatch:
     """One forward pass of all that a bundle holds.
 
@@ -354,18 +344,24 @@ def forward(
     needs
         What detectors need, of `NEEDS`. Gradients, which take much longer than all else, are there only
         if they are named; the rest always is, as far as the bundle gives it.
+    names
+        Whether to tell the class that explains each read best, of a bundle that `names_classes`.
     """
     if isinstance(bundle, EnsembleBundle):
-        passed = tuple(forward(member, codes, lengths, without_files) for member in bundle.members)
-        return combined(passed)
-    gradients = classified = None
+        within = names and bundle.by != "class"
+        passed = [forward(member, codes, lengths, without_files, names=within) for member in bundle.members]
+        batch = combined(passed)
+        return replace(batch, leading=best_member(batch)) if names and not within else batch
+    gradients = classified = leading = None
     log_p = background_log_p = np.full(codes.shape, np.nan, dtype=np.float32)
     if bundle.foreground is None:
         classified = bundle.classify(codes, lengths)
+        leading = most_likely(classified) if names else None
     else:
         if "gradients" in needs:
             gradients = bundle.foreground.layer_gradients(codes, lengths)
-        log_p, with_background = bundle.log_probs(codes, lengths, without_files)
+        leading = np.zeros(len(codes), dtype=np.int64) if names else None
+        log_p, with_background = bundle.log_probs(codes, lengths, without_files, leading)
         if "background" in bundle.gives:
             background_log_p = with_background
     mask = codes < UNKNOWN
@@ -379,6 +375,7 @@ def forward(
         background_log_p=background_log_p,
         classified=classified,
         gradients=gradients,
+        leading=leading,
     )
 
 

@@ -59,6 +59,12 @@ class Scores:
     positions: list[Positions] | None
     leading: Ints | None = None
 
+    def names_of_leading(self, classes: Sequence[str]) -> list[str]:
+        """The classes of `leading` by name; empty where nothing was scored."""
+        assert self.leading is not None
+        names = [*classes, ""]
+        return [names[place] for place in np.where(self.num_scored > 0, self.leading, -1).tolist()]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pieces:

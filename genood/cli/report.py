@@ -6,10 +6,19 @@ import os
 
 import click
 
+from genood.cli.examples import examples
 from genood.cli.options import logging_options, overrides
 
 
-@click.command("report", no_args_is_help=True)
+@click.command(
+    "report",
+    no_args_is_help=True,
+    epilog=examples(
+        "genood report scores.tsv --summary summary.json -m bundle -o report.html",
+        "genood report a.tsv.gz b.tsv.gz c.parquet -m bundle -o report.html",
+        "genood report bundle -o bundle.html",
+    ),
+)
 @click.argument("scores", nargs=-1, required=True, metavar="SCORES.tsv...|BUNDLE")
 @click.option("-o", "--output", required=True, metavar="HTML", help="The page.")
 @click.option(
@@ -56,12 +65,6 @@ def command(
 
     The page is a single file that needs no network. Its size does not grow with the number of reads. That
     of a bundle shows how it was trained, what its p-values come from, and its model card.
-
-    \b
-    Examples:
-      genood report scores.tsv --summary summary.json -m bundle -o report.html
-      genood report a.tsv.gz b.tsv.gz c.parquet -m bundle -o report.html
-      genood report bundle -o bundle.html
     """
     folders = [path for path in scores if os.path.isdir(path)]
     if folders:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 import click
 
 from genood.cli import EXIT_INTERRUPTED
+from genood.cli.examples import examples
 from genood.cli.options import (
     compute_options,
     is_gpu,
@@ -27,12 +28,22 @@ from genood.recipes import CONTEXT_BACKGROUNDS, DEFAULT_PRESET, MUTATED, PRESETS
 if TYPE_CHECKING:
     from genood.ensemble import EnsembleBundle
     from genood.members import Members
-    from genood.report.training_page import TrainingPageJob
 
 logger = logging.getLogger("genood")
 
 
-@click.command("train", no_args_is_help=True)
+@click.command(
+    "train",
+    no_args_is_help=True,
+    epilog=examples(
+        "genood train genomes/*.fna.gz -o bundle",
+        "genood train genomes/*.fna.gz -o ensemble --members 5",
+        "genood train more/*.fna.gz --add bundle -o larger",
+        "genood train genomes/*.fna.gz -o bundle --model lstm --preset small",
+        "genood train dataset -o bundle --model cnn --preset small",
+        "genood train dataset -o bundle --report bundle.html",
+    ),
+)
 @click.argument("inputs", metavar="FASTA|DATASET...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="BUNDLE", help="Directory to write the bundle to.")
 @click.option(
@@ -194,17 +205,12 @@ def command(
     positions, from both strands; options left out take the preset's values; Ctrl-C leaves a checkpoint,
     and the same command with --resume goes on from it. The cnn is that paper's classifier, trained in the
     same way.
-
-    \b
-    Examples:
-      genood train genomes/*.fna.gz -o bundle
-      genood train genomes/*.fna.gz -o ensemble --members 5
-      genood train more/*.fna.gz --add bundle -o larger
-      genood train genomes/*.fna.gz -o bundle --model lstm --preset small
-      genood train dataset -o bundle --model cnn --preset small
-      genood train dataset -o bundle --report bundle.html
     """
-    page = None if report is None else _page(output, report)
+    page = None
+    if report is not None:  # what is wrong with it is said before training, not after
+        from genood.report.training_page import TrainingPageJob, write_training_page
+
+        page = TrainingPageJob(bundle=output, output=report)
     if model is None:
         model = "context" if add is not None or not is_gpu(device) else "lstm"
     common = {
@@ -238,17 +244,8 @@ def command(
         _train(common, model, preset, shape, ensemble, seed, device, **training)
     logger.info("wrote %s", output)
     if page is not None:
-        from genood.report.training_page import write_training_page
-
         write_training_page(page)
         logger.info("wrote %s", page.output)
-
-
-def _page(output: str, report: str) -> TrainingPageJob:
-    """The page that is wanted; what is wrong with it is said before training, not after."""
-    from genood.report.training_page import TrainingPageJob
-
-    return TrainingPageJob(bundle=output, output=report)
 
 
 class _Ensemble(NamedTuple):
