@@ -33,7 +33,7 @@ _POWERS = [10.0**power for power in range(-9, 1)]
 _FEWEST_FOR_MEDIAN = 20
 _ROW_HEIGHT = 26
 
-_CALL_COLOUR: Spec = {
+CALL_COLOUR: Spec = {
     "field": "call",
     "type": "nominal",
     "scale": {"domain": ["in", "ood", "null"], "range": ["@in", "@ood", "@ink"]},
@@ -58,7 +58,7 @@ def score_chart(run: Run) -> Spec | None:
     bins = run.counts.score_bins(SCORE_BINS, TAIL)
     if bins is None:
         return None
-    layers: list[Spec] = [_bars(_by_call(bins.edges, bins.counts.sum(axis=1)), "OOD score")]
+    layers: list[Spec] = [bars_by_call(bins.edges, bins.counts.sum(axis=1), "OOD score")]
     expected = expected_in(run, bins)
     if expected is not None:
         points = [*expected.tolist(), float(expected[-1])]
@@ -66,7 +66,7 @@ def score_chart(run: Run) -> Spec | None:
             {"a": short(a), "n": round(n, 2), "call": "null"}
             for a, n in zip(bins.edges.tolist(), points, strict=True)
         ]
-        colour = _CALL_COLOUR | {"legend": _CALL_COLOUR["legend"] | {"values": [*_CALLED, "null"]}}
+        colour = CALL_COLOUR | {"legend": CALL_COLOUR["legend"] | {"values": [*_CALLED, "null"]}}
         layers[0]["encoding"]["color"] = colour
         mark = {"type": "line", "interpolate": "step-after", "strokeDash": [5, 3], "strokeWidth": 2}
         encoding = {
@@ -196,12 +196,6 @@ def gc_chart(counts: RunAccumulator) -> Spec | None:
     medians = [row for row in gc_rows(bins) if row["n"] >= _FEWEST_FOR_MEDIAN]
     gc_axis = {"type": "quantitative", "title": "GC", "scale": {"zero": False}, "axis": {"format": ".0%"}}
     score_axis = {"type": "quantitative", "title": "OOD score", "scale": {"zero": False}}
-    colour = {
-        "field": "n",
-        "type": "quantitative",
-        "scale": {"type": "log", "range": "heatmap"},
-        "legend": {"orient": "top", "title": "reads", "gradientLength": 160, "format": "~s", "tickCount": 4},
-    }
     return {
         "height": 280,
         "layer": [
@@ -214,12 +208,23 @@ def gc_chart(counts: RunAccumulator) -> Spec | None:
                     "x2": {"field": "g1"},
                     "y": {"field": "s0", **score_axis},
                     "y2": {"field": "s1"},
-                    "color": colour,
+                    "color": heat_of("n", "reads"),
                     "tooltip": tooltip(g0="GC from", s0="score from", n="reads"),
                 },
             },
             *([_median_line(medians, gc_axis, score_axis)] if medians else []),
         ],
+    }
+
+
+def heat_of(field: str, title: str) -> Spec:
+    """Colours for numbers, on a logarithmic scale."""
+    legend = {"orient": "top", "title": title, "gradientLength": 160, "format": "~s", "tickCount": 4}
+    return {
+        "field": field,
+        "type": "quantitative",
+        "scale": {"type": "log", "range": "heatmap"},
+        "legend": legend,
     }
 
 
@@ -292,6 +297,11 @@ def length_chart(counts: RunAccumulator) -> Spec | None:
     return {"height": 220, "layer": [spec]}
 
 
+def bars_by_call(edges: npt.NDArray[np.float64], numbers: npt.NDArray[np.int64], title: str) -> Spec:
+    """Bars of reads by call; numbers have the shape (K, calls)."""
+    return _bars(_by_call(edges, numbers), title)
+
+
 def _by_call(edges: npt.NDArray[np.float64], numbers: npt.NDArray[np.int64]) -> Rows:
     """Rows for bars: bins with reads, by call; numbers have the shape (K, calls)."""
     return [
@@ -310,7 +320,7 @@ def _bars(rows: Rows, title: str) -> Spec:
             "x": {"field": "a", "bin": "binned", "type": "quantitative", "title": title},
             "x2": {"field": "b"},
             "y": {"field": "n", **_COUNT_AXIS},
-            "color": dict(_CALL_COLOUR),
+            "color": dict(CALL_COLOUR),
             "tooltip": tooltip(call="call", a="from", b="to", n="reads"),
         },
     }

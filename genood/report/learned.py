@@ -23,9 +23,8 @@ def confusion(trained: Trained) -> Figure | None:
     rows = []
     for own, row in zip(names, counts, strict=True):
         for given, n in zip(names, row, strict=True):
-            if n:
-                rows.append({"own": own, "given": given, "n": n, "share": short(n / sum(row))})
-    axis: Spec = {"type": "nominal", "sort": names, "scale": {"domain": names}}
+            rows.append({"own": own, "given": given, "n": n, "share": short(n / max(sum(row), 1))})
+    axis: Spec = {"type": "nominal", "sort": None}
     spec: Spec = {
         "height": max(140, _ROW_HEIGHT * len(names)),
         "data": {"values": rows},

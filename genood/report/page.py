@@ -17,6 +17,7 @@ from genood.report.run import Run
 from genood.report.shell import card_html, filled, keyed, share_of_one, shown_name
 from genood.report.top import TopRead
 from genood.report.traces import Trace
+from genood.report.views import view_figures
 
 MOST_TRACE_BASES = 90_000
 """Bases whose values a page holds, of all its runs together."""
@@ -59,7 +60,7 @@ def _run(run: Run, key: str, specs: dict[str, Any], budget: int) -> dict[str, An
         "num_bases": counts.num_bases,
         "mean_length": number(counts.num_bases / counts.num_reads if counts.num_reads else math.nan),
         "gc": "–" if math.isnan(counts.gc) else share_of_one(counts.gc),
-        "figures": keyed(figures_of(run), key, specs),
+        "figures": keyed([*figures_of(run), *view_figures(run)], key, specs),
         "top": [_top_read(run, read, {entry["row"] for entry in traces}) for read in reads],
         "has_traces": bool(traces),
         "no_traces": _why_no_traces(run, len(reads), len(traces)),

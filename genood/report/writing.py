@@ -109,7 +109,7 @@ def _run(job: ReportJob, place: int, name: str, bundle: BundleFacts | None) -> R
     if summary is not None and bundle is not None:
         check_same_bundle(bundle, summary, name)
     null = None if bundle is None else bundle.nulls.get(detector_of(summary, bundle))
-    counts = RunAccumulator(null, job.num_top)
+    counts = RunAccumulator(null, job.num_top, {} if bundle is None else bundle.nulls)
     count_table(table, counts)
     if bundle is not None:
         check_null(bundle, table, counts)
