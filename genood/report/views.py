@@ -200,8 +200,8 @@ def _class_p_values(counts: ClassCounts) -> Figure | None:
         title="P-values by class",
         caption=(
             "Mark: median; bar: half of the reads; line: 90 % of them. Over all classes, in-distribution"
-            " reads have a median near one half. A class that lies far to the left draws foreign reads, or its"
-            f" strains here are unlike those of the reference.{_left_out(len(rows))}"
+            " reads have a median near one half. A class that lies far to the left draws foreign reads, or"
+            f" its strains here are unlike those of the reference.{_left_out(len(rows))}"
         ),
         description=f"Quantiles of the p-values of {len(rows)} classes.",
         spec=spec,
