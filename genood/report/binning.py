@@ -203,6 +203,8 @@ class GrowingGrid:
         size = self.counts.shape[axis]
         if size:
             low, high = min(low, self._firsts[axis]), max(high, self._firsts[axis] + size - 1)
+            if high - low + 1 == size:
+                return 0
         shift = 0
         while (high >> shift) - (low >> shift) >= MOST_GRID_BINS:
             shift += 1

@@ -23,7 +23,7 @@ _UNITS = {"classifier": "nats per read"}
 def training_figures(trained: Trained) -> list[Figure]:
     """The charts of how a bundle was trained, as far as there are any."""
     if trained.members:
-        found = [_members(trained)]
+        found = [_members(trained) or _final_losses(trained)]
     elif STEP in trained.columns:
         found = [_losses(trained), _accuracy(trained), _learning_rate(trained)]
     elif "prior_count" in trained.columns:
@@ -64,6 +64,8 @@ def _losses(trained: Trained) -> Figure | None:
                     for step, value in zip(steps.tolist(), values[drawn].tolist(), strict=True)
                     if not math.isnan(value)
                 ]
+    if not lines:
+        return None
     best = _best_points(trained, roles)
     colour = _role_colour(roles)
     layers: list[Spec] = [
@@ -83,17 +85,19 @@ def _losses(trained: Trained) -> Figure | None:
                 "tooltip": tooltip(model="model", reads="of reads of", step="step", loss=unit),
             },
         },
-        {
-            "data": {"values": best},
-            "mark": {"type": "point", "filled": True, "size": 110, "shape": "diamond"},
-            "encoding": {
-                "x": _step_axis(),
-                "y": {"field": "loss", **_loss_axis(unit)},
-                "color": colour,
-                "tooltip": tooltip(model="model kept", step="step", loss=unit),
-            },
-        },
     ]
+    if best:
+        encoding = layers[0]["encoding"]
+        layers.append(
+            {
+                "data": {"values": best},
+                "mark": {"type": "point", "filled": True, "size": 110, "shape": "diamond"},
+                "encoding": {
+                    **{name: encoding[name] for name in ("x", "y", "color")},
+                    "tooltip": tooltip(model="model kept", step="step", loss=unit),
+                },
+            }
+        )
     told = ", ".join(f"{row['model']} {row['step']:,}" for row in best)
     caption = f"Lower is better; {unit}. Diamonds: the weights that are kept, those of the best validation"
     caption += f" ({told})." if told else "."
@@ -271,6 +275,7 @@ def _final_losses(trained: Trained) -> Figure | None:
     layers[0]["encoding"]["y"] = {"field": "model", "type": "nominal", "sort": None, "title": None}
     about = {
         "context": "A context model remembers its reference in one pass, and has no curve.",
+        "markov": "A Markov chain is counted, and has no curve of steps.",
     }.get(trained.kind, "This bundle has no curve.")
     return Figure(
         title="Losses on in-distribution reads",

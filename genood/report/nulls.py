@@ -69,22 +69,20 @@ def _by_length(null: NullDistribution, detector: str) -> Figure:
             "mark": {"type": "line", "color": "@in", "strokeWidth": 2, "point": {"color": "@in", "size": 26}},
             "encoding": {"x": x, "y": {"field": "c", **y}, "tooltip": tooltip(length="bases", **names)},
         },
-        {
-            "data": {"values": calls},
-            "mark": {
-                "type": "line",
-                "color": "@ood",
-                "strokeWidth": 2.5,
-                "strokeDash": [6, 3],
-                "point": {"color": "@ood", "size": 26},
-            },
-            "encoding": {
-                "x": x,
-                "y": {"field": "score", **y},
-                "tooltip": tooltip(length="bases", score=f"called from, at {LEVEL:g}"),
-            },
-        },
     ]
+    if calls:
+        mark = {"type": "line", "color": "@ood", "strokeWidth": 2.5, "strokeDash": [6, 3]}
+        layers.append(
+            {
+                "data": {"values": calls},
+                "mark": mark | {"point": {"color": "@ood", "size": 26}},
+                "encoding": {
+                    "x": x,
+                    "y": {"field": "score", **y},
+                    "tooltip": tooltip(length="bases", score=f"called from, at {LEVEL:g}"),
+                },
+            }
+        )
     return Figure(
         title=f"Scores of in-distribution reads: {detector}",
         caption=(
