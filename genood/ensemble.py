@@ -39,6 +39,7 @@ from genood.bundle_files import (
     write_parts,
 )
 from genood.detectors.base import Classified, ScoreBatch
+from genood.detectors.classes import most_likely
 from genood.errors import BundleError
 from genood.files import sha256_of
 from genood.models.base import Model
@@ -204,17 +205,20 @@ def combined(members: Sequence[ScoreBatch]) -> ScoreBatch:
     """What all members of an ensemble say together of the reads that each of them was given.
 
     A base's probability is the mean of the members' probabilities, under the background too, and a
-    class's probability the mean of theirs; the class that explains a read best is that of most members.
+    class's probability the mean of theirs. The class that explains a read best is the likeliest by that,
+    or, of density models, the one that most members name.
     """
     first = members[0]
     classified = [member.classified for member in members if member.classified is not None]
+    together = _classified(classified) if len(classified) == len(members) else None
+    leading = [member.leading for member in members if member.leading is not None]
     return replace(
         first,
         log_p=_log_mean([member.log_p for member in members]).astype(np.float32),
         background_log_p=_log_mean([member.background_log_p for member in members]).astype(np.float32),
-        classified=_classified(classified) if len(classified) == len(members) else None,
+        classified=together,
         members=tuple(members),
-        leading=_leading([member.leading for member in members if member.leading is not None]),
+        leading=None if not leading else _most_named(leading) if together is None else most_likely(together),
     )
 
 
@@ -223,13 +227,9 @@ def best_member(batch: ScoreBatch) -> npt.NDArray[np.int64]:
     return np.argmax([member.log_likelihood for member in batch.members], axis=0)
 
 
-def _leading(members: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64] | None:
-    """The class that most members name for each read, of equals the first; None where none names any."""
-    if not members:
-        return None
-    votes = np.zeros(
-        (len(members[0]), max(int(named.max(initial=0)) for named in members) + 1), dtype=np.int64
-    )
+def _most_named(members: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """The class that most members name for each read, of equals the first."""
+    votes = np.zeros((len(members[0]), int(np.max(members, initial=0)) + 1), dtype=np.int64)
     for named in members:
         votes[np.arange(len(named)), named] += 1
     return votes.argmax(axis=1)
