@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from genood.calibration import Calibration
 from genood.detectors import DETECTORS
-from genood.detectors.base import Detector, ScoreBatch
+from genood.detectors.base import Detector, ScoreBatch, no_values
 from genood.detectors.classes import most_likely
 from genood.detectors.serving import check_served, default_detector, needs_of, ready_detector
 from genood.ensemble import AnyBundle, EnsembleBundle, best_member, combined, most_reads
@@ -353,17 +353,17 @@ def forward(
         batch = combined(passed)
         return replace(batch, leading=best_member(batch)) if names and not within else batch
     gradients = classified = leading = None
-    log_p = background_log_p = np.full(codes.shape, np.nan, dtype=np.float32)
     if bundle.foreground is None:
         classified = bundle.classify(codes, lengths)
         leading = most_likely(classified) if names else None
+        log_p = no_values(codes.shape)
     else:
         if "gradients" in needs:
             gradients = bundle.foreground.layer_gradients(codes, lengths)
         leading = np.zeros(len(codes), dtype=np.int64) if names else None
-        log_p, with_background = bundle.log_probs(codes, lengths, without_files, leading)
-        if "background" in bundle.gives:
-            background_log_p = with_background
+        log_p, background_log_p = bundle.log_probs(codes, lengths, without_files, leading)
+    if "background" not in bundle.gives:
+        background_log_p = no_values(codes.shape)
     mask = codes < UNKNOWN
     if lengths.min() < codes.shape[1]:
         mask &= np.arange(codes.shape[1]) < lengths[:, None]

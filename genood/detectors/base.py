@@ -14,7 +14,7 @@ import numpy.typing as npt
 from genood.models.base import Classified
 from genood.sequence import Codes
 
-__all__ = ["NEEDS", "Classified", "Detector", "ScoreBatch"]
+__all__ = ["NEEDS", "Classified", "Detector", "ScoreBatch", "no_values"]
 
 NEEDS = (
     "likelihood",
@@ -123,6 +123,11 @@ class ScoreBatch:
             log_p=self.log_p[:, :length],
             background_log_p=self.background_log_p[:, :length],
         )
+
+
+def no_values(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """What a model that is not there says of bases: NaN, read-only."""
+    return np.broadcast_to(np.float32(np.nan), shape)
 
 
 class Detector(ABC):
