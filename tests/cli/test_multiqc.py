@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -249,6 +250,23 @@ def test_one_sample_among_strict_rules(found: Path, tmp_path: Path) -> None:
     shown = Shown(tmp_path / "page", said)
     assert set(shown.rows("multiqc_genood")) == {"pairs"}
     assert "Separation" not in shown.text
+
+
+def test_the_configuration_of_the_docs(found: Path, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "multiqc.md").read_text()
+    config = tmp_path / "multiqc_config.yaml"
+    config.write_text(text.split("```yaml\n")[1].split("```")[0])
+    files = [found / name for name in ("mixed.summary.json", "known.summary.json", "none.json")]
+    shown = Shown(tmp_path / "page", run_multiqc(files, tmp_path / "page", "-c", str(config)))
+    assert set(shown.rows("multiqc_genood")) == {"mixed", "known"}
+    assert shown.data["report_general_stats_headers"]["genood"]["reads"]["title"] == "K Reads"
+    page = shown.page.read_text()
+    columns = re.findall(r'<th id="header_genood-(\w+)" class="([^"]*)"', page)
+    shown_columns = [name for name, style in columns if "column-hidden" not in style]
+    assert shown_columns == ["ood", "called_ood", "reads", "gc"]
+    marks = re.findall(r'badge" style="background-color:([^"]*)">([\d.]+)', page)
+    assert len(marks) == 1  # of the sample with OOD reads, in the colour of a failure
+    assert marks[0][0] == "#d9534f"
 
 
 def test_without_the_plugin(
