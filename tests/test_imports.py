@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = [
     {"errors", "registry", "overlap", "rounding", "threads", ""},
-    {"sequence", "recipes", "files", "headers", "parquet", "tensors"},
+    {"sequence", "recipes", "files", "headers", "multiqc", "parquet", "tensors"},
     {"device", "dataset"},
     {"readers"},
     {"pairs", "pieces", "windowing"},
