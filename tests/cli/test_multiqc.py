@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,18 @@ def summaries() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
+def multiqc() -> None:
+    """Skip without MultiQC; it is not imported here, as it sets up the process that it is in."""
+    if find_spec("multiqc") is None:
+        pytest.skip("MultiQC is not installed")
+
+
+@pytest.fixture(scope="module")
 def found(
-    context_dir: Path, tmp_path_factory: pytest.TempPathFactory, summaries: dict[str, dict[str, Any]]
+    multiqc: None,
+    context_dir: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    summaries: dict[str, dict[str, Any]],
 ) -> Path:
     """A folder of runs: of reads of both kinds, known ones alone, none, pairs; put together; evaluated."""
     folder = tmp_path_factory.mktemp("found")
@@ -110,7 +121,6 @@ def found(
 
 def run_multiqc(folders: Sequence[Path], output: Path, *options: str, plugin: bool = True) -> str:
     """Run MultiQC; what it said."""
-    pytest.importorskip("multiqc", reason="MultiQC is not installed")
     if plugin and not entry_points(group="multiqc.hooks.v1", name="before_modules"):
         pytest.skip("genood is not installed with its entry points for MultiQC: pip install -e .")
     program = ["-m", "multiqc"] if plugin else ["-c", WITHOUT_PLUGIN]
