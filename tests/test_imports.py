@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = [
     {"errors", "registry", "overlap", "rounding", "threads", "compiling", ""},
-    {"sequence", "recipes", "files", "headers", "parquet", "tensors", "text"},
+    {"sequence", "recipes", "files", "headers", "multiqc", "parquet", "tensors", "text"},
     {"directories"},
     {"device", "dataset"},
     {"readers"},
