@@ -80,7 +80,7 @@ def _losses(trained: Trained) -> Figure | None:
                     "field": "reads",
                     "type": "nominal",
                     "scale": {"domain": ["validation", "training"], "range": [[1, 0], [5, 4]]},
-                    "legend": {"orient": "top", "title": None, "symbolStrokeColor": "@ink"},
+                    "legend": None,
                 },
                 "tooltip": tooltip(model="model", reads="of reads of", step="step", loss=unit),
             },
@@ -99,7 +99,10 @@ def _losses(trained: Trained) -> Figure | None:
             }
         )
     told = ", ".join(f"{row['model']} {row['step']:,}" for row in best)
-    caption = f"Lower is better; {unit}. Diamonds: the weights that are kept, those of the best validation"
+    caption = (
+        f"Lower is better; {unit}. Solid: validation reads; dashed: training reads. Diamonds: the weights"
+    )
+    caption += " that are kept, those of the best validation"
     caption += f" ({told})." if told else "."
     if roles[0] != "classifier":
         caption += (
