@@ -222,7 +222,7 @@ def score_files(
     skipped: Counter[str] = Counter()
     caller = None if job.fdr is None else FdrCaller(job.fdr)
     with appear_together(), ExitStack() as stack:
-        outputs = _open_outputs(job, bundle.fingerprint, stack)
+        outputs = open_outputs(job, bundle.fingerprint, stack)
         outputs.at_once.extend(FormatCheck(w) for w in outputs.called if isinstance(w, ReadsOutput))
         regions = None
         if job.regions.wanted:
@@ -245,34 +245,37 @@ def score_files(
             page.finish(report)
         if summary_stream is not None:
             summary_stream.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
-    _tell_of_null(report["ood_fraction"])
+    tell_of_null(report["ood_fraction"])
     calls = report["calls"].values()
     note = f"; {skipped.total()} skipped" if skipped else ""
     logger.info("%d reads: %d in, %d ood, %d na%s", sum(calls), *calls, note)
     return report
 
 
-class _Writer(Protocol):
-    def write(self, scored: ScoredReads) -> None: ...
+class Writer(Protocol):
+    """Takes windows of reads."""
+
+    def write(self, scored: ScoredReads) -> None:
+        """Append a window."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Outputs:
+class Outputs:
     """What takes windows once they are scored, and what once they are called; all but the summary."""
 
-    at_once: list[_Writer]
-    called: list[_Writer]
+    at_once: list[Writer]
+    called: list[Writer]
 
 
-def _open_outputs(job: ScoreJob, fingerprint: str, stack: ExitStack) -> _Outputs:
+def open_outputs(job: ScoreJob, fingerprint: str, stack: ExitStack) -> Outputs:
     """Open outputs; they appear under their names when the stack ends well."""
 
     def opened(target: str) -> IO[bytes]:
         return stack.enter_context(open_output(target))
 
     paired = job.intake.pairs is not None
-    at_once: list[_Writer] = []
-    called: list[_Writer] = []
+    at_once: list[Writer] = []
+    called: list[Writer] = []
     if is_parquet(job.output):
         table = score_parquet(job.output, job.detectors, paired=paired, fingerprint=fingerprint)
         called.append(stack.enter_context(table))
@@ -295,11 +298,11 @@ def _open_outputs(job: ScoreJob, fingerprint: str, stack: ExitStack) -> _Outputs
         called.append(stack.enter_context(kraken_report(job.kraken_report)))
     if job.kraken_output is not None:
         called.append(KrakenWriter(opened(job.kraken_output)))
-    return _Outputs(at_once=at_once, called=called)
+    return Outputs(at_once=at_once, called=called)
 
 
 def _open_report(
-    job: ScoreJob, scorer: Scorer, outputs: _Outputs, regions: RegionOutputs | None, stack: ExitStack
+    job: ScoreJob, scorer: Scorer, outputs: Outputs, regions: RegionOutputs | None, stack: ExitStack
 ) -> ReportOutput:
     """Open the page, which is told of all reads; it is written once the summary is known."""
     from genood.report.facts import BundleFacts
@@ -351,14 +354,14 @@ def _about(job: ScoreJob, bundle: AnyBundle, caller: FdrCaller | None) -> dict[s
         "bundle": {"path": os.fspath(job.bundle), "fingerprint": bundle.fingerprint},
         "inputs": list(job.inputs),
         "detectors": list(job.detectors),
-        **_level(job.alpha, caller, paired=job.intake.pairs is not None),
+        **level_of(job.alpha, caller, paired=job.intake.pairs is not None),
         "device": bundle.device,
     }
 
 
 def _as_scored(
     windows: Iterable[ScoredReads],
-    writers: Sequence[_Writer],
+    writers: Sequence[Writer],
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[ScoredReads]:
     """The same windows; what does not wait for calls is done as they come."""
@@ -370,7 +373,7 @@ def _as_scored(
         yield scored
 
 
-def _level(alpha: float, caller: FdrCaller | None, *, paired: bool) -> dict[str, float | None]:
+def level_of(alpha: float, caller: FdrCaller | None, *, paired: bool) -> dict[str, float | None]:
     """What the summary says about the level of the calls."""
     if caller is None:
         return {"alpha": alpha}
@@ -378,7 +381,7 @@ def _level(alpha: float, caller: FdrCaller | None, *, paired: bool) -> dict[str,
     return level | ({"pair_p_value_threshold": caller.pair_threshold} if paired else {})
 
 
-def _tell_of_null(fraction: Mapping[str, Any] | None) -> None:
+def tell_of_null(fraction: Mapping[str, Any] | None) -> None:
     """Warn where p-values cannot be what they should be."""
     if fraction is not None and not fraction["null_fits"]:
         logger.warning(
