@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = [
-    {"errors", "registry", "overlap", "rounding", "threads", ""},
-    {"sequence", "recipes", "files", "headers", "parquet", "tensors"},
+    {"errors", "registry", "overlap", "rounding", "threads", "compiling", ""},
+    {"sequence", "recipes", "files", "headers", "parquet", "tensors", "text"},
     {"device", "dataset"},
     {"readers"},
     {"pairs", "pieces", "windowing"},
