@@ -23,6 +23,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -120,7 +121,8 @@ def run(name: str, script: str, alive: str) -> None:
         code = process.wait() or (128 + signal.SIGKILL if fault == "killed" else 0)
         (job / "exit.part").write_text(str(code))
         (job / "exit.part").rename(job / "exit")
-        record(job, "ended" if code == 0 else "failed", node)
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        record(job, "ended" if code == 0 else "failed", node, used.ru_utime + used.ru_stime)
 
 
 def free_node() -> tuple[str, IO[str]]:
@@ -175,10 +177,12 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def record(job: Path, event: str, node: str = "") -> None:
-    """Add a line to what happened on the cluster."""
+def record(job: Path, event: str, node: str = "", cpu_seconds: float | None = None) -> None:
+    """Add a line to what happened on the cluster: time, job, rule, event, node and CPU seconds that are over."""
+    used = "" if cpu_seconds is None else f"{cpu_seconds:.2f}"
+    line = [f"{time.time():.2f}", job.name, (job / "rule").read_text(), event, node, used]
     with (DIRECTORY / "events.tsv").open("a") as events:
-        events.write(f"{time.time():.2f}\t{job.name}\t{(job / 'rule').read_text()}\t{event}\t{node}\n")
+        events.write("\t".join(line) + "\n")
 
 
 if __name__ == "__main__":
