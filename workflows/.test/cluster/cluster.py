@@ -178,7 +178,7 @@ def is_locked(path: Path) -> bool:
 
 
 def record(job: Path, event: str, node: str = "", cpu_seconds: float | None = None) -> None:
-    """Add a line to what happened on the cluster: time, job, rule, event, node and CPU seconds that are over."""
+    """Add a line to what happened: time, job, rule, event, node and, of a job that is over, CPU seconds."""
     used = "" if cpu_seconds is None else f"{cpu_seconds:.2f}"
     line = [f"{time.time():.2f}", job.name, (job / "rule").read_text(), event, node, used]
     with (DIRECTORY / "events.tsv").open("a") as events:
