@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections import Counter
@@ -27,7 +26,7 @@ from genood.report.chunks import TableFormat, at_row, chunks_of
 from genood.report.facts import BundleFacts, name_of, read_summary, summary_beside
 from genood.report.tables import checked_columns
 from genood.scoring import ScoreJob, level_of, open_outputs, tell_of_null
-from genood.writers import STDOUT, Summary, open_output
+from genood.writers import STDOUT, Summary, summary_files
 from genood.writers.tables import PAIR_COLUMNS, score_columns
 
 logger = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ class GatherJob:
         Of `genood split`: says which parts there are, and their order. None takes the tables as they come.
     bundle
         What they were scored with; None takes the directory that the summaries name.
-    output, summary, ood_out, in_out, kraken_report, kraken_output, fdr, seed
+    output, summary, multiqc, ood_out, in_out, kraken_report, kraken_output, fdr, seed
         See `ScoreJob`. Reads are taken from the manifest's inputs.
     """
 
@@ -59,6 +58,7 @@ class GatherJob:
     bundle: str | None = None
     output: str = STDOUT
     summary: str | None = None
+    multiqc: str | None = None
     ood_out: str | None = None
     in_out: str | None = None
     kraken_report: str | None = None
@@ -104,7 +104,7 @@ def gather_tables(job: GatherJob) -> dict[str, Any]:
     caller = None if job.fdr is None else FdrCaller(job.fdr)
     with appear_together(), ExitStack() as stack:
         outputs = open_outputs(run, facts.fingerprint, stack)
-        stream = None if job.summary is None else stack.enter_context(open_output(job.summary))
+        write_summary = stack.enter_context(summary_files(job.summary, job.multiqc))
         windows: Iterator[ScoredReads] = _windows(parts, null)
         if job.wants_reads:
             windows = _with_records(windows, run, stack)
@@ -115,8 +115,7 @@ def gather_tables(job: GatherJob) -> dict[str, Any]:
         report = summary.to_json(
             run=parts.about(facts, run, caller), seconds=parts.seconds, skipped=parts.skipped()
         )
-        if stream is not None:
-            stream.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
+        write_summary(report)
     tell_of_null(report["ood_fraction"])
     calls = report["calls"].values()
     logger.info("%d reads of %d parts: %d in, %d ood, %d na", sum(calls), len(parts.tables), *calls)
@@ -242,7 +241,7 @@ def _bundle_of(job: GatherJob, parts: _Parts) -> BundleFacts:
 
 def _as_scoring(job: GatherJob, parts: _Parts, bundle: str) -> ScoreJob:
     """The run that would have given the same."""
-    targets = [job.output, job.summary, job.kraken_report, job.kraken_output]
+    targets = [job.output, job.summary, job.multiqc, job.kraken_report, job.kraken_output]
     check_distinct([*parts.tables, *([] if job.manifest is None else [job.manifest])], targets)
     manifest = parts.manifest
     pairs = manifest.pairs if manifest is not None else "interleaved" if parts.paired else None
@@ -254,6 +253,7 @@ def _as_scoring(job: GatherJob, parts: _Parts, bundle: str) -> ScoreJob:
         ),
         output=job.output,
         summary=job.summary,
+        multiqc=job.multiqc,
         ood_out=job.ood_out,
         in_out=job.in_out,
         kraken_report=job.kraken_report,

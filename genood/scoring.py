@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -22,6 +21,7 @@ from genood.errors import ConfigError
 from genood.fdr import FdrCaller
 from genood.files import appear_together, check_distinct, check_outside
 from genood.intake import IntakeConfig, check_inputs, files_read, intake
+from genood.multiqc.content import check_content_name
 from genood.parquet import is_parquet
 from genood.threads import num_threads
 from genood.writers import (
@@ -45,6 +45,7 @@ from genood.writers import (
     open_output,
     position_parquet,
     score_parquet,
+    summary_files,
 )
 
 if TYPE_CHECKING:  # it is imported where a report is wanted
@@ -67,8 +68,8 @@ class ScoreJob:
         How to read them, and which reads to take.
     output
         The score table; ``-`` is standard output.
-    per_position, summary, report
-        The per-position table, the summary and a page that shows the run, where wanted.
+    per_position, summary, multiqc, report
+        The per-position table, the summary, the same for MultiQC and a page that shows the run, where wanted.
     regions
         What is wanted of windows and foreign regions.
     ood_out, in_out
@@ -96,6 +97,7 @@ class ScoreJob:
     output: str = STDOUT
     per_position: str | None = None
     summary: str | None = None
+    multiqc: str | None = None
     report: str | None = None
     regions: RegionConfig = field(default_factory=RegionConfig)
     ood_out: str | None = None
@@ -135,6 +137,8 @@ class ScoreJob:
         for option, target in targets.items():
             if target is not None:
                 check_ending(option, target)
+        if self.multiqc is not None:
+            check_content_name(self.multiqc)
 
     def outputs(self) -> list[str]:
         """All files that are written."""
@@ -144,7 +148,7 @@ class ScoreJob:
             if target is not None
             for path in mate_files(target, self.intake.pairs)
         ]
-        others = [self.output, self.per_position, self.summary, self.report]
+        others = [self.output, self.per_position, self.summary, self.multiqc, self.report]
         others += [self.bam_out, self.kraken_report, self.kraken_output]
         indexes = [] if self.per_position is None else index_names(self.per_position)
         return [*(path for path in others if path is not None), *reads, *indexes, *self.regions.outputs]
@@ -229,7 +233,7 @@ def score_files(
             regions = RegionOutputs(scorer, job.regions, stack)
             outputs.at_once.append(regions)
         page = None if job.report is None else _open_report(job, scorer, outputs, regions, stack)
-        summary_stream = None if job.summary is None else stack.enter_context(open_output(job.summary))
+        write_summary = stack.enter_context(summary_files(job.summary, job.multiqc))
         reads = intake(job.inputs, job.kept_records(), skipped)
         windows = _as_scored(scorer.score_blocks(reads), outputs.at_once, progress)
         for scored in windows if caller is None else caller.call(windows):
@@ -243,8 +247,7 @@ def score_files(
         )
         if page is not None:
             page.finish(report)
-        if summary_stream is not None:
-            summary_stream.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
+        write_summary(report)
     tell_of_null(report["ood_fraction"])
     calls = report["calls"].values()
     note = f"; {skipped.total()} skipped" if skipped else ""

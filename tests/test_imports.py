@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = [
     {"errors", "registry", "overlap", "rounding", "threads", "compiling", ""},
-    {"sequence", "recipes", "files", "headers", "parquet", "tensors", "text"},
+    {"sequence", "recipes", "files", "headers", "multiqc", "parquet", "tensors", "text"},
+    {"directories"},
     {"device", "dataset"},
     {"readers"},
     {"pairs", "pieces", "windowing"},
@@ -42,7 +43,18 @@ LAYERS = [
 ]
 """Modules and packages of genood, lowest first; "" is ``genood/__init__.py``."""
 
-PREP_MAY_IMPORT = {"", "errors", "sequence", "readers", "files", "dataset", "labels", "genomes", "cli"}
+PREP_MAY_IMPORT = {
+    "",
+    "errors",
+    "sequence",
+    "readers",
+    "files",
+    "directories",
+    "dataset",
+    "labels",
+    "genomes",
+    "cli",
+}
 """`cli` for the one place where errors become exit codes."""
 
 NEED_TORCH = {

@@ -19,6 +19,9 @@ from genood.cli.options import logging_options
 )
 @click.option("--summary", metavar="JSON", help="Summary of all, as genood score --summary of the whole.")
 @click.option(
+    "--multiqc", metavar="FILE_mqc.json", help="The same, which MultiQC shows by itself; the sample is FILE."
+)
+@click.option(
     "--manifest",
     metavar="JSON",
     help="Of genood split: puts the parts in order, and refuses if one is missing, or there twice.",
@@ -55,6 +58,7 @@ def command(
     scores: tuple[str, ...],
     output: str,
     summary: str | None,
+    multiqc: str | None,
     manifest: str | None,
     bundle: str | None,
     fdr: float | None,
@@ -85,6 +89,7 @@ def command(
             bundle=bundle,
             output=output,
             summary=summary,
+            multiqc=multiqc,
             ood_out=ood_out,
             in_out=in_out,
             kraken_report=kraken_report,
