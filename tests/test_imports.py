@@ -20,6 +20,7 @@ LAYERS = [
     {"intake"},
     {"labels"},
     {"genomes"},
+    {"genome_index"},
     {"reference", "halves"},
     {"context"},
     {"models", "bundle_files"},

@@ -16,6 +16,7 @@ from typing import Any
 import dnaio
 import pysam
 import pytest
+import yaml
 from snakemake.profiles import ProfileConfigFileParser
 
 from genood.sequence import decode, encode_nucleotides, reverse_complement
@@ -265,27 +266,31 @@ def test_mistakes_stop_it_before_anything_runs(
     assert not (case / "results").exists()
 
 
-def test_an_interrupted_training_goes_on(genome_files: list[Path], tmp_path: Path) -> None:
-    options = (
-        "--model lstm --preset demo --hidden-size 8 --validation-interval 10 --device cpu --read-length 60"
-    )
-    train = {
-        "reference": list(map(str, genome_files)),
-        "options": f"{options} --schedule constant --steps 10",
-    }
-    case = new_case(tmp_path, train=train)
-    result = snakemake(case, "results/bundle")
+INTERRUPTED = """#!/bin/sh
+echo "$*" >> {calls}
+mkdir -p results/bundle_in_training
+if [ -e results/bundle_in_training/checkpoint.safetensors ]; then
+    touch results/bundle_in_training/genood.json
+else
+    touch results/bundle_in_training/checkpoint.safetensors
+    exit 137
+fi
+"""
+
+
+def test_an_interrupted_training_goes_on(case: Path, tmp_path: Path) -> None:
+    calls, command = tmp_path / "calls", tmp_path / "bin" / "genood"
+    command.parent.mkdir()
+    command.write_text(INTERRUPTED.format(calls=calls))
+    command.chmod(0o755)
+    result = snakemake(case, "results/bundle", first=command.parent)
+    assert result.returncode == 1
+    assert not (case / "results" / "bundle").exists()
+    result = snakemake(case, "results/bundle", first=command.parent)
     assert result.returncode == 0, result.stderr
-    # What a killed job leaves: a checkpoint after 10 of 20 steps, and no bundle.
-    bundle = case / "results" / "bundle"
-    bundle.rename(case / "results" / "bundle_in_training")
-    (case / "results" / "bundle_in_training" / "genood.json").unlink()
-    config = case / "config" / "config.yaml"
-    config.write_text(config.read_text().replace("--steps 10", "--steps 20"))
-    result = snakemake(case, "results/bundle")
-    assert result.returncode == 0, result.stderr
-    assert (bundle / "training.tsv").read_text().splitlines()[-1].startswith("20\t")
-    assert "step 10:" not in (case / "logs" / "train.log").read_text()
+    first, second = calls.read_text().splitlines()
+    assert second == f"{first} --resume"
+    assert (case / "results" / "bundle" / "genood.json").exists()
 
 
 def test_only_what_is_asked_for(case: Path) -> None:
@@ -304,6 +309,22 @@ def test_only_what_is_asked_for(case: Path) -> None:
     # There is no truth, there are no controls, and the reads that are called are not wanted.
     for rule in ("evaluate", "calibrate", "ood_reads", "benchmark"):
         assert f"rule {rule}:" not in output
+
+
+def test_every_key_is_documented() -> None:
+    """Of the configuration, by section, and of the sample sheet."""
+    text = (ROOT / "docs" / "pipelines.md").read_text()
+    config, sheet = (
+        yaml.safe_load((WORKFLOWS / "schemas" / f"{name}.schema.yaml").read_text())["properties"]
+        for name in ("config", "samples")
+    )
+    rows = [row for row in text.splitlines() if row.startswith("| `")]
+    for key, schema in config.items():
+        for name in schema.get("properties", [None]):
+            found = any(row.startswith(f"| `{key}") and (name or "") in row for row in rows)
+            assert found, (key, name)
+    for column in sheet:
+        assert any(row.startswith(f"| `{column}` |") for row in rows), column
 
 
 def test_profiles() -> None:

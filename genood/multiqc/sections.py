@@ -177,7 +177,7 @@ def details(runs: Runs) -> Section:
         f'<div class="alert alert-info">Scored with {len(bundles)} bundles: scores of different ones '
         "cannot be compared.</div>"
     )
-    rows = {name: run_cells(run) for name, run in runs.items()}
+    rows = {name: _as_text(run_cells(run)) for name, run in runs.items()}
     return {
         "name": "Runs",
         "anchor": "genood-runs",
@@ -185,6 +185,11 @@ def details(runs: Runs) -> Section:
         "content_before_plot": note if len(bundles) > 1 else "",
         "plot": table.plot(rows, headers, {"id": "genood_runs_table", "title": "genood: runs"}),
     }
+
+
+def _as_text(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row whose words are text, which MultiQC would take for HTML."""
+    return {name: escape(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
 
 
 def evaluation_cells(evaluation: Evaluation) -> dict[str, Any]:
@@ -230,5 +235,5 @@ def separation(rows: Mapping[str, Mapping[str, Any]]) -> Section:
         "anchor": "genood-separation",
         "description": "How well scores tell reads known to be in-distribution from those known to be OOD "
         "(`genood evaluate`).",
-        "plot": table.plot(rows, headers, config),
+        "plot": table.plot({name: _as_text(row) for name, row in rows.items()}, headers, config),
     }

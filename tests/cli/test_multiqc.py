@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +67,18 @@ def summaries() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
+def multiqc() -> None:
+    """Skip without MultiQC; it is not imported here, as it sets up the process that it is in."""
+    if find_spec("multiqc") is None:
+        pytest.skip("MultiQC is not installed")
+
+
+@pytest.fixture(scope="module")
 def found(
-    context_dir: Path, tmp_path_factory: pytest.TempPathFactory, summaries: dict[str, dict[str, Any]]
+    multiqc: None,
+    context_dir: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    summaries: dict[str, dict[str, Any]],
 ) -> Path:
     """A folder of runs: of reads of both kinds, known ones alone, none, pairs; put together; evaluated."""
     folder = tmp_path_factory.mktemp("found")
@@ -109,7 +121,6 @@ def found(
 
 def run_multiqc(folders: Sequence[Path], output: Path, *options: str, plugin: bool = True) -> str:
     """Run MultiQC; what it said."""
-    pytest.importorskip("multiqc", reason="MultiQC is not installed")
     if plugin and not entry_points(group="multiqc.hooks.v1", name="before_modules"):
         pytest.skip("genood is not installed with its entry points for MultiQC: pip install -e .")
     program = ["-m", "multiqc"] if plugin else ["-c", WITHOUT_PLUGIN]
@@ -249,6 +260,23 @@ def test_one_sample_among_strict_rules(found: Path, tmp_path: Path) -> None:
     shown = Shown(tmp_path / "page", said)
     assert set(shown.rows("multiqc_genood")) == {"pairs"}
     assert "Separation" not in shown.text
+
+
+def test_the_configuration_of_the_docs(found: Path, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "multiqc.md").read_text()
+    config = tmp_path / "multiqc_config.yaml"
+    config.write_text(text.split("```yaml\n")[1].split("```")[0])
+    files = [found / name for name in ("mixed.summary.json", "known.summary.json", "none.json")]
+    shown = Shown(tmp_path / "page", run_multiqc(files, tmp_path / "page", "-c", str(config)))
+    assert set(shown.rows("multiqc_genood")) == {"mixed", "known"}
+    assert shown.data["report_general_stats_headers"]["genood"]["reads"]["title"] == "K Reads"
+    page = shown.page.read_text()
+    columns = re.findall(r'<th id="header_genood-(\w+)" class="([^"]*)"', page)
+    shown_columns = [name for name, style in columns if "column-hidden" not in style]
+    assert shown_columns == ["ood", "called_ood", "reads", "gc"]
+    marks = re.findall(r'badge" style="background-color:([^"]*)">([\d.]+)', page)
+    assert len(marks) == 1  # of the sample with OOD reads, in the colour of a failure
+    assert marks[0][0] == "#d9534f"
 
 
 def test_without_the_plugin(

@@ -1,4 +1,4 @@
-"""The plugin: a module of MultiQC that shows summaries and evaluations."""
+"""The plugin: a module of MultiQC, whose log calls it as this file is called."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from genood.multiqc.content import COLUMNS, DESCRIPTION, SUMMARY_KEY, cells
 from genood.multiqc.hooks import CONTENT, EVALUATIONS, SUMMARIES
 from genood.multiqc.runs import Evaluation, ForeignError, Run, sample_of
 
-logger = logging.getLogger(f"multiqc.{__name__}")  # what MultiQC shows are messages below its own name
+logger = logging.getLogger("multiqc.genood")
+"""MultiQC shows messages below its own name."""
+_MOST_INPUTS = 2
+"""Files by which a sample is named: one, or those of both mates."""
 _IN_GENERAL = ("ood", "ood_low", "ood_high", "called_ood", "reads")
 
 
@@ -93,11 +96,10 @@ class MultiqcModule(BaseMultiqcModule):
     def _sample(self, file: Mapping[str, Any], run: Run) -> str:
         """By the file; where that is called summary.json, by the input, or else by the directory."""
         name = sample_of(file["fn"])
-        names = {self.clean_s_name(path, file) for path in run.inputs if path != "-"}
-        if name or not names or len(names) > 2:
-            directory = os.path.basename(os.path.abspath(file["root"]))
-            return str(self.clean_s_name(name or directory, file))
-        return str(self.clean_s_name(list(run.inputs), file))
+        if not name and 1 <= len(run.inputs) <= _MOST_INPUTS and "-" not in run.inputs:
+            return str(self.clean_s_name(list(run.inputs), file))
+        directory = os.path.basename(os.path.abspath(file["root"]))
+        return str(self.clean_s_name(name or directory, file))
 
     def _show_runs(self, runs: Mapping[str, Run]) -> None:
         rows = {name: cells(run) for name, run in runs.items()}
