@@ -17,6 +17,7 @@ from workflow_runs import GENOOD, WORKFLOWS, snakemake
 from genood.cli.score import command
 
 WRAPPERS = WORKFLOWS / "wrapper"
+OUTPUTS = {"FILE", "JSON", "FILE_mqc.json", "HTML", "BED"}
 
 
 def make_case(tmp_path: Path, wrapper: str) -> tuple[Path, tuple[str, str]]:
@@ -87,7 +88,7 @@ def test_every_output_of_the_command_can_be_named() -> None:
     of_command = {
         option.opts[-1]
         for option in command.params
-        if isinstance(option, click.Option) and option.metavar in {"FILE", "JSON", "HTML", "BED"}
+        if isinstance(option, click.Option) and option.metavar in OUTPUTS
     }
     assert set(of_wrapper.values()) == of_command
     meta = yaml.safe_load((WRAPPERS / "bio" / "genood" / "score" / "meta.yaml").read_text())
