@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import click
 
+from genood.cli.examples import examples
 from genood.cli.options import logging_options
 
 
-@click.command("report", no_args_is_help=True)
+@click.command(
+    "report",
+    no_args_is_help=True,
+    epilog=examples(
+        "genood report scores.tsv --summary summary.json -m bundle -o report.html",
+        "genood report a.tsv.gz b.tsv.gz c.parquet -m bundle -o report.html",
+    ),
+)
 @click.argument("scores", nargs=-1, required=True, metavar="SCORES.tsv...")
 @click.option("-o", "--output", required=True, metavar="HTML", help="The page.")
 @click.option(
@@ -53,11 +61,6 @@ def command(
     """Write one HTML page that shows one run or several, from score tables, text or Parquet.
 
     The page is a single file that needs no network. Its size does not grow with the number of reads.
-
-    \b
-    Examples:
-      genood report scores.tsv --summary summary.json -m bundle -o report.html
-      genood report a.tsv.gz b.tsv.gz c.parquet -m bundle -o report.html
     """
     from genood.report.writing import ReportJob, write_report
 

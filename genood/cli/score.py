@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from genood.cli.examples import examples
 from genood.cli.options import compute_options, logging_options, one_of, overrides, show_progress
 from genood.detectors import DEFAULT_DETECTOR, DETECTORS
 from genood.files import sha256_ahead
@@ -45,7 +46,14 @@ def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
     return reads_progress(show=True)
 
 
-@click.command("score", no_args_is_help=True)
+@click.command(
+    "score",
+    no_args_is_help=True,
+    epilog=examples(
+        "genood score -m bundle reads.fastq.gz -o scores.tsv --summary summary.json",
+        "genood score -m bundle dataset/test_in.npy -o in.tsv",
+    ),
+)
 @click.argument("reads", nargs=-1, required=True)
 @click.option("-m", "--bundle", required=True, metavar="BUNDLE", help="Directory from genood train.")
 @click.option(
@@ -202,11 +210,6 @@ def command(
     test_in:1 and so on, by row.
 
     Writes a table with one row a read, in input order.
-
-    \b
-    Examples:
-      genood score -m bundle reads.fastq.gz -o scores.tsv --summary summary.json
-      genood score -m bundle dataset/test_in.npy -o in.tsv
     """
     if alpha is not None and fdr is not None:
         raise click.UsageError("--alpha and --fdr are two ways to call; give one")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 import click
 
 from genood.cli import EXIT_INTERRUPTED
+from genood.cli.examples import examples
 from genood.cli.options import (
     compute_options,
     is_gpu,
@@ -31,7 +32,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger("genood")
 
 
-@click.command("train", no_args_is_help=True)
+@click.command(
+    "train",
+    no_args_is_help=True,
+    epilog=examples(
+        "genood train genomes/*.fna.gz -o bundle",
+        "genood train genomes/*.fna.gz -o ensemble --members 5",
+        "genood train more/*.fna.gz --add bundle -o larger",
+        "genood train genomes/*.fna.gz -o bundle --model lstm --preset small",
+        "genood train dataset -o bundle --model cnn --preset small",
+        "genood train dataset -o bundle",
+    ),
+)
 @click.argument("inputs", metavar="FASTA|INDEX|DATASET...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="BUNDLE", help="Directory to write the bundle to.")
 @click.option(
@@ -187,15 +199,6 @@ def command(
     positions, from both strands; options left out take the preset's values; Ctrl-C leaves a checkpoint,
     and the same command with --resume goes on from it. The cnn is that paper's classifier, trained in the
     same way.
-
-    \b
-    Examples:
-      genood train genomes/*.fna.gz -o bundle
-      genood train genomes/*.fna.gz -o ensemble --members 5
-      genood train more/*.fna.gz --add bundle -o larger
-      genood train genomes/*.fna.gz -o bundle --model lstm --preset small
-      genood train dataset -o bundle --model cnn --preset small
-      genood train dataset -o bundle
     """
     if model is None:
         model = "context" if add is not None or not is_gpu(device) else "lstm"
