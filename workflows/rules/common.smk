@@ -16,11 +16,13 @@ def checked(value, schema, name):
     try:
         validate(value, schema)
     except WorkflowError as error:
-        lines = [line.strip() for line in str(error).splitlines()]
-        reason = next(
-            (line for line in lines if line.startswith("ValidationError")), ""
-        )
-        raise WorkflowError(f"{name}: {reason.partition(': ')[2] or error}") from None
+        reason = re.search(r"ValidationError: (.*)", str(error))
+        place = re.search(r"On instance((?:\['\w+'\])+):", str(error))
+        keys = re.findall(r"\w+", place[1]) if place else []
+        row = re.search(r"validating row (\d+) of", str(error))
+        lines = [f"line {int(row[1]) + 2}"] if row else []
+        where = ", ".join([name, *lines, *filter(None, [": ".join(keys)])])
+        raise WorkflowError(f"{where}: {reason[1] if reason else error}") from None
 
 
 def read_samples(path):
@@ -32,9 +34,7 @@ def read_samples(path):
     unknown = set(table.columns) - {"sample", "reads", "mates", "truth", "control"}
     if unknown:
         raise WorkflowError(f"{path}: unknown columns: {', '.join(sorted(unknown))}")
-    for number, row in enumerate(table.to_dict("records"), start=2):
-        given = {name: value for name, value in row.items() if not pd.isna(value)}
-        checked(given, "../schemas/samples.schema.yaml", f"{path}, line {number}")
+    checked(table, "../schemas/samples.schema.yaml", path)
     twice = table.loc[table["sample"].duplicated(), "sample"].unique()
     if len(twice):
         raise WorkflowError(f"{path}: samples named twice: {', '.join(twice)}")
@@ -143,9 +143,9 @@ def reference_files():
     return config["train"].get("reference") or []
 
 
-def reference_arguments():
-    """What training is given: genomes, or the directory of a dataset."""
-    return ["results/dataset/dataset"] if config.get("build") else reference_files()
+def reference_arguments(files):
+    """What training is given, of the files that it waits for: genomes, or the directory of a dataset."""
+    return [os.path.dirname(path) for path in files] if config.get("build") else files
 
 
 def part_pattern(part):
@@ -174,6 +174,11 @@ def samples_of(truth):
     return samples.index[samples["truth"] == truth].tolist()
 
 
+def evaluation_wanted():
+    """The evaluation, where the sheet has samples of both sides."""
+    return ["results/evaluation.json"] if samples_of("in") and samples_of("ood") else []
+
+
 def wanted():
     """What the target `all` asks for."""
     names = samples.index
@@ -185,6 +190,4 @@ def wanted():
         files += expand("results/reports/{sample}.html", sample=names)
     if config["multiqc"]["enabled"] and len(names):
         files.append("results/multiqc/multiqc_report.html")
-    if samples_of("in") and samples_of("ood"):
-        files.append("results/evaluation.json")
-    return files
+    return files + evaluation_wanted()
