@@ -73,6 +73,13 @@ def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
     f"[default: {DEFAULT_DETECTOR}; of a classifier, max-probability]",
 )
 @click.option(
+    "--predicted-class",
+    "predict_classes",
+    is_flag=True,
+    help="Add the column predicted_class: which class of the reference explains a read best, whatever its "
+    "call. Of context models, classifiers but binary ones, and ensembles by class.",
+)
+@click.option(
     "--per-position", metavar="FILE", help="Per-position table, likewise; .gz gets an index for tabix."
 )
 @click.option(
@@ -176,6 +183,7 @@ def command(
     bundle: str,
     output: str,
     detectors: tuple[str, ...],
+    predict_classes: bool,
     per_position: str | None,
     window: int | None,
     window_table: str | None,
@@ -251,6 +259,7 @@ def command(
         kraken_report=kraken_report,
         kraken_output=kraken_output,
         detectors=detectors,
+        predict_classes=predict_classes,
         fdr=fdr,
         seed=seed,
         command=shlex.join(["genood", *sys.argv[1:]]),

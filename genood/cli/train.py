@@ -41,7 +41,7 @@ logger = logging.getLogger("genood")
         "genood train more/*.fna.gz --add bundle -o larger",
         "genood train genomes/*.fna.gz -o bundle --model lstm --preset small",
         "genood train dataset -o bundle --model cnn --preset small",
-        "genood train dataset -o bundle",
+        "genood train dataset -o bundle --report bundle.html",
     ),
 )
 @click.argument("inputs", metavar="FASTA|INDEX|DATASET...", nargs=-1, required=True)
@@ -162,6 +162,11 @@ logger = logging.getLogger("genood")
     is_flag=True,
     help="Go on from the checkpoint in BUNDLE; of an ensemble, with the member that is not done.",
 )
+@click.option(
+    "--report",
+    metavar="HTML",
+    help="A page that shows the bundle: curves, calibration, model card; as genood report BUNDLE writes it.",
+)
 @compute_options
 @logging_options
 def command(
@@ -184,6 +189,7 @@ def command(
     num_members: int | None,
     per_class: bool,
     resume: bool,
+    report: str | None,
     seed: int,
     device: str,
     **training: Any,
@@ -200,6 +206,11 @@ def command(
     and the same command with --resume goes on from it. The cnn is that paper's classifier, trained in the
     same way.
     """
+    page = None
+    if report is not None:  # what is wrong with it is said before training, not after
+        from genood.report.training_page import TrainingPageJob, write_training_page
+
+        page = TrainingPageJob(bundle=output, output=report)
     if model is None:
         model = "context" if add is not None or not is_gpu(device) else "lstm"
     common = {
@@ -232,6 +243,9 @@ def command(
         )
         _train(common, model, preset, shape, ensemble, seed, device, **training)
     logger.info("wrote %s", output)
+    if page is not None:
+        write_training_page(page)
+        logger.info("wrote %s", page.output)
 
 
 class _Ensemble(NamedTuple):
