@@ -23,6 +23,7 @@ NUM_READS = 70
 STRAIN = strain_of(uniform_codes(24_000, 1), 77)
 TIMES = {"wall_seconds", "reads_per_second", "bases_per_second"}
 HEADER = {"HD": {"VN": "1.6", "SO": "unsorted"}, "SQ": [{"SN": "chr", "LN": 999}], "CO": ["as it was"]}
+MORE_COLUMNS = ("--detector", "llr", "--detector", "likelihood", "--predicted-class")
 Run = Callable[..., None]
 
 
@@ -128,7 +129,7 @@ def test_parts_give_what_one_run_gives(run: Run, context_dir: Path, tmp_path: Pa
     whole, gathered = tmp_path / "whole", tmp_path / "gathered"
     for level in ([], ["--fdr", "0.2"]):
         run("score", "-m", context_dir, *pairs, *reads, "-o", "scores.tsv", "--summary", "s.json",
-            "--detector", "llr", "--detector", "likelihood", *outputs, *level, *CPU)  # fmt: skip
+            *MORE_COLUMNS, *outputs, *level, *CPU)  # fmt: skip
         keep_outputs(tmp_path, whole)
         for number in (1, 4, 16):
             if not level:
@@ -144,7 +145,7 @@ def test_parts_give_what_one_run_gives(run: Run, context_dir: Path, tmp_path: Pa
                     "--manifest",
                     "parts/manifest.json",
                 )
-                score_parts(run, context_dir, pairs, "--detector", "llr", "--detector", "likelihood")
+                score_parts(run, context_dir, pairs, *MORE_COLUMNS)
                 Path("parts").rename(f"parts{number}")
             Path(f"parts{number}").rename("parts")
             tables = sorted(Path("parts").glob("*.tsv"))  # not in the order of the parts
@@ -180,6 +181,18 @@ def test_parquet_and_compressed_tables(run: Run, context_dir: Path, tmp_path: Pa
         tables = score_parts(run, context_dir, [], ending=ending)
         run("gather", *tables, "-o", "gathered.tsv")  # in their order, it needs no manifest
         assert Path("gathered.tsv").read_bytes() == Path("scores.tsv").read_bytes()
+
+
+def test_parts_from_standard_input(run: Run, context_dir: Path, tmp_path: Path) -> None:
+    run("score", "-m", context_dir, "reads.fa", "-o", "scores.tsv", *CPU)
+    Path("parts").mkdir()
+    run("split", "reads.fa", "-n", "2", "-o", "parts/%.fa", "--manifest", "parts/manifest.json")
+    tables = score_parts(run, context_dir, [])
+    for part in (1, 2):
+        edit_summary(Path(f"parts/{part}-of-2.summary.json"), inputs=["-"])
+    run("gather", *tables, "-o", "gathered.tsv", "--summary", "s.json")
+    assert Path("gathered.tsv").read_bytes() == Path("scores.tsv").read_bytes()
+    assert summary_of(Path("s.json"))["inputs"] == ["-", "-"]
 
 
 def test_alignments_stay_as_they_were(run: Run) -> None:
@@ -263,6 +276,9 @@ def test_what_does_not_belong_together_is_refused(parts: Path, genood_here: Geno
     refused(*tables, "--ood-out", "ood.fa", says="give its --manifest")
     refused(*tables, "--manifest", "parts/1-of-3.summary.json", says="is no manifest")
     refused(*tables, "--bundle", "nowhere", says="nowhere")
+    refused(
+        *tables, *manifest, "--kraken-report", "parts/2-of-3.summary.json", says="both an input and an output"
+    )
     second, text = parts / "2-of-3.summary.json", (parts / "2-of-3.summary.json").read_text()
     for values, says in [
         ({"inputs": ["parts/1-of-3.fa"]}, "give each part once"),
