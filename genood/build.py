@@ -156,12 +156,17 @@ def train_bundle(
         return None
     bundle = Bundle(
         **{role: learner.best_model() for role, learner in trainer.learners.items()},
-        metadata={"metrics": trainer.metrics()},
+        metadata={"metrics": trainer.metrics(), **_recovered(trainer)},
         calibration={},
         training_table=trainer.table(),
     )
     finish(job, bundle, TrainingData(training, validation), lengths, _ABOUT_CHECKPOINT)
     return bundle.save(output, replace=job.resume)
+
+
+def _recovered(trainer: Trainer) -> dict[str, Any]:
+    """Where training stepped back, for ``genood.json``; nothing if it did not."""
+    return {"recoveries": [x._asdict() for x in trainer.recoveries]} if trainer.recoveries else {}
 
 
 def _learners(
@@ -236,7 +241,7 @@ def finish(
     bundle.card = model_card(
         bundle,
         calibration,
-        _about_training(bundle, config),
+        f"{_about_training(bundle, config)}{_about_recoveries(bundle)}",
         f"{about_nulls(validation)}{closing}",
     )
 
@@ -255,6 +260,16 @@ all losses."""
 {rate}; the loss is the mean over reads and mutated reads.""",
     }
     return f"{about[bundle.classifier.config()['variant']]} `training.tsv` has all losses."
+
+
+def _about_recoveries(bundle: Bundle) -> str:
+    number = len(bundle.metadata.get("recoveries", ()))
+    if not number:
+        return ""
+    times = "once" if number == 1 else f"{number} times"
+    return f"""
+A loss went wrong {times}, and training stepped back to the validation before; see `recoveries`
+in `genood.json`."""
 
 
 def about_nulls(validation: Validation) -> str:

@@ -381,9 +381,9 @@ class ReadSampler:
             self._segments.append(segments)
             self._position_ends.append(np.cumsum(genomes.lengths[segments] - read_length + 1))
 
-    def sample(self, step: int, num_reads: int) -> SampledReads:
-        """The `num_reads` reads of one step."""
-        generator = np.random.default_rng([*self.seed, step])
+    def sample(self, step: int, num_reads: int, *again: int) -> SampledReads:
+        """The `num_reads` reads of one step; further numbers draw others."""
+        generator = np.random.default_rng([*self.seed, step, *again])
         labels = generator.integers(0, len(self.genomes.classes), size=num_reads)
         fractions = generator.random(num_reads)
         reverse = generator.random(num_reads) < 0.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -22,6 +22,7 @@ from genood.models import CLASSIFIERS, MODELS
 from genood.models.cnn import CNN
 from genood.models.network import DensityNetwork, Network
 from genood.recipes import Stream, TrainConfig
+from genood.recovery import LossWatch
 from genood.sequence import Codes, mutate
 
 NATS_PER_BIT = math.log(2.0)
@@ -41,6 +42,13 @@ class Examples(NamedTuple):
         """The same, so many at a time."""
         for start in range(0, len(self.codes), size):
             yield Examples(self.codes[start : start + size], self.labels[start : start + size])
+
+
+class Gradients(NamedTuple):
+    """A mean loss, a scalar, and its gradient by each parameter, in their order."""
+
+    loss: Tensor
+    by_parameter: Sequence[Tensor]
 
 
 class Learner(ABC, Generic[M]):
@@ -79,6 +87,7 @@ class Learner(ABC, Generic[M]):
         self.best_measured: dict[str, Any] = {}
         self.best_weights = self._copy_weights()
         self.loss_sum = 0.0
+        self.watch = LossWatch()
 
     @abstractmethod
     def seen(self, reads: SampledReads, *seed: int) -> Examples:
@@ -112,27 +121,42 @@ class Learner(ABC, Generic[M]):
             return codes
         return mutate(codes, self.mutation_rate, np.random.default_rng([self.config.seed, *seed]))
 
-    def step(self, examples: Examples, number: int) -> float:
-        """The optimisation step of that number, from 1; returns its loss."""
+    def gradients(self, examples: Examples) -> Gradients:
+        """The loss and its gradients; the weights stay."""
         self.model.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate_at(number)
         with computing(self.device, self.config.precision):
             loss = self._loss(examples)
-        gradients = torch.autograd.grad(loss, list(self.parameters.values()))
+        return Gradients(loss.detach(), torch.autograd.grad(loss, list(self.parameters.values())))
+
+    def update(self, gradients: Sequence[Tensor], learning_rate: float) -> None:
+        """Take an optimisation step along gradients of the loss, one for each of `parameters`."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
         for (name, parameter), gradient in zip(self.parameters.items(), gradients, strict=True):
             # The gradient of λ·½‖w‖² over the weights that are no biases.
             parameter.grad = gradient + self.l2 * parameter.detach() if "weight" in name else gradient
         if self.config.max_gradient_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.max_gradient_norm)
         self.optimizer.step()
-        return float(loss.detach())
+
+    def step(self, examples: Examples, number: int) -> float:
+        """The optimisation step of that number, from 1, on these examples alone; returns its loss."""
+        loss, gradients = self.gradients(examples)
+        self.update(gradients, self.config.learning_rate_at(number))
+        return float(loss)
 
     def validate(self, examples: Examples, step: int) -> dict[str, float]:
         """What `columns` names; keeps the weights if the loss is the lowest so far."""
+        return self.keep_best(self.measured(examples), step)
+
+    def measured(self, examples: Examples) -> dict[str, Any]:
+        """What a validation measures; without dropout."""
         self.model.eval()
         with torch.inference_mode(), computing(self.device, self.config.precision):
-            measured = self._measure(examples)
+            return self._measure(examples)
+
+    def keep_best(self, measured: dict[str, Any], step: int) -> dict[str, float]:
+        """Keep the weights if the measured loss is the lowest so far; what `columns` names."""
         if measured["loss"] < self.best_loss:
             self.best_loss, self.best_step, self.best_measured = measured["loss"], step, measured
             self.best_weights = self._copy_weights()
@@ -152,18 +176,35 @@ class Learner(ABC, Generic[M]):
                 tensors[f"{self.role}.adam.{key}.{name}"] = value.detach()
         return {name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()}
 
+    def numbers(self) -> dict[str, Any]:
+        """All else that is to be kept, JSON types."""
+        return {
+            "loss_sum": self.loss_sum,
+            "best": [self.best_step, self.best_loss],
+            "best_measured": self.best_measured,
+            "watch": self.watch.state(),
+        }
+
+    def load_numbers(self, numbers: Mapping[str, Any]) -> None:
+        """Take back what `numbers` gave."""
+        self.loss_sum = numbers["loss_sum"]
+        self.best_step, self.best_loss = numbers["best"]
+        self.best_measured = numbers["best_measured"]
+        self.watch.load_state(numbers["watch"])
+
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Take back what `tensors` gave."""
         self.best_weights = {
-            name: tensors[f"{self.role}.best.{name}"].to(self.device) for name in self.parameters
+            name: tensors[f"{self.role}.best.{name}"].to(self.device, copy=True) for name in self.parameters
         }
+        self.optimizer.state.clear()
         for name, parameter in self.parameters.items():
             parameter.data.copy_(tensors[f"{self.role}.weights.{name}"])
             state = {}
             for key in ("step", "exp_avg", "exp_avg_sq"):
                 stored = tensors.get(f"{self.role}.adam.{key}.{name}")
                 if stored is not None:
-                    state[key] = stored.to("cpu" if key == "step" else self.device)
+                    state[key] = stored.to("cpu" if key == "step" else self.device, copy=True)
             if state:
                 self.optimizer.state[parameter] = state
 

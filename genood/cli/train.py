@@ -121,11 +121,39 @@ logger = logging.getLogger("genood")
 @click.option(
     "--schedule", type=click.Choice(["constant", "cosine"]), help="Of the learning rate over the steps."
 )
+@click.option(
+    "--warmup-steps",
+    type=click.IntRange(min=0),
+    help="First steps, over which the learning rate grows to its value; the schedule is of the others.",
+)
+@click.option(
+    "--max-gradient-norm",
+    type=click.FloatRange(0),
+    help="Gradients are scaled down to this norm; 0 leaves them.",
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Stop after N validations in a row in which no model got better; the best weights are kept anyway.",
+)
+@click.option(
+    "--max-recoveries",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="If a loss is not finite or leaps up, go back to the last good validation, and on with other reads; "
+    "N times at most.  [default: 3]",
+)
 @click.option("--read-length", type=click.IntRange(min=1), help="Bases of a training read.")
 @click.option(
     "--validation-interval",
     type=click.IntRange(min=1),
     help="Steps between validations and checkpoints.",
+)
+@click.option(
+    "--tensorboard",
+    metavar="DIR",
+    help="Write the losses for TensorBoard, too; needs genood's extra tensorboard.",
 )
 @click.option(
     "--precision",
@@ -174,6 +202,7 @@ def command(
     resume: bool,
     seed: int,
     device: str,
+    tensorboard: str | None,
     **training: Any,
 ) -> None:
     """Train a foreground and a background model, or a classifier, on sequences and write a bundle.
@@ -227,7 +256,7 @@ def command(
             num_layers=num_layers,
             dropout=dropout,
         )
-        _train(common, model, preset, shape, ensemble, seed, device, **training)
+        _train(common, model, preset, shape, ensemble, seed, device, tensorboard, **training)
     logger.info("wrote %s", output)
 
 
@@ -264,7 +293,12 @@ OPTIONS_OF: Sequence[tuple[Sequence[str], Sequence[str]]] = (
             "batch_size",
             "learning_rate",
             "schedule",
+            "warmup_steps",
+            "max_gradient_norm",
+            "patience",
+            "max_recoveries",
             "validation_interval",
+            "tensorboard",
             "precision",
         ),
         _STEPWISE,
@@ -352,22 +386,34 @@ def _train(
     ensemble: _Ensemble,
     seed: int,
     device: str,
+    tensorboard: str | None,
     **training: Any,
 ) -> None:
     from genood.build import TrainJob, train_bundle
     from genood.build_members import TrainedMembers
     from genood.cli.progress import TrainingProgress, stop_signals
     from genood.device import resolve_device
+    from genood.pace import Pace
+    from genood.tensorboard import beside
 
     chosen = PRESETS[preset]
+    given = overrides(**training)
+    if given.get("max_gradient_norm") == 0:
+        given["max_gradient_norm"] = None
     job = TrainJob(
         model=model,
         model_config={**chosen.models[model], **shape},
-        config=replace(chosen.train_config(model), seed=seed, **overrides(**training)),
+        config=replace(chosen.train_config(model), seed=seed, **given),
         resume=ensemble.resume and not ensemble.wanted,
         **common,
     )
-    with TrainingProgress(job.config.steps, show=show_progress()) as progress:
+    if tensorboard is not None and ensemble.wanted:
+        raise click.UsageError("--tensorboard is for a single bundle, without --members and --per-class")
+    steps = job.config.steps
+    with (
+        TrainingProgress(steps, pace=Pace(job.config), show=show_progress()) as shown,
+        beside(shown, tensorboard, steps) as progress,
+    ):
         how: dict[str, Any] = {
             "device": resolve_device(device),
             "progress": progress,
