@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -16,11 +15,14 @@ from torch.nn import functional as F
 
 from genood.bundle import CLASSIFIER, ROLES
 from genood.device import computing
+from genood.distributed import ALONE, World
 from genood.errors import ConfigError, TrainingError
+from genood.examples import Examples
 from genood.genomes import SampledReads
 from genood.models import CLASSIFIERS, MODELS
 from genood.models.cnn import CNN
 from genood.models.network import DensityNetwork, Network
+from genood.randomness import random_state, torch_seed
 from genood.recipes import Stream, TrainConfig
 from genood.recovery import LossWatch
 from genood.sequence import Codes, mutate
@@ -30,18 +32,6 @@ _UNIFORM = -1
 """Instead of a class: all are to be equally likely."""
 
 M = TypeVar("M", bound=Network)
-
-
-class Examples(NamedTuple):
-    """What a model sees: codes uint8 (N, L), and what it should say of them, int64 (N,)."""
-
-    codes: Codes
-    labels: npt.NDArray[np.int64]
-
-    def in_batches(self, size: int) -> Iterator[Examples]:
-        """The same, so many at a time."""
-        for start in range(0, len(self.codes), size):
-            yield Examples(self.codes[start : start + size], self.labels[start : start + size])
 
 
 class Gradients(NamedTuple):
@@ -102,7 +92,7 @@ class Learner(ABC, Generic[M]):
         """The mean loss, a scalar."""
 
     @abstractmethod
-    def _measure(self, examples: Examples) -> dict[str, Any]:
+    def _measure(self, examples: Examples, world: World) -> dict[str, Any]:
         """Means over examples, by `columns`, and what else is to be kept of the best validation."""
 
     @property
@@ -124,6 +114,7 @@ class Learner(ABC, Generic[M]):
     def gradients(self, examples: Examples) -> Gradients:
         """The loss and its gradients; the weights stay."""
         self.model.train()
+        self.model.share = examples.share
         with computing(self.device, self.config.precision):
             loss = self._loss(examples)
         return Gradients(loss.detach(), torch.autograd.grad(loss, list(self.parameters.values())))
@@ -149,11 +140,15 @@ class Learner(ABC, Generic[M]):
         """What `columns` names; keeps the weights if the loss is the lowest so far."""
         return self.keep_best(self.measured(examples), step)
 
-    def measured(self, examples: Examples) -> dict[str, Any]:
-        """What a validation measures; without dropout."""
+    def measured(self, examples: Examples, world: World = ALONE) -> dict[str, Any]:
+        """What a validation measures; without dropout.
+
+        Whole batches are dealt out to the processes, and what they give is put together in the batches'
+        order, so that the same weights have the same loss, to the last bit, however many processes there are.
+        """
         self.model.eval()
         with torch.inference_mode(), computing(self.device, self.config.precision):
-            return self._measure(examples)
+            return self._measure(examples, world)
 
     def keep_best(self, measured: dict[str, Any], step: int) -> dict[str, float]:
         """Keep the weights if the measured loss is the lowest so far; what `columns` names."""
@@ -214,6 +209,16 @@ class Learner(ABC, Generic[M]):
         outputs: Tensor = self.model(codes_BL, lengths_B)
         return outputs
 
+    def _by_batch(
+        self, examples: Examples, world: World, measure: Callable[[Examples], float]
+    ) -> list[float]:
+        """What each batch measures, dealt out to the processes."""
+        batches = list(examples.in_batches(self.config.batch_size))
+        values = np.zeros(len(batches))
+        for number in range(world.rank, len(batches), world.size):
+            values[number] = measure(batches[number])
+        return world.sum(values).tolist()
+
     def _copy_weights(self) -> dict[str, Tensor]:
         return {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
 
@@ -236,10 +241,9 @@ class DensityLearner(Learner[DensityNetwork]):
     def _loss(self, examples: Examples) -> Tensor:
         return -self._outputs(examples.codes).mean()
 
-    def _measure(self, examples: Examples) -> dict[str, Any]:
-        batches = examples.in_batches(self.config.batch_size)
-        total = sum(float(self._loss(batch)) * len(batch.codes) for batch in batches)
-        return {"loss": total / len(examples.codes)}
+    def _measure(self, examples: Examples, world: World) -> dict[str, Any]:
+        totals = self._by_batch(examples, world, lambda batch: float(self._loss(batch)) * len(batch.codes))
+        return {"loss": sum(totals) / len(examples.codes)}
 
 
 class ClassifierLearner(Learner[CNN]):
@@ -295,13 +299,17 @@ class ClassifierLearner(Learner[CNN]):
         from_uniform_B = -log_p_BK.mean(dim=1) - math.log(log_p_BK.shape[1])
         return torch.where(labels_B == _UNIFORM, from_uniform_B, of_class_B)
 
-    def _measure(self, examples: Examples) -> dict[str, Any]:
-        total, called = 0.0, []
-        for batch in examples.in_batches(self.config.batch_size):
+    def _measure(self, examples: Examples, world: World) -> dict[str, Any]:
+        num_outputs = self.model.output.out_features
+        counts = np.zeros((num_outputs, num_outputs))
+
+        def total_loss(batch: Examples) -> float:
             logits_BK = self._outputs(batch.codes)
-            total += float(self._losses(logits_BK, batch).sum())
-            called.append(logits_BK.argmax(dim=1).cpu().numpy())
-        confusion = _confusion(examples.labels, np.concatenate(called), logits_BK.shape[1])
+            counts[:] += _confusion(batch.labels, logits_BK.argmax(dim=1).cpu().numpy(), num_outputs)
+            return float(self._losses(logits_BK, batch).sum())
+
+        total = sum(self._by_batch(examples, world, total_loss))
+        confusion = world.sum(counts).astype(np.int64)
         # Of reads; where reads and mutated reads are all that there is to tell apart, of both.
         counted = confusion[: self.model.num_classes] if self.uses_labels else confusion
         return {
@@ -364,17 +372,6 @@ def classifier_learners(
     if model.variant != "plain" and config.mutation_rate == 0:
         raise ConfigError(f"a {model.variant} classifier learns from mutated reads; give a mutation rate")
     return {CLASSIFIER: ClassifierLearner(CLASSIFIER, model.to(device), config.mutation_rate, 0.0, config)}
-
-
-def random_state(device: torch.device) -> AbstractContextManager[None]:
-    """A block that leaves torch's random state as it found it."""
-    devices = [device] if device.type == "cuda" else []
-    return torch.random.fork_rng(devices)
-
-
-def torch_seed(*numbers: int) -> int:
-    """One seed of several numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def _confusion(

@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -23,10 +23,12 @@ from torch import Tensor
 
 from genood.bundle_files import TRAINING_FILE
 from genood.checkpoints import Checkpoint, State
-from genood.errors import TrainingError
+from genood.distributed import ALONE, ProcessLostError, World
+from genood.errors import ConfigError, TrainingError
 from genood.files import write_text
 from genood.genomes import ReadSampler
-from genood.learners import Learner, random_state, torch_seed
+from genood.learners import Learner
+from genood.randomness import random_state, torch_seed
 from genood.recipes import Stream, TrainConfig
 from genood.recovery import Recovery, rate_after
 
@@ -83,11 +85,15 @@ class Trainer:
         Of the data, to refuse resuming on other data.
     device
         Where to train.
+    world
+        The processes that train together; each has a part of the reads of a step.
 
     Raises
     ------
     TrainingError
         Validation reads are of a class that the training reads have not.
+    ConfigError
+        A step has fewer reads than there are processes.
     """
 
     def __init__(
@@ -100,7 +106,14 @@ class Trainer:
         validation: ReadSampler,
         fingerprint: str,
         device: torch.device,
+        world: World = ALONE,
     ) -> None:
+        if config.batch_size < world.size:
+            raise ConfigError(
+                f"{world.size} processes cannot share the {config.batch_size} reads of a step; "
+                f"give --batch-size {world.size} or more"
+            )
+        self.world = world
         self.learners = dict(learners)
         self.model = dict(model)
         self.config = config
@@ -168,24 +181,31 @@ class Trainer:
         Raises
         ------
         TrainingError
-            A loss goes wrong again and again; the last checkpoint stays as it was.
+            A loss goes wrong again and again; the last checkpoint stays as it was. Or another process
+            trains something else.
+        ProcessLostError
+            Another process has ended; the first one leaves a checkpoint.
         """
+        self.world.check_same(self._content())
         saved = None
-        with random_state(self.device):
-            while not self.finished and not should_stop():
-                losses = self._one_step()
-                if losses is None:
-                    continue
-                if progress is not None:
-                    progress.step(self.step, losses)
-                if self.step % self.config.validation_interval == 0 or self.step >= self.config.steps:
-                    row = self._validate()
-                    if row is None:
-                        continue
-                    self.save(checkpoint)
-                    saved = self.step
-                    if progress is not None:
-                        progress.validated(row)
+        try:
+            with random_state(self.device):
+                while not self._is_over(should_stop):
+                    if self._is_due:
+                        row = self._validate()
+                        if row is not None:
+                            self.save(checkpoint)
+                            saved = self.step
+                            if progress is not None:
+                                progress.validated(row)
+                    elif (losses := self._one_step()) is not None and progress is not None:
+                        progress.step(self.step, losses)
+        except ProcessLostError as error:
+            if self.world.writes and self.step != saved:
+                self.save(checkpoint)
+                saved = self.step
+            left = "there is no checkpoint yet" if saved is None else f"go on with --resume from step {saved}"
+            raise ProcessLostError(f"{error}, after step {self.step}; {left}") from error
         if self.step != saved:
             self.save(checkpoint)
         if self.step < self.config.steps and self.stopped_early:
@@ -195,7 +215,9 @@ class Trainer:
         return self.finished
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a checkpoint, and ``training.tsv`` beside it, each atomically."""
+        """Write a checkpoint, and ``training.tsv`` beside it, each atomically; the first process does."""
+        if not self.world.writes:
+            return
         about = {
             "identity": self._identity(),
             "steps": self.config.steps,
@@ -271,23 +293,47 @@ class Trainer:
             learner.load_tensors(state.tensors)
             learner.load_numbers(state.numbers["learners"][role])
 
+    @property
+    def _is_due(self) -> bool:
+        """Whether this step is one to validate after, which has not been done."""
+        ends = self.step % self.config.validation_interval == 0 or self.step >= self.config.steps
+        return ends and self.step > (self.history[-1].step if self.history else 0)
+
+    def _is_over(self, should_stop: Callable[[], bool]) -> bool:
+        """Whether to end before the next step: all is done, or a process was told to stop."""
+        return not self._is_due and (self.finished or self.world.any(should_stop()))
+
+    def _content(self) -> Iterator[bytes]:
+        """All that has to be the same in every process."""
+        state = self._state()
+        yield json.dumps([self._identity(), state.numbers]).encode()
+        for tensor in state.tensors.values():
+            yield tensor.numpy().tobytes()
+
     def _one_step(self) -> dict[str, float] | None:
         """Take a step; each model's loss, or None if training has stepped back instead."""
         step, again = self.step + 1, self._again
         reads = self.training.sample(step, self.config.batch_size, *again)
-        found = {}
+        begun = {}
         for role, learner in self.learners.items():
             number = learner.number
-            torch.manual_seed(torch_seed(self.config.seed, Stream.DROPOUT, number, step, *again))
-            found[role] = learner.gradients(learner.seen(reads, Stream.MUTATION, number, step, *again))
-        losses = {role: float(gradients.loss) for role, gradients in found.items()}
+            apart = () if self.world.size == 1 or learner.model.drops_by_read else (self.world.rank,)
+            torch.manual_seed(torch_seed(self.config.seed, Stream.DROPOUT, number, step, *again, *apart))
+            seen = learner.seen(reads, Stream.MUTATION, number, step, *again)
+            mine = seen if self.world.size == 1 else seen.part(self.world.part(len(seen.codes)))
+            loss, gradients = learner.gradients(mine)
+            weight = len(mine.codes) / len(seen.codes)
+            begun[role] = self.world.start_sum([loss.reshape(1), *gradients], weight)
+        # All sums are waited for before a model changes: if a process is lost, none has taken the step.
+        found = {role: wait() for role, wait in begun.items()}
+        losses = {role: float(loss) for role, (loss, *_) in found.items()}
         wrong = [role for role, learner in self.learners.items() if learner.watch.has_spiked(losses[role])]
         if wrong:
             self._step_back(step, wrong[0], losses[wrong[0]])
             return None
         rate = self.config.learning_rate_at(step) * rate_after(len(self.recoveries))
         for role, learner in self.learners.items():
-            learner.update(found[role].by_parameter, rate)
+            learner.update(found[role][1:], rate)
             learner.loss_sum += losses[role]
         self._num_summed += 1
         self.step = step

@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"errors", "registry", "overlap", "rounding", "threads", ""},
     {"sequence", "recipes", "files", "headers", "parquet", "tensors"},
-    {"device", "dataset", "recovery", "pace"},
+    {"device", "dataset", "recovery", "pace", "randomness", "examples"},
+    {"distributed"},
     {"readers"},
     {"pairs", "pieces", "windowing"},
     {"selection"},
@@ -48,6 +49,8 @@ PREP_MAY_IMPORT = {"", "errors", "sequence", "readers", "files", "dataset", "lab
 
 NEED_TORCH = {
     "genood.device",
+    "genood.distributed",
+    "genood.randomness",
     "genood.models.network",
     "genood.models.lstm",
     "genood.models.cnn",

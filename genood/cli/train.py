@@ -21,6 +21,8 @@ from genood.cli.options import (
     refuse_others,
     show_progress,
 )
+from genood.cli.processes import refuse_several, training_together
+from genood.cli.stepwise_options import stepwise_options
 from genood.models import CLASSIFIERS, MODELS
 from genood.recipes import CONTEXT_BACKGROUNDS, DEFAULT_PRESET, MUTATED, PRESETS, Variant
 
@@ -111,55 +113,8 @@ logger = logging.getLogger("genood")
     type=click.FloatRange(0, 1, max_open=True),
     help="Dropout on the outputs of a layer, and on the cnn's pooled filters.",
 )
-@click.option(
-    "--steps",
-    type=click.IntRange(min=1),
-    help="Optimisation steps; with --resume they may grow, and a cosine schedule is drawn out.",
-)
-@click.option("--batch-size", type=click.IntRange(min=1), help="Reads a step.")
-@click.option("--learning-rate", type=click.FloatRange(0, 1, min_open=True), help="Of Adam.")
-@click.option(
-    "--schedule", type=click.Choice(["constant", "cosine"]), help="Of the learning rate over the steps."
-)
-@click.option(
-    "--warmup-steps",
-    type=click.IntRange(min=0),
-    help="First steps, over which the learning rate grows to its value; the schedule is of the others.",
-)
-@click.option(
-    "--max-gradient-norm",
-    type=click.FloatRange(0),
-    help="Gradients are scaled down to this norm; 0 leaves them.",
-)
-@click.option(
-    "--patience",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Stop after N validations in a row in which no model got better; the best weights are kept anyway.",
-)
-@click.option(
-    "--max-recoveries",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="If a loss is not finite or leaps up, go back to the last good validation, and on with other reads; "
-    "N times at most.  [default: 3]",
-)
 @click.option("--read-length", type=click.IntRange(min=1), help="Bases of a training read.")
-@click.option(
-    "--validation-interval",
-    type=click.IntRange(min=1),
-    help="Steps between validations and checkpoints.",
-)
-@click.option(
-    "--tensorboard",
-    metavar="DIR",
-    help="Write the losses for TensorBoard, too; needs genood's extra tensorboard.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16"]),
-    help="Of matrix products in training; auto is fp32.",
-)
+@stepwise_options
 @click.option(
     "--members",
     "num_members",
@@ -223,6 +178,8 @@ def command(
       genood train genomes/*.fna.gz -o ensemble --members 5
       genood train more/*.fna.gz --add bundle -o larger
       genood train genomes/*.fna.gz -o bundle --model lstm --preset small
+      genood train genomes/*.fna.gz -o bundle --model lstm --patience 20 --tensorboard board
+      torchrun --nproc-per-node 4 -m genood train genomes/*.fna.gz -o bundle --model lstm
       genood train dataset -o bundle --model cnn --preset small
       genood train dataset -o bundle
     """
@@ -241,6 +198,8 @@ def command(
         raise click.UsageError(f"--resume has no meaning for --model {model} without --members")
     if add is not None and ensemble.wanted:
         raise click.UsageError("--add is for a single bundle, without --members and --per-class")
+    if model not in _STEPWISE or ensemble.wanted:
+        refuse_several("an ensemble" if ensemble.wanted else f"a {model} model")
     if model == "context":
         _remember(common, add, seed, background, memory, ensemble, **training)
     elif model == "markov":
@@ -392,7 +351,6 @@ def _train(
     from genood.build import TrainJob, train_bundle
     from genood.build_members import TrainedMembers
     from genood.cli.progress import TrainingProgress, stop_signals
-    from genood.device import resolve_device
     from genood.pace import Pace
     from genood.tensorboard import beside
 
@@ -411,15 +369,16 @@ def _train(
         raise click.UsageError("--tensorboard is for a single bundle, without --members and --per-class")
     steps = job.config.steps
     with (
-        TrainingProgress(steps, pace=Pace(job.config), show=show_progress()) as shown,
-        beside(shown, tensorboard, steps) as progress,
+        training_together(device) as (world, here),
+        TrainingProgress(steps, pace=Pace(job.config), show=show_progress() and world.writes) as shown,
+        beside(shown, tensorboard if world.writes else None, steps) as progress,
     ):
-        how: dict[str, Any] = {
-            "device": resolve_device(device),
-            "progress": progress,
-            "stopping": stop_signals,
-        }
-        made = ensemble.train(TrainedMembers(job, **how)) if ensemble.wanted else train_bundle(job, **how)
+        how: dict[str, Any] = {"device": here, "progress": progress, "stopping": stop_signals}
+        made = (
+            ensemble.train(TrainedMembers(job, **how))
+            if ensemble.wanted
+            else train_bundle(job, **how, world=world)
+        )
     if made is None:
         logger.info("stopped; --resume goes on from the checkpoint in %s", job.output)
         click.get_current_context().exit(EXIT_INTERRUPTED)

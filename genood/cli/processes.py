@@ -1,0 +1,47 @@
+"""The processes that torchrun starts: what they share, and what only one does."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from genood.cli import EXIT_FAILURE
+
+if TYPE_CHECKING:
+    import torch
+
+    from genood.distributed import World
+
+
+def refuse_several(what: str) -> None:
+    """A usage error if torchrun has started several processes for what one does; the first one says it."""
+    if os.environ.get("WORLD_SIZE", "1") == "1" or "RANK" not in os.environ:
+        return
+    error = click.UsageError(f"{what} is made by one process; start genood train without torchrun")
+    if os.environ["RANK"] == "0":
+        raise error
+    click.get_current_context().exit(error.exit_code)
+
+
+@contextmanager
+def training_together(device: str) -> Iterator[tuple[World, torch.device]]:
+    """A block for the processes of a training, which may be one: all of them, and the device of this one.
+
+    The first one talks. Where one fails, one says why, and all fail.
+    """
+    from genood.distributed import ToldElsewhereError, World, joined, local_device
+
+    world = World.of(os.environ)
+    if not world.writes:
+        logging.getLogger("genood").setLevel(logging.CRITICAL)
+    try:
+        here = local_device(device, world)
+        with joined(world, here):
+            yield world, here
+    except ToldElsewhereError:
+        click.get_current_context().exit(EXIT_FAILURE)
