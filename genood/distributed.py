@@ -7,10 +7,10 @@ so that the models stay the same everywhere. Nothing that is drawn depends on ho
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +25,11 @@ from genood.errors import ConfigError, GenoodError, TrainingError
 
 _TOLD = "told"
 """Key of the process that says what has ended the training."""
-_FIRST_SAYS = timedelta(seconds=2)
-"""What others give the first process time for, if all have the same to say."""
-_OTHERS_SAY = timedelta(seconds=5)
-"""The same where a process is gone, which the one that is at fault may yet explain."""
+_FIRST_SAYS = 2.0
+"""Seconds that others give the first process, as all may have the same to say."""
+_OTHERS_SAY = 5.0
+"""The same where a process is gone, which may be the first one."""
+_LOOK_EVERY = 0.05
 
 
 class ProcessLostError(TrainingError):
@@ -190,7 +191,9 @@ def joined(world: World, device: torch.device) -> Iterator[None]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
-        store, _, _ = next(rendezvous("env://", world.rank, world.size))
+        found, _, _ = next(rendezvous("env://", world.rank, world.size))
+        # torchrun keeps the store when it starts processes again, with what those before them said in it.
+        store = PrefixStore(f"genood {world.num_restarts}", found)
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         group_store = PrefixStore("group", store)
         dist.init_process_group(backend, store=group_store, rank=world.rank, world_size=world.size)
@@ -211,11 +214,13 @@ def joined(world: World, device: torch.device) -> Iterator[None]:
 def _is_to_tell(store: Store, world: World, error: BaseException) -> bool:
     """Whether this process is the one that says what has ended the training: the first one, if it can."""
     if not world.writes:
-        try:
-            store.wait([_TOLD], _OTHERS_SAY if isinstance(error, ProcessLostError) else _FIRST_SAYS)
-            return False
-        except (RuntimeError, KeyboardInterrupt):  # nobody did in time; or torchrun ends all that are left
-            pass
+        patience = _OTHERS_SAY if isinstance(error, ProcessLostError) else _FIRST_SAYS
+        deadline = time.monotonic() + patience
+        with suppress(RuntimeError, KeyboardInterrupt):  # torchrun interrupts those that are left
+            while time.monotonic() < deadline:
+                if store.check([_TOLD]):
+                    return False
+                time.sleep(_LOOK_EVERY)
     told = mine = str(world.rank).encode()
     with suppress(RuntimeError):  # the store is gone, with whoever held it
         told = store.compare_set(_TOLD, "", mine.decode())

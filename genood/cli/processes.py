@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -43,5 +44,10 @@ def training_together(device: str) -> Iterator[tuple[World, torch.device]]:
         here = local_device(device, world)
         with joined(world, here):
             yield world, here
-    except ToldElsewhereError:
-        click.get_current_context().exit(EXIT_FAILURE)
+    except BaseException as error:
+        if world.size > 1:
+            # torchrun tells processes to end once one has failed, which this one does already.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if isinstance(error, ToldElsewhereError):
+            click.get_current_context().exit(EXIT_FAILURE)
+        raise

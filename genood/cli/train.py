@@ -193,13 +193,13 @@ def command(
         "command": shlex.join(["genood", *sys.argv[1:]]),
     }
     ensemble = _Ensemble(num_members, per_class, resume)
+    if model not in _STEPWISE or ensemble.wanted:
+        refuse_several("an ensemble" if ensemble.wanted else f"a {model} model")
     refuse_others(model, OPTIONS_OF)
     if resume and not ensemble.wanted and model not in _STEPWISE:
         raise click.UsageError(f"--resume has no meaning for --model {model} without --members")
     if add is not None and ensemble.wanted:
         raise click.UsageError("--add is for a single bundle, without --members and --per-class")
-    if model not in _STEPWISE or ensemble.wanted:
-        refuse_several("an ensemble" if ensemble.wanted else f"a {model} model")
     if model == "context":
         _remember(common, add, seed, background, memory, ensemble, **training)
     elif model == "markov":
