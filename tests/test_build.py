@@ -19,7 +19,8 @@ from genood.bundle import Bundle
 from genood.calibration import MIN_INDEPENDENT_READS, Calibration
 from genood.engine import Scorer
 from genood.errors import ConfigError, TrainingError
-from genood.learners import DensityLearner, Examples, Gradients
+from genood.examples import Examples
+from genood.learners import DensityLearner, Gradients
 from genood.readers import Read
 from genood.recipes import TrainConfig
 

@@ -16,8 +16,9 @@ from toys import markov_codes, uniform_codes, write_fasta
 
 from genood.checkpoints import Checkpoint
 from genood.errors import ConfigError, TrainingError
+from genood.examples import Examples
 from genood.genomes import ReadSampler, load_genomes, split_held_out
-from genood.learners import DensityLearner, Examples, Gradients, density_learners
+from genood.learners import DensityLearner, Gradients, density_learners
 from genood.models.lstm import LSTM, LSTMConfig
 from genood.recipes import Stream, TrainConfig
 from genood.recovery import LossWatch, Recovery, rate_after
