@@ -7,15 +7,13 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from genood.cli import EXIT_FAILURE
 
 if TYPE_CHECKING:
-    import torch
-
     from genood.distributed import World
 
 
@@ -30,8 +28,8 @@ def refuse_several(what: str) -> None:
 
 
 @contextmanager
-def training_together(device: str) -> Iterator[tuple[World, torch.device]]:
-    """A block for the processes of a training, which may be one: all of them, and the device of this one.
+def training_together(device: str) -> Iterator[tuple[World, Any]]:
+    """A block for the processes of a training, which may be one: all of them, and the `torch.device` of this one.
 
     The first one talks. Where one fails, one says why, and all fail.
     """
