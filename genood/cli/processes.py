@@ -29,7 +29,7 @@ def refuse_several(what: str) -> None:
 
 @contextmanager
 def training_together(device: str) -> Iterator[tuple[World, Any]]:
-    """A block for the processes of a training, which may be one: all of them, and the `torch.device` of this one.
+    """A block for the processes of a training, or the one: all of them, and the `torch.device` of this one.
 
     The first one talks. Where one fails, one says why, and all fail.
     """
