@@ -15,7 +15,7 @@ from genood.errors import TrainingError
 from genood.files import atomic_path
 from genood.tensors import write_tensors
 
-_FORMAT = 1
+_FORMAT = 2
 _GOOD = "good."
 """What the tensors of a state to step back to are called, before their names."""
 

@@ -36,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 _FREE = ("steps", "patience", "max_recoveries")
 """Parts of a `TrainConfig` that may be others when a training goes on: they decide when it ends."""
-_FREE_OPTIONS = "--steps, --patience and --max-recoveries"
 
 
 class Validated(NamedTuple):
@@ -124,6 +123,7 @@ class Trainer:
         self.history: list[Validated] = []
         self.recoveries: list[Recovery] = []
         self._num_summed = 0
+        self._resumed: int | None = None
         reads = validation.sample(0, config.num_validation_reads)
         if any(learner.uses_labels for learner in self.learners.values()):
             places = _places(validation.genomes.classes, training.genomes.classes)
@@ -161,8 +161,8 @@ class Trainer:
     ) -> bool:
         """Train until the last step or until told to stop; a checkpoint is left either way.
 
-        Where a loss is not finite, or has leapt up and stays there, training goes back to the last validation
-        at which all was well, and on with other reads; see `genood.recovery`.
+        Where a loss goes wrong (see `genood.recovery`), training goes back to the last validation at which
+        all was well, and on with other reads.
 
         Parameters
         ----------
@@ -202,9 +202,10 @@ class Trainer:
                         progress.step(self.step, losses)
         except ProcessLostError as error:
             if self.world.writes and self.step != saved:
-                self.save(checkpoint)
                 saved = self.step
-            left = "there is no checkpoint yet" if saved is None else f"go on with --resume from step {saved}"
+                self.save(checkpoint)
+            last = self._resumed if saved is None else saved
+            left = "there is no checkpoint" if last is None else f"go on with --resume from step {last}"
             raise ProcessLostError(f"{error}, after step {self.step}; {left}") from error
         if self.step != saved:
             self.save(checkpoint)
@@ -220,7 +221,6 @@ class Trainer:
             return
         about = {
             "identity": self._identity(),
-            "steps": self.config.steps,
             "history": [[row.step, *row.values.values()] for row in self.history],
             "recoveries": self.recoveries,
         }
@@ -240,9 +240,11 @@ class Trainer:
         stored = checkpoint.about["identity"]
         for name, value in self._identity().items():
             if stored.get(name) != json.loads(json.dumps(value)):
+                words = name.replace("_", " ")
                 raise TrainingError(
-                    f"{path}: cannot resume, as {_words(name)} was {stored.get(name)} and is now {value}; "
-                    f"give the options and sequences of the first run (only {_FREE_OPTIONS} may change)"
+                    f"{path}: cannot resume, as {words} was {stored.get(name)} and is now {value}; "
+                    "give the options and sequences of the first run (only --steps, --patience and "
+                    "--max-recoveries may change)"
                 )
         if checkpoint.state.step > self.config.steps:
             raise TrainingError(
@@ -256,6 +258,7 @@ class Trainer:
         self.recoveries = [Recovery(*recovery) for recovery in checkpoint.about["recoveries"]]
         self._good = checkpoint.good
         self._restore(checkpoint.state)
+        self._resumed = self.step
 
     def table(self) -> str:
         """``training.tsv``: a header line and a row a validation."""
@@ -393,7 +396,3 @@ def _places(classes: Sequence[str], among: Sequence[str]) -> npt.NDArray[np.int6
             f"{', '.join(among)}; name files of the same class alike, before '__', or give --classes"
         )
     return np.array([among.index(name) for name in classes], dtype=np.int64)
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from genood.cli.progress import duration
+from genood.cli.progress import TrainingProgress, duration
 from genood.pace import Pace
 from genood.recipes import TrainConfig
+from genood.training import Validated
 
 CONFIG = TrainConfig(
     steps=10_000, batch_size=100, learning_rate=0.1, validation_interval=500, num_validation_reads=3000
@@ -99,6 +100,22 @@ def test_what_is_taken_again_is_left_again() -> None:
     left = training.pace.seconds_left()
     assert left == pytest.approx(0.1 * (10_000 - training.done) + 19 * 20.0)
     assert len(training.pace._marks) < 200
+
+
+def test_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Of a second a step; 20 validations of ten seconds are expected before any was seen."""
+    caplog.set_level("INFO", "genood")
+    training = Training(CONFIG, 1.0, 10.0)
+    progress = TrainingProgress(CONFIG.steps, pace=training.pace, show=False)
+    for step in range(1, 101):
+        training.now = float(step)
+        progress.step(step, {"foreground": 1.0})
+    training.now = 104.0
+    progress.validated(Validated(100, {"foreground_val_loss": 1.0}))
+    assert caplog.messages == [
+        "step 61 of 10000: about 2 h 48 min left",
+        "step 100: foreground 1.0000 nats/base (1.4427 bits) (validation), about 2 h 46 min left",
+    ]
 
 
 @pytest.mark.parametrize(

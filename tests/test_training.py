@@ -176,6 +176,12 @@ def test_resume_refuses_what_is_no_checkpoint(make_trainer: MakeTrainer, tmp_pat
         make_trainer().resume(tmp_path / "foreign")
 
 
+def test_resume_refuses_a_checkpoint_of_another_version(make_trainer: MakeTrainer, tmp_path: Path) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "old", metadata={"genood": '{"format": 1}'})
+    with pytest.raises(TrainingError, match=r"old: was written by another version of genood \(format 1\)$"):
+        make_trainer().resume(tmp_path / "old")
+
+
 def test_best_weights_are_those_of_the_best_validation(make_trainer: MakeTrainer, tmp_path: Path) -> None:
     trainer = make_trainer(replace(CONFIG, steps=40, learning_rate=0.9, validation_interval=1))
     trainer.run(checkpoint=tmp_path / "c")

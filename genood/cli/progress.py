@@ -123,10 +123,11 @@ class TrainingProgress:
         if self._pace is None:
             return
         self._pace.step(step)
-        self._progress.update(self._task, left=self._left())
-        if self._must_tell and self._pace.seconds >= _TOLD_AFTER:
+        left = self._left()
+        self._progress.update(self._task, left=left)
+        if self._must_tell and left and self._pace.seconds >= _TOLD_AFTER:
             self._must_tell = False
-            logger.info("step %d of %d: %s", step, self._num_steps, self._left())
+            logger.info("step %d of %d: %s", step, self._num_steps, left)
 
     def _left(self) -> str:
         seconds = None if self._pace is None else self._pace.seconds_left()
