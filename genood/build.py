@@ -18,14 +18,15 @@ from genood.bundle_files import CHECKPOINT_FILE, METADATA_FILE
 from genood.bundling import calibrate, check_output, fit_detectors, null_lengths
 from genood.cards import model_card
 from genood.detectors.base import ScoreBatch
+from genood.distributed import ALONE, World
 from genood.engine import forward
 from genood.ensemble import AnyBundle
 from genood.errors import BundleError
-from genood.genomes import ReadSampler
 from genood.learners import Learner, classifier_learners, density_learners
 from genood.models import CLASSIFIERS
 from genood.recipes import MUTATED, Stream, TrainConfig
 from genood.reference import TrainingData, Validation, load_training, provenance
+from genood.sampling import ReadSampler
 from genood.threads import num_threads
 from genood.training import Progress, Trainer
 
@@ -91,6 +92,7 @@ def train_bundle(
     device: torch.device,
     progress: Progress | None = None,
     stopping: Stopping = never_stopping,
+    world: World = ALONE,
 ) -> Bundle | None:
     """Train, calibrate and write a bundle.
 
@@ -106,11 +108,15 @@ def train_bundle(
         Told after each step and each validation.
     stopping
         Entered while training runs; gives the function that says whether to stop before a step.
+    world
+        The processes that train together, each of which calls this. If they were started again, training
+        goes on from the checkpoint, where there is one.
 
     Returns
     -------
     bundle
-        As written; None if told to stop, with a checkpoint left in the output directory.
+        As written by the first process; in others the models alone. None if told to stop, with a checkpoint
+        left in the output directory.
 
     Raises
     ------
@@ -118,9 +124,11 @@ def train_bundle(
         The input, the options or the output directory are unfit; nothing that was there is changed.
     """
     output = Path(job.output)
-    if not job.resume:
+    checkpoint = output / CHECKPOINT_FILE
+    resume = job.resume or (world.num_restarts > 0 and checkpoint.is_file())
+    if not resume:
         check_output(output)
-    elif not (output / CHECKPOINT_FILE).is_file():
+    elif not checkpoint.is_file():
         raise BundleError(f"{output}: there is no checkpoint to resume from; train without --resume")
     config = job.config
     training, validation = load_data(job) if data is None else data
@@ -143,11 +151,11 @@ def train_bundle(
         validation=ReadSampler(validation.genomes, config.read_length, (config.seed, Stream.VALIDATION)),
         fingerprint=f"{training.fingerprint}/{validation.genomes.fingerprint}",
         device=device,
+        world=world,
     )
-    checkpoint = output / CHECKPOINT_FILE
-    if job.resume:
+    if resume:
         trainer.resume(checkpoint)
-        if not trainer.finished:
+        if not trainer.finished and world.writes:
             # From here on training.tsv grows: a bundle that is extended is none until it is done.
             (output / METADATA_FILE).unlink(missing_ok=True)
     with stopping() as should_stop:
@@ -156,12 +164,19 @@ def train_bundle(
         return None
     bundle = Bundle(
         **{role: learner.best_model() for role, learner in trainer.learners.items()},
-        metadata={"metrics": trainer.metrics()},
+        metadata={"metrics": trainer.metrics(), **_recovered(trainer)},
         calibration={},
         training_table=trainer.table(),
     )
+    if not world.writes:
+        return bundle
     finish(job, bundle, TrainingData(training, validation), lengths, _ABOUT_CHECKPOINT)
-    return bundle.save(output, replace=job.resume)
+    return bundle.save(output, replace=resume)
+
+
+def _recovered(trainer: Trainer) -> dict[str, Any]:
+    """Where training stepped back, for ``genood.json``; nothing if it did not."""
+    return {"recoveries": [x._asdict() for x in trainer.recoveries]} if trainer.recoveries else {}
 
 
 def _learners(
@@ -236,7 +251,7 @@ def finish(
     bundle.card = model_card(
         bundle,
         calibration,
-        _about_training(bundle, config),
+        f"{_about_training(bundle, config)}{_about_recoveries(bundle)}",
         f"{about_nulls(validation)}{closing}",
     )
 
@@ -255,6 +270,16 @@ all losses."""
 {rate}; the loss is the mean over reads and mutated reads.""",
     }
     return f"{about[bundle.classifier.config()['variant']]} `training.tsv` has all losses."
+
+
+def _about_recoveries(bundle: Bundle) -> str:
+    number = len(bundle.metadata.get("recoveries", ()))
+    if not number:
+        return ""
+    times = "once" if number == 1 else f"{number} times"
+    return f"""
+A loss went wrong {times}, and training stepped back to the validation before; see `recoveries`
+in `genood.json`."""
 
 
 def about_nulls(validation: Validation) -> str:

@@ -20,7 +20,8 @@ from genood.detectors.serving import needs_of, ready_detector, served
 from genood.engine import forward
 from genood.ensemble import AnyBundle, most_reads, num_weights
 from genood.errors import BundleError, TrainingError
-from genood.genomes import Genomes, ReadSampler
+from genood.genomes import Genomes
+from genood.sampling import ReadSampler
 
 logger = logging.getLogger(__name__)
 

@@ -18,11 +18,12 @@ from genood.detectors.base import ScoreBatch
 from genood.engine import forward
 from genood.ensemble import AnyBundle
 from genood.errors import ConfigError
-from genood.genomes import Genomes, ReadSampler
+from genood.genomes import Genomes
 from genood.halves import random_half
 from genood.models.markov import MarkovConfig, MarkovModel
 from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS, MUTATED, Stream
 from genood.reference import TrainingData, Validation, load_training, provenance
+from genood.sampling import ReadSampler
 from genood.sequence import Codes, mutate
 
 logger = logging.getLogger(__name__)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -16,12 +15,16 @@ from torch.nn import functional as F
 
 from genood.bundle import CLASSIFIER, ROLES
 from genood.device import computing
+from genood.distributed import ALONE, World
 from genood.errors import ConfigError, TrainingError
-from genood.genomes import SampledReads
+from genood.examples import Examples
 from genood.models import CLASSIFIERS, MODELS
 from genood.models.cnn import CNN
 from genood.models.network import DensityNetwork, Network
+from genood.randomness import random_state, torch_seed
 from genood.recipes import Stream, TrainConfig
+from genood.recovery import LossWatch
+from genood.sampling import SampledReads
 from genood.sequence import Codes, mutate
 
 NATS_PER_BIT = math.log(2.0)
@@ -31,16 +34,11 @@ _UNIFORM = -1
 M = TypeVar("M", bound=Network)
 
 
-class Examples(NamedTuple):
-    """What a model sees: codes uint8 (N, L), and what it should say of them, int64 (N,)."""
+class Gradients(NamedTuple):
+    """A mean loss, a scalar, and its gradient by each parameter, in their order."""
 
-    codes: Codes
-    labels: npt.NDArray[np.int64]
-
-    def in_batches(self, size: int) -> Iterator[Examples]:
-        """The same, so many at a time."""
-        for start in range(0, len(self.codes), size):
-            yield Examples(self.codes[start : start + size], self.labels[start : start + size])
+    loss: Tensor
+    by_parameter: Sequence[Tensor]
 
 
 class Learner(ABC, Generic[M]):
@@ -79,6 +77,7 @@ class Learner(ABC, Generic[M]):
         self.best_measured: dict[str, Any] = {}
         self.best_weights = self._copy_weights()
         self.loss_sum = 0.0
+        self.watch = LossWatch()
 
     @abstractmethod
     def seen(self, reads: SampledReads, *seed: int) -> Examples:
@@ -93,7 +92,7 @@ class Learner(ABC, Generic[M]):
         """The mean loss, a scalar."""
 
     @abstractmethod
-    def _measure(self, examples: Examples) -> dict[str, Any]:
+    def _measure(self, examples: Examples, world: World) -> dict[str, Any]:
         """Means over examples, by `columns`, and what else is to be kept of the best validation."""
 
     @property
@@ -112,27 +111,47 @@ class Learner(ABC, Generic[M]):
             return codes
         return mutate(codes, self.mutation_rate, np.random.default_rng([self.config.seed, *seed]))
 
-    def step(self, examples: Examples, number: int) -> float:
-        """The optimisation step of that number, from 1; returns its loss."""
+    def gradients(self, examples: Examples) -> Gradients:
+        """The loss and its gradients; the weights stay."""
         self.model.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate_at(number)
+        self.model.share = examples.share
         with computing(self.device, self.config.precision):
             loss = self._loss(examples)
-        gradients = torch.autograd.grad(loss, list(self.parameters.values()))
+        return Gradients(loss.detach(), torch.autograd.grad(loss, list(self.parameters.values())))
+
+    def update(self, gradients: Sequence[Tensor], learning_rate: float) -> None:
+        """Take an optimisation step along gradients of the loss, one for each of `parameters`."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
         for (name, parameter), gradient in zip(self.parameters.items(), gradients, strict=True):
             # The gradient of λ·½‖w‖² over the weights that are no biases.
             parameter.grad = gradient + self.l2 * parameter.detach() if "weight" in name else gradient
         if self.config.max_gradient_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.max_gradient_norm)
         self.optimizer.step()
-        return float(loss.detach())
+
+    def step(self, examples: Examples, number: int) -> float:
+        """The optimisation step of that number, from 1, on these examples alone; returns its loss."""
+        loss, gradients = self.gradients(examples)
+        self.update(gradients, self.config.learning_rate_at(number))
+        return float(loss)
 
     def validate(self, examples: Examples, step: int) -> dict[str, float]:
         """What `columns` names; keeps the weights if the loss is the lowest so far."""
+        return self.keep_best(self.measured(examples), step)
+
+    def measured(self, examples: Examples, world: World = ALONE) -> dict[str, Any]:
+        """What a validation measures; without dropout.
+
+        Whole batches are dealt out to the processes, and what they give is put together in the batches'
+        order, so that the same weights have the same loss, to the last bit, however many processes there are.
+        """
         self.model.eval()
         with torch.inference_mode(), computing(self.device, self.config.precision):
-            measured = self._measure(examples)
+            return self._measure(examples, world)
+
+    def keep_best(self, measured: dict[str, Any], step: int) -> dict[str, float]:
+        """Keep the weights if the measured loss is the lowest so far; what `columns` names."""
         if measured["loss"] < self.best_loss:
             self.best_loss, self.best_step, self.best_measured = measured["loss"], step, measured
             self.best_weights = self._copy_weights()
@@ -152,18 +171,35 @@ class Learner(ABC, Generic[M]):
                 tensors[f"{self.role}.adam.{key}.{name}"] = value.detach()
         return {name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()}
 
+    def numbers(self) -> dict[str, Any]:
+        """All else that is to be kept, JSON types."""
+        return {
+            "loss_sum": self.loss_sum,
+            "best": [self.best_step, self.best_loss],
+            "best_measured": self.best_measured,
+            "watch": self.watch.state(),
+        }
+
+    def load_numbers(self, numbers: Mapping[str, Any]) -> None:
+        """Take back what `numbers` gave."""
+        self.loss_sum = numbers["loss_sum"]
+        self.best_step, self.best_loss = numbers["best"]
+        self.best_measured = numbers["best_measured"]
+        self.watch.load_state(numbers["watch"])
+
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Take back what `tensors` gave."""
         self.best_weights = {
-            name: tensors[f"{self.role}.best.{name}"].to(self.device) for name in self.parameters
+            name: tensors[f"{self.role}.best.{name}"].to(self.device, copy=True) for name in self.parameters
         }
+        self.optimizer.state.clear()
         for name, parameter in self.parameters.items():
             parameter.data.copy_(tensors[f"{self.role}.weights.{name}"])
             state = {}
             for key in ("step", "exp_avg", "exp_avg_sq"):
                 stored = tensors.get(f"{self.role}.adam.{key}.{name}")
                 if stored is not None:
-                    state[key] = stored.to("cpu" if key == "step" else self.device)
+                    state[key] = stored.to("cpu" if key == "step" else self.device, copy=True)
             if state:
                 self.optimizer.state[parameter] = state
 
@@ -172,6 +208,16 @@ class Learner(ABC, Generic[M]):
         lengths_B = torch.full((len(codes),), codes.shape[1], device=self.device)
         outputs: Tensor = self.model(codes_BL, lengths_B)
         return outputs
+
+    def _by_batch(
+        self, examples: Examples, world: World, measure: Callable[[Examples], float]
+    ) -> list[float]:
+        """What each batch measures, dealt out to the processes."""
+        batches = list(examples.in_batches(self.config.batch_size))
+        values = np.zeros(len(batches))
+        for number in range(world.rank, len(batches), world.size):
+            values[number] = measure(batches[number])
+        return world.sum(values).tolist()
 
     def _copy_weights(self) -> dict[str, Tensor]:
         return {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
@@ -195,10 +241,9 @@ class DensityLearner(Learner[DensityNetwork]):
     def _loss(self, examples: Examples) -> Tensor:
         return -self._outputs(examples.codes).mean()
 
-    def _measure(self, examples: Examples) -> dict[str, Any]:
-        batches = examples.in_batches(self.config.batch_size)
-        total = sum(float(self._loss(batch)) * len(batch.codes) for batch in batches)
-        return {"loss": total / len(examples.codes)}
+    def _measure(self, examples: Examples, world: World) -> dict[str, Any]:
+        totals = self._by_batch(examples, world, lambda batch: float(self._loss(batch)) * len(batch.codes))
+        return {"loss": sum(totals) / len(examples.codes)}
 
 
 class ClassifierLearner(Learner[CNN]):
@@ -254,13 +299,17 @@ class ClassifierLearner(Learner[CNN]):
         from_uniform_B = -log_p_BK.mean(dim=1) - math.log(log_p_BK.shape[1])
         return torch.where(labels_B == _UNIFORM, from_uniform_B, of_class_B)
 
-    def _measure(self, examples: Examples) -> dict[str, Any]:
-        total, called = 0.0, []
-        for batch in examples.in_batches(self.config.batch_size):
+    def _measure(self, examples: Examples, world: World) -> dict[str, Any]:
+        num_outputs = self.model.output.out_features
+        counts = np.zeros((num_outputs, num_outputs))
+
+        def total_loss(batch: Examples) -> float:
             logits_BK = self._outputs(batch.codes)
-            total += float(self._losses(logits_BK, batch).sum())
-            called.append(logits_BK.argmax(dim=1).cpu().numpy())
-        confusion = _confusion(examples.labels, np.concatenate(called), logits_BK.shape[1])
+            counts[:] += _confusion(batch.labels, logits_BK.argmax(dim=1).cpu().numpy(), num_outputs)
+            return float(self._losses(logits_BK, batch).sum())
+
+        total = sum(self._by_batch(examples, world, total_loss))
+        confusion = world.sum(counts).astype(np.int64)
         # Of reads; where reads and mutated reads are all that there is to tell apart, of both.
         counted = confusion[: self.model.num_classes] if self.uses_labels else confusion
         return {
@@ -323,17 +372,6 @@ def classifier_learners(
     if model.variant != "plain" and config.mutation_rate == 0:
         raise ConfigError(f"a {model.variant} classifier learns from mutated reads; give a mutation rate")
     return {CLASSIFIER: ClassifierLearner(CLASSIFIER, model.to(device), config.mutation_rate, 0.0, config)}
-
-
-def random_state(device: torch.device) -> AbstractContextManager[None]:
-    """A block that leaves torch's random state as it found it."""
-    devices = [device] if device.type == "cuda" else []
-    return torch.random.fork_rng(devices)
-
-
-def torch_seed(*numbers: int) -> int:
-    """One seed of several numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def _confusion(

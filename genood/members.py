@@ -27,10 +27,11 @@ from genood.counting import CountJob
 from genood.detectors.base import ScoreBatch
 from genood.ensemble import AnyBundle, EnsembleBundle, member_directory
 from genood.errors import BundleError, ConfigError
-from genood.genomes import Genomes, ReadSampler
+from genood.genomes import Genomes
 from genood.recipes import Stream
 from genood.reference import TrainingData, Validation, provenance
 from genood.remember import Memory, RememberJob, background_of, load_memory, remember_bundle
+from genood.sampling import ReadSampler
 
 logger = logging.getLogger(__name__)
 

@@ -48,6 +48,8 @@ class TrainConfig:
         Of Adam, at the start.
     schedule
         ``constant``, or ``cosine``: half a cosine from the learning rate down to nearly 0.
+    warmup_steps
+        Steps over which the learning rate first grows linearly; the schedule is of those that follow.
     read_length
         Bases of a training read.
     mutation_rate
@@ -56,6 +58,10 @@ class TrainConfig:
         λ: weight of ½‖w‖² over the background model's non-bias weights.
     max_gradient_norm
         Gradients are scaled down to this norm; None leaves them.
+    patience
+        Training ends after so many validations in a row in which no model got better; None trains to the end.
+    max_recoveries
+        How often training may step back from a loss that is not finite or has leapt up.
     validation_interval
         Steps between two validations, each with a checkpoint.
     num_validation_reads
@@ -74,10 +80,13 @@ class TrainConfig:
     batch_size: int
     learning_rate: float
     schedule: Schedule = "constant"
+    warmup_steps: int = 0
     read_length: int = 250
     mutation_rate: float = 0.1
     l2: float = 1e-4
     max_gradient_norm: float | None = None
+    patience: int | None = None
+    max_recoveries: int = 3
     validation_interval: int = 100
     num_validation_reads: int = 1000
     held_out_fraction: float = 0.05
@@ -108,14 +117,27 @@ class TrainConfig:
             raise ConfigError(f"held-out fraction must lie between 0 and 1, not {self.held_out_fraction}")
         if not 0 <= self.l2 < math.inf:
             raise ConfigError(f"L2 coefficient must be 0 or more, not {self.l2}")
+        if not 0 <= self.warmup_steps < self.steps:
+            raise ConfigError(
+                f"warm-up steps must be fewer than the {self.steps} steps, not {self.warmup_steps}"
+            )
+        if self.max_gradient_norm is not None and not self.max_gradient_norm > 0:
+            raise ConfigError(f"max gradient norm must be above 0, not {self.max_gradient_norm}")
+        if self.patience is not None and self.patience < 1:
+            raise ConfigError(f"patience must be at least 1, not {self.patience}")
+        if self.max_recoveries < 0:
+            raise ConfigError(f"max recoveries must be 0 or more, not {self.max_recoveries}")
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, but is {self.seed}")
 
     def learning_rate_at(self, step: int) -> float:
         """Learning rate of a step, counted from 1."""
+        if step <= self.warmup_steps:
+            return self.learning_rate * step / self.warmup_steps
         if self.schedule == "constant":
             return self.learning_rate
-        return self.learning_rate * (1.0 + math.cos(math.pi * (step - 1) / self.steps)) / 2.0
+        done = (step - 1 - self.warmup_steps) / (self.steps - self.warmup_steps)
+        return self.learning_rate * (1.0 + math.cos(math.pi * done)) / 2.0
 
 
 @dataclass(frozen=True, kw_only=True)

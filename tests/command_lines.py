@@ -46,6 +46,8 @@ def calls_in(line: str) -> Iterator[list[str]]:
         elif set(word) <= set("<>"):
             skip = True
         elif set(word) <= set("|&;"):
+            if words[:1] == ["torchrun"]:
+                words = words[words.index("-m") + 1 :]
             if words and words[0] in PROGRAMS:
                 yield words
             words = []

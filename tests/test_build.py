@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,8 @@ from genood.bundle import Bundle
 from genood.calibration import MIN_INDEPENDENT_READS, Calibration
 from genood.engine import Scorer
 from genood.errors import ConfigError, TrainingError
+from genood.examples import Examples
+from genood.learners import DensityLearner, Gradients
 from genood.readers import Read
 from genood.recipes import TrainConfig
 
@@ -108,3 +113,19 @@ def test_too_little_to_calibrate_on_is_told_before_training(tmp_path: Path) -> N
     with pytest.raises(TrainingError, match="validation sequences: too few to calibrate on"):
         build(tmp_path, 7000, config, validation=[str(validation)])
     assert not (tmp_path / "bundle").exists()
+
+
+def test_recoveries_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The foreground's loss is nan at step 16, of two models each step; step 10 was validated."""
+    calls = count()
+    gradients = DensityLearner.gradients
+
+    def once_nan(learner: DensityLearner, examples: Examples) -> Gradients:
+        found = gradients(learner, examples)
+        return found._replace(loss=torch.tensor(math.nan)) if next(calls) == 30 else found
+
+    monkeypatch.setattr(DensityLearner, "gradients", once_nan)
+    bundle = build(tmp_path, 7000)
+    metadata = json.loads((tmp_path / "bundle" / "genood.json").read_text())
+    assert metadata["recoveries"] == [{"step": 16, "role": "foreground", "loss": "nan", "back_to": 10}]
+    assert "A loss went wrong once, and training stepped back" in bundle.card

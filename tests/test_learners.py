@@ -12,10 +12,12 @@ import torch
 from toys import genomes_of, markov_codes, uniform_codes
 
 from genood.errors import ConfigError, TrainingError
-from genood.genomes import Genomes, ReadSampler, SampledReads
-from genood.learners import ClassifierLearner, Examples, classifier_learners, density_learners
+from genood.examples import Examples
+from genood.genomes import Genomes
+from genood.learners import ClassifierLearner, classifier_learners, density_learners
 from genood.models.cnn import CNN
 from genood.recipes import Stream, TrainConfig
+from genood.sampling import ReadSampler, SampledReads
 from genood.training import Trainer
 
 CONFIG = TrainConfig(

@@ -14,11 +14,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from toys import markov_codes, uniform_codes, write_fasta
 
+from genood.checkpoints import Checkpoint
 from genood.errors import ConfigError, TrainingError
-from genood.genomes import ReadSampler, load_genomes, split_held_out
-from genood.learners import DensityLearner, Examples, density_learners
+from genood.examples import Examples
+from genood.genomes import load_genomes, split_held_out
+from genood.learners import DensityLearner, Gradients, density_learners
 from genood.models.lstm import LSTM, LSTMConfig
 from genood.recipes import Stream, TrainConfig
+from genood.recovery import LossWatch, Recovery, rate_after
+from genood.sampling import ReadSampler
 from genood.sequence import Codes
 from genood.training import Trainer, Validated
 
@@ -173,6 +177,12 @@ def test_resume_refuses_what_is_no_checkpoint(make_trainer: MakeTrainer, tmp_pat
         make_trainer().resume(tmp_path / "foreign")
 
 
+def test_resume_refuses_a_checkpoint_of_another_version(make_trainer: MakeTrainer, tmp_path: Path) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "old", metadata={"genood": '{"format": 1}'})
+    with pytest.raises(TrainingError, match=r"old: was written by another version of genood \(format 1\)$"):
+        make_trainer().resume(tmp_path / "old")
+
+
 def test_best_weights_are_those_of_the_best_validation(make_trainer: MakeTrainer, tmp_path: Path) -> None:
     trainer = make_trainer(replace(CONFIG, steps=40, learning_rate=0.9, validation_interval=1))
     trainer.run(checkpoint=tmp_path / "c")
@@ -186,13 +196,156 @@ def test_best_weights_are_those_of_the_best_validation(make_trainer: MakeTrainer
     assert again == pytest.approx(losses[best], abs=1e-6)
 
 
-def test_loss_that_is_not_finite(make_trainer: MakeTrainer, tmp_path: Path) -> None:
+def is_spoilt(trainer: Trainer, step: int, loss: float, role: str = "foreground") -> Trainer:
+    """The trainer with a loss put in place of that of the reads that are drawn at a step the first time."""
+    learner = trainer.learners[role]
+    reads = trainer.training.sample(step, trainer.config.batch_size)
+    codes = learner.seen(reads, Stream.MUTATION, learner.number, step).codes
+    gradients = learner.gradients
+
+    def spoilt(examples: Examples) -> Gradients:
+        found = gradients(examples)
+        return found._replace(loss=torch.tensor(loss)) if np.array_equal(examples.codes, codes) else found
+
+    learner.gradients = spoilt  # type: ignore[method-assign]
+    return trainer
+
+
+def always_nan(examples: Examples) -> Gradients:
+    return Gradients(torch.tensor(math.nan), [])
+
+
+@pytest.mark.parametrize("role", ["foreground", "background"])
+def test_loss_that_is_not_finite_is_got_over(
+    make_trainer: MakeTrainer, tmp_path: Path, caplog: pytest.LogCaptureFixture, role: str
+) -> None:
+    """Steps 5 to 8 are taken with other reads; step 4 was validated before."""
+    trainer = is_spoilt(make_trainer(), 6, math.nan, role)
+    assert trainer.run(checkpoint=tmp_path / "c")
+    assert trainer.recoveries == [Recovery(6, role, "nan", 4)]
+    assert caplog.messages == [
+        f"step 6: the {role} loss is nan; back to step 4 (time 1 of at most 3), on with other reads"
+    ]
+    untouched = make_trainer()
+    untouched.run(checkpoint=tmp_path / "d")
+    assert [row.step for row in trainer.history] == [4, 8]
+    assert trainer.history[0] == untouched.history[0]
+    assert trainer.history[1] != untouched.history[1]
+
+
+@pytest.mark.parametrize("stop_after", [2, 5, 6, 7, 8])
+def test_resumed_equals_uninterrupted_through_recoveries(
+    make_trainer: MakeTrainer, tmp_path: Path, stop_after: int
+) -> None:
+    """Whether stopped before the loss goes wrong, even between two validations, or after it."""
+    config = replace(CONFIG, schedule="cosine", steps=10)
+    whole = is_spoilt(make_trainer(config), 7, math.inf)
+    whole.run(checkpoint=tmp_path / "whole")
+    assert [(recovery.step, recovery.back_to) for recovery in whole.recoveries] == [(7, 4)]
+    interrupted = is_spoilt(make_trainer(config), 7, math.inf)
+    asked = iter([False] * stop_after + [True])
+    assert not interrupted.run(checkpoint=tmp_path / "part", should_stop=lambda: next(asked))
+    assert len(interrupted.recoveries) == (stop_after >= 7)
+    resumed = is_spoilt(make_trainer(config), 7, math.inf)
+    resumed.resume(tmp_path / "part")
+    assert resumed.run(checkpoint=tmp_path / "part")
+    assert_same(whole, resumed)
+    assert whole.recoveries == resumed.recoveries
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "part").read_bytes()
+
+
+def test_learning_rate_is_halved_from_the_second_recovery_on(
+    make_trainer: MakeTrainer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     trainer = make_trainer()
-    with torch.no_grad():
-        trainer.learners["background"].model.dense.bias.fill_(math.nan)
-    with pytest.raises(TrainingError, match=r"background loss is nan at step 1; .* --learning-rate"):
+    learner = trainer.learners["foreground"]
+    gradients, spoilt = learner.gradients, iter([False, True, False, True, *[False] * 8])
+
+    def sometimes_nan(examples: Examples) -> Gradients:
+        return always_nan(examples) if next(spoilt) else gradients(examples)
+
+    learner.gradients = sometimes_nan  # type: ignore[method-assign]
+    trainer.run(checkpoint=tmp_path / "c")
+    assert len(trainer.recoveries) == 2
+    [rate] = {group["lr"] for group in learner.optimizer.param_groups}
+    assert rate == CONFIG.learning_rate / 2
+    assert caplog.messages[-1].endswith(
+        "(time 2 of at most 3), on with other reads and 0.5 of the learning rate"
+    )
+    assert [rate_after(number) for number in range(5)] == [1.0, 1.0, 0.5, 0.25, 0.125]
+
+
+@pytest.mark.parametrize("most", [0, 2])
+def test_loss_that_is_never_finite(make_trainer: MakeTrainer, tmp_path: Path, most: int) -> None:
+    trainer = make_trainer(replace(CONFIG, max_recoveries=most))
+    trainer.learners["background"].gradients = always_nan  # type: ignore[method-assign]
+    helped = "stepping back 2 times has not helped; " if most else ""
+    message = f"^the background loss is nan at step 1; {helped}start again with a lower --learning-rate$"
+    with pytest.raises(TrainingError, match=message):
         trainer.run(checkpoint=tmp_path / "c")
+    assert len(trainer.recoveries) == most
     assert not (tmp_path / "c").exists()
+
+
+def test_a_row_of_high_losses_is_a_spike() -> None:
+    """Losses of 1.30 and 1.34 deviate by 0.02, so that they are high above 1.32 + 0.12, and not before."""
+    watch = LossWatch()
+    for step in range(300):
+        assert not watch.has_spiked(1.30 + 0.04 * (step % 2))
+    assert [watch.has_spiked(1.46) for _ in range(4)] == [False] * 4
+    assert not watch.is_calm
+    assert not watch.has_spiked(1.42)
+    assert watch.is_calm
+    kept = LossWatch()
+    kept.load_state(watch.state())
+    for each in (watch, kept):
+        assert [each.has_spiked(1.6) for _ in range(5)] == [False] * 4 + [True]
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_no_loss_that_is_not_finite_is_waited_for(loss: float) -> None:
+    assert LossWatch().has_spiked(loss)
+
+
+def test_a_falling_loss_and_a_level_one_are_calm() -> None:
+    watch = LossWatch()
+    draws = np.random.default_rng(0).standard_exponential(5000)
+    falling = 0.01 + 2.0 * np.exp(-np.arange(5000) / 300)
+    assert not any(watch.has_spiked(loss) for loss in (falling * (0.5 + draws)).tolist())
+
+
+def test_first_losses_may_be_anything() -> None:
+    watch = LossWatch()
+    assert not any(watch.has_spiked(float(step)) for step in range(100))
+
+
+def test_a_spike_is_stepped_back_from(make_trainer: MakeTrainer, tmp_path: Path) -> None:
+    """From the last validation before the first of its losses, though there is a later one."""
+    trainer = make_trainer(replace(CONFIG, steps=120, validation_interval=2, learning_rate=0.001))
+    for step in range(106, 111):
+        is_spoilt(trainer, step, 5.0)
+    assert trainer.run(checkpoint=tmp_path / "c")
+    assert trainer.recoveries == [Recovery(110, "foreground", "5", 104)]
+    assert [row.step for row in trainer.history] == list(range(2, 121, 2))
+    assert Checkpoint.read(tmp_path / "c").good.step == 120
+
+
+def test_patience(make_trainer: MakeTrainer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither model gets better in three validations; going on with more patience is as if from the start."""
+    caplog.set_level("INFO", "genood")
+    config = replace(CONFIG, steps=200, learning_rate=0.5, validation_interval=1)
+    trainer = make_trainer(replace(config, patience=3))
+    assert trainer.run(checkpoint=tmp_path / "c")
+    best = max(learner.best_step for learner in trainer.learners.values())
+    assert trainer.step == best + 3 < 200
+    assert caplog.messages[-1] == f"stopped at step {trainer.step}: no model got better in 3 validations"
+    longer = make_trainer(replace(config, patience=6))
+    longer.resume(tmp_path / "c")
+    longer.run(checkpoint=tmp_path / "c")
+    whole = make_trainer(replace(config, patience=6))
+    whole.run(checkpoint=tmp_path / "d")
+    assert longer.step > trainer.step
+    assert_same(whole, longer)
 
 
 def test_validation_loss_that_is_not_finite(make_trainer: MakeTrainer, tmp_path: Path) -> None:
@@ -247,6 +400,15 @@ def test_gradients_are_clipped() -> None:
     learner.step(examples(codes), 1)
     norm = math.sqrt(sum(float((p.grad**2).sum()) for p in learner.parameters.values()))
     assert norm == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_warm_up() -> None:
+    """A tenth at the first of ten steps, all of it at the tenth; then the schedule, of what is left."""
+    warm = replace(CONFIG, steps=14, learning_rate=0.2, schedule="cosine", warmup_steps=10)
+    assert [warm.learning_rate_at(step) for step in (1, 5, 10)] == pytest.approx([0.02, 0.1, 0.2])
+    rates = [warm.learning_rate_at(step) for step in (11, 12, 13, 14)]
+    assert rates == pytest.approx([0.2, 0.1 * (1 + math.sqrt(0.5)), 0.1, 0.1 * (1 - math.sqrt(0.5))])
+    assert replace(warm, schedule="constant").learning_rate_at(14) == 0.2
 
 
 def test_learning_rate_schedules() -> None:
@@ -307,6 +469,11 @@ def test_checkpoint_holds_no_code(make_trainer: MakeTrainer, tmp_path: Path) -> 
         ({"num_validation_reads": 0}, "num validation reads must be at least 1"),
         ({"precision": "fp16"}, "precision must be auto, fp32 or bf16"),
         ({"seed": -1}, "seed must not be negative"),
+        ({"warmup_steps": 8}, "warm-up steps must be fewer than the 8 steps, not 8"),
+        ({"warmup_steps": -1}, "warm-up steps must be"),
+        ({"max_gradient_norm": 0.0}, "max gradient norm must be above 0"),
+        ({"patience": 0}, "patience must be at least 1"),
+        ({"max_recoveries": -1}, "max recoveries must be 0 or more"),
     ],
 )
 def test_config_out_of_range(change: dict[str, float], message: str) -> None:

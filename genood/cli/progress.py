@@ -20,11 +20,11 @@ from rich.progress import (
     Task,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.text import Text
 
 from genood.bundle import CLASSIFIER
+from genood.pace import Pace
 
 if TYPE_CHECKING:
     from genood.training import Validated
@@ -69,20 +69,36 @@ def _console() -> Console:
     return Console(file=cast(TextIO, _Terminal()))
 
 
-class TrainingProgress:
-    """Draws losses, steps, rate and time left, and logs each validation."""
+_TOLD_AFTER = 60.0
+"""Seconds after which the time that is left is said to a log, too."""
 
-    def __init__(self, num_steps: int, *, show: bool) -> None:
+
+class TrainingProgress:
+    """Draws losses, steps, rate and time left, and logs each validation.
+
+    Parameters
+    ----------
+    num_steps
+        Of the training.
+    pace
+        Knows how long the rest takes; None where that is not to be told.
+    show
+        Whether to draw.
+    """
+
+    def __init__(self, num_steps: int, *, pace: Pace | None = None, show: bool) -> None:
         self._progress = Progress(
             TextColumn("{task.fields[losses]}"),
             MofNCompleteColumn(),
             _RateColumn("steps"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
+            TextColumn("{task.fields[left]}"),
             console=_console(),
             disable=not show,
         )
-        self._task = self._progress.add_task("training", total=num_steps, losses="")
+        self._task = self._progress.add_task("training", total=num_steps, losses="", left="")
+        self._num_steps = num_steps
+        self._pace = pace
+        self._must_tell = not show
         self._smooth: dict[str, float] = {}
 
     def __enter__(self) -> Self:
@@ -104,9 +120,23 @@ class TrainingProgress:
             self._smooth[role] = before + _SMOOTHING * (loss - before)
         shown = "\n".join(f"{role} {_loss(role, loss)}" for role, loss in self._smooth.items())
         self._progress.update(self._task, completed=step, losses=shown)
+        if self._pace is None:
+            return
+        self._pace.step(step)
+        left = self._left()
+        self._progress.update(self._task, left=left)
+        if self._must_tell and left and self._pace.seconds >= _TOLD_AFTER:
+            self._must_tell = False
+            logger.info("step %d of %d: %s", step, self._num_steps, left)
+
+    def _left(self) -> str:
+        seconds = None if self._pace is None else self._pace.seconds_left()
+        return "" if seconds is None else f"about {duration(seconds)} left"
 
     def validated(self, row: Validated) -> None:
         """See `genood.training.Progress.validated`."""
+        if self._pace is not None:
+            self._pace.validated(row.step)
         shown = []
         for column, value in row.values.items():
             role, _, name = column.partition("_val_")
@@ -114,14 +144,16 @@ class TrainingProgress:
                 shown.append(f"{role} {_loss(role, value)}")
             elif name:
                 shown.append(f"{name} {value:.4f}")
-        logger.info("step %d: %s (validation)", row.step, ", ".join(shown))
+        left = self._left() if row.step < self._num_steps else ""
+        logger.info("step %d: %s (validation)%s", row.step, ", ".join(shown), left and f", {left}")
 
 
 class TuningProgress(TrainingProgress):
     """Draws which cell is being made, and the training of its models."""
 
-    def __init__(self, num_steps: int, *, show: bool) -> None:
-        super().__init__(num_steps, show=show)
+    def __init__(self, num_steps: int, *, pace: Pace | None = None, show: bool) -> None:
+        super().__init__(num_steps, pace=pace, show=show)
+        self._must_tell = False
         self._cell = ""
 
     def begin(self, name: str, number: int, total: int) -> None:
@@ -137,7 +169,9 @@ class TuningProgress(TrainingProgress):
         self._progress.update(self._task, losses=f"{self._cell}\n{task.fields['losses']}")
 
     def validated(self, row: Validated) -> None:
-        """Nothing: cells are told of, one by one."""
+        """Logs nothing: cells are told of, one by one."""
+        if self._pace is not None:
+            self._pace.validated(row.step)
 
 
 @contextmanager
@@ -204,6 +238,18 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people, in the two largest units that matter."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _loss(role: str, nats: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
@@ -22,6 +22,8 @@ from genood.cli.options import (
     refuse_others,
     show_progress,
 )
+from genood.cli.processes import is_first_process, refuse_several, training_together
+from genood.cli.stepwise_options import OPTIONS_OF, STEPWISE, stepwise_options
 from genood.models import CLASSIFIERS, MODELS
 from genood.recipes import CONTEXT_BACKGROUNDS, DEFAULT_PRESET, MUTATED, PRESETS, Variant
 
@@ -40,6 +42,8 @@ logger = logging.getLogger("genood")
         "genood train genomes/*.fna.gz -o ensemble --members 5",
         "genood train more/*.fna.gz --add bundle -o larger",
         "genood train genomes/*.fna.gz -o bundle --model lstm --preset small",
+        "genood train genomes/*.fna.gz -o bundle --model lstm --patience 20 --tensorboard board",
+        "torchrun --nproc-per-node 4 -m genood train genomes/*.fna.gz -o bundle --model lstm",
         "genood train dataset -o bundle --model cnn --preset small",
         "genood train dataset -o bundle --report bundle.html",
     ),
@@ -123,27 +127,8 @@ logger = logging.getLogger("genood")
     type=click.FloatRange(0, 1, max_open=True),
     help="Dropout on the outputs of a layer, and on the cnn's pooled filters.",
 )
-@click.option(
-    "--steps",
-    type=click.IntRange(min=1),
-    help="Optimisation steps; with --resume they may grow, and a cosine schedule is drawn out.",
-)
-@click.option("--batch-size", type=click.IntRange(min=1), help="Reads a step.")
-@click.option("--learning-rate", type=click.FloatRange(0, 1, min_open=True), help="Of Adam.")
-@click.option(
-    "--schedule", type=click.Choice(["constant", "cosine"]), help="Of the learning rate over the steps."
-)
 @click.option("--read-length", type=click.IntRange(min=1), help="Bases of a training read.")
-@click.option(
-    "--validation-interval",
-    type=click.IntRange(min=1),
-    help="Steps between validations and checkpoints.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16"]),
-    help="Of matrix products in training; auto is fp32.",
-)
+@stepwise_options
 @click.option(
     "--members",
     "num_members",
@@ -192,6 +177,7 @@ def command(
     report: str | None,
     seed: int,
     device: str,
+    tensorboard: str | None,
     **training: Any,
 ) -> None:
     """Train a foreground and a background model, or a classifier, on sequences and write a bundle.
@@ -207,7 +193,7 @@ def command(
     same way.
     """
     page = None
-    if report is not None:  # what is wrong with it is said before training, not after
+    if report is not None and is_first_process():  # what is wrong with it is said before training
         from genood.report.training_page import TrainingPageJob, write_training_page
 
         page = TrainingPageJob(bundle=output, output=report)
@@ -221,8 +207,10 @@ def command(
         "command": shlex.join(["genood", *sys.argv[1:]]),
     }
     ensemble = _Ensemble(num_members, per_class, resume)
+    if model not in STEPWISE or ensemble.wanted:
+        refuse_several("an ensemble" if ensemble.wanted else f"a {model} model")
     refuse_others(model, OPTIONS_OF)
-    if resume and not ensemble.wanted and model not in _STEPWISE:
+    if resume and not ensemble.wanted and model not in STEPWISE:
         raise click.UsageError(f"--resume has no meaning for --model {model} without --members")
     if add is not None and ensemble.wanted:
         raise click.UsageError("--add is for a single bundle, without --members and --per-class")
@@ -241,7 +229,7 @@ def command(
             num_layers=num_layers,
             dropout=dropout,
         )
-        _train(common, model, preset, shape, ensemble, seed, device, **training)
+        _train(common, model, preset, shape, ensemble, seed, device, tensorboard, **training)
     logger.info("wrote %s", output)
     if page is not None:
         write_training_page(page)
@@ -267,34 +255,6 @@ class _Ensemble(NamedTuple):
         from genood.members import train_ensemble
 
         return train_ensemble(members, num_members=self.num_members, resume=self.resume)
-
-
-_STEPWISE = ("lstm", *CLASSIFIERS)
-"""Models that are trained step by step."""
-OPTIONS_OF: Sequence[tuple[Sequence[str], Sequence[str]]] = (
-    (
-        (
-            "preset",
-            "hidden_size",
-            "dropout",
-            "steps",
-            "batch_size",
-            "learning_rate",
-            "schedule",
-            "validation_interval",
-            "precision",
-        ),
-        _STEPWISE,
-    ),
-    (("held_out_fraction",), ("markov", *_STEPWISE)),
-    (("l2", "num_layers"), ("lstm",)),
-    (("variant", "num_filters", "filter_length"), tuple(CLASSIFIERS)),
-    (("background",), ("context", "markov")),
-    (("memory", "add"), ("context",)),
-    (("order",), ("markov",)),
-    (("per_class",), tuple(MODELS)),
-)
-"""Options that not all models have a use for, with those that do."""
 
 
 def _remember(
@@ -369,28 +329,40 @@ def _train(
     ensemble: _Ensemble,
     seed: int,
     device: str,
+    tensorboard: str | None,
     **training: Any,
 ) -> None:
     from genood.build import TrainJob, train_bundle
     from genood.build_members import TrainedMembers
     from genood.cli.progress import TrainingProgress, stop_signals
-    from genood.device import resolve_device
+    from genood.pace import Pace
+    from genood.tensorboard import beside
 
     chosen = PRESETS[preset]
+    given = overrides(**training)
+    if given.get("max_gradient_norm") == 0:
+        given["max_gradient_norm"] = None
     job = TrainJob(
         model=model,
         model_config={**chosen.models[model], **shape},
-        config=replace(chosen.train_config(model), seed=seed, **overrides(**training)),
+        config=replace(chosen.train_config(model), seed=seed, **given),
         resume=ensemble.resume and not ensemble.wanted,
         **common,
     )
-    with TrainingProgress(job.config.steps, show=show_progress()) as progress:
-        how: dict[str, Any] = {
-            "device": resolve_device(device),
-            "progress": progress,
-            "stopping": stop_signals,
-        }
-        made = ensemble.train(TrainedMembers(job, **how)) if ensemble.wanted else train_bundle(job, **how)
+    if tensorboard is not None and ensemble.wanted:
+        raise click.UsageError("--tensorboard is for a single bundle, without --members and --per-class")
+    steps = job.config.steps
+    with (
+        training_together(device) as (world, here),
+        TrainingProgress(steps, pace=Pace(job.config), show=show_progress() and world.writes) as shown,
+        beside(shown, tensorboard if world.writes else None, steps) as progress,
+    ):
+        how: dict[str, Any] = {"device": here, "progress": progress, "stopping": stop_signals}
+        made = (
+            ensemble.train(TrainedMembers(job, **how))
+            if ensemble.wanted
+            else train_bundle(job, **how, world=world)
+        )
     if made is None:
         logger.info("stopped; --resume goes on from the checkpoint in %s", job.output)
         click.get_current_context().exit(EXIT_INTERRUPTED)

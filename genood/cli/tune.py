@@ -23,7 +23,7 @@ from genood.cli.options import (
     refuse_others,
     show_progress,
 )
-from genood.cli.train import OPTIONS_OF
+from genood.cli.stepwise_options import OPTIONS_OF
 from genood.cli.train import command as train
 from genood.models import MODELS
 from genood.recipes import PRESETS
@@ -221,10 +221,14 @@ def _count_config(
 
 def _tune(job: TuneJob, device: str) -> None:
     from genood.cli.progress import TuningProgress, stop_signals
+    from genood.pace import Pace
+    from genood.recipes import TrainConfig
     from genood.tune import tune
 
-    num_steps = getattr(job.config, "steps", 1)  # a context model has none
-    with TuningProgress(num_steps, show=show_progress()) as progress:
+    config = job.config
+    pace = Pace(config) if isinstance(config, TrainConfig) else None
+    num_steps = config.steps if isinstance(config, TrainConfig) else 1  # a context model has none
+    with TuningProgress(num_steps, pace=pace, show=show_progress()) as progress:
         result = tune(job, device=device, progress=progress, stopping=stop_signals)
     if result is None:
         logger.info("stopped; the same command goes on from what is in %s", job.output)

@@ -222,6 +222,6 @@ class CNN(Network, Classifier):
 
     def _features_of(self, pooled_BF: Tensor) -> Tensor:
         dropout = self._config.dropout
-        kept_BF = F.dropout(torch.relu(pooled_BF), dropout, self.training)
+        kept_BF = self.dropped(torch.relu(pooled_BF), dropout)
         hidden_BH = torch.relu(self.dense(kept_BF))
-        return F.dropout(hidden_BH, dropout, self.training).float()
+        return self.dropped(hidden_BH, dropout).float()

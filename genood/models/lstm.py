@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from genood.errors import ConfigError
 from genood.models.lstm_gradients import layer_gradients, reads_at_once
@@ -171,6 +170,11 @@ class LSTM(DensityNetwork):
         except TypeError as error:
             raise ConfigError(f"configuration of the LSTM: {error}") from error
 
+    @property
+    def drops_by_read(self) -> bool:
+        """See `Network.drops_by_read`; what is dropped out between layers is torch's matter."""
+        return self._config.num_layers == 1 or self._config.dropout == 0.0
+
     def _start_state(self, num_reads: int) -> tuple[Tensor, Tensor]:
         return (
             self.start_hidden.expand(-1, num_reads, -1).contiguous(),
@@ -192,5 +196,5 @@ class LSTM(DensityNetwork):
 
     def _distributions(self, states_BLH: Tensor) -> Tensor:
         """Log-probabilities of the next base, shape (B, L, K)."""
-        dropped = F.dropout(states_BLH, self._config.dropout, self.training)
-        return torch.log_softmax(self.dense(dropped).float(), dim=-1)
+        dropped_BLH = self.dropped(states_BLH, self._config.dropout)
+        return torch.log_softmax(self.dense(dropped_BLH).float(), dim=-1)

@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from genood.device import computing, resolve_device
+from genood.examples import Share
 from genood.models.base import DensityModel, Model
 from genood.sequence import UNKNOWN, Codes
 from genood.threads import chosen_threads
@@ -43,6 +45,9 @@ class Network(nn.Module, Model):
     A subclass has `forward`, `config` and `from_config`, and evaluates itself in a `scoring` block.
     """
 
+    share: Share | None = None
+    """What part of a step's reads it is trained on, where several processes share them."""
+
     def __init__(self) -> None:
         super().__init__()
         threads = chosen_threads()
@@ -68,6 +73,27 @@ class Network(nn.Module, Model):
     def on(self, device: str) -> Self:
         """See `Model.on`."""
         return self.to(resolve_device(device))
+
+    @property
+    def drops_by_read(self) -> bool:
+        """Whether all that is dropped out goes through `dropped`."""
+        return True
+
+    def dropped(self, values: Tensor, rate: float) -> Tensor:
+        """Values with some dropped out in training, whatever part of a step's reads they are of.
+
+        Parameters
+        ----------
+        values
+            Shape (B, ...), by read.
+        rate
+            Chance of each.
+        """
+        if self.share is None or not self.training or rate == 0.0:
+            return F.dropout(values, rate, self.training)
+        # Drawn for all reads of the step, so that each process drops what one alone would.
+        ones = torch.ones((self.share.total, *values.shape[1:]), dtype=values.dtype, device=values.device)
+        return values * F.dropout(ones, rate)[self.share.first : self.share.first + len(values)]
 
     @property
     def _torch_device(self) -> torch.device:

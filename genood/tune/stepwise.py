@@ -26,12 +26,12 @@ from genood.bundling import null_lengths
 from genood.device import resolve_device
 from genood.errors import ConfigError
 from genood.files import atomic_path, write_json
-from genood.genomes import ReadSampler
 from genood.learners import density_learners
 from genood.metrics import Separation, separation
 from genood.models import MODELS
 from genood.models.base import DensityModel
 from genood.recipes import MUTATED, Stream, TrainConfig
+from genood.sampling import ReadSampler
 from genood.tensors import map_tensors, write_tensors
 from genood.training import Trainer
 from genood.tune.grid import Against, Candidate, candidates

@@ -200,6 +200,22 @@ def test_classes_and_validation_files(train: Train, genome_files: list[Path], tm
     assert [file["name"] for file in metadata["data"]["validation_files"]] == ["val.fna"]
 
 
+def test_options_of_long_trainings(train: Train, tmp_path: Path) -> None:
+    board, bundle = tmp_path / "board", tmp_path / "bundle"
+    options = ("--warmup-steps", "2", "--max-gradient-norm", "0", "--patience", "9", "--max-recoveries", "1")
+    assert train(bundle, *options, "--tensorboard", board).returncode == 0
+    training = json.loads((bundle / "genood.json").read_text())["training"]
+    assert (training["warmup_steps"], training["max_gradient_norm"]) == (2, None)
+    assert (training["patience"], training["max_recoveries"]) == (9, 1)
+    [events] = board.iterdir()
+    assert b"val_loss/background" in events.read_bytes()
+    result = train(tmp_path / "ensemble", "--members", "2", "--tensorboard", board)
+    assert (result.returncode, result.stderr.splitlines()[-1]) == (
+        2,
+        "Error: --tensorboard is for a single bundle, without --members and --per-class",
+    )
+
+
 def test_interrupt(interrupted: tuple[Path, int, bytes], genood_here: Genood) -> None:
     directory, code, rest = interrupted
     assert code == 130
@@ -615,6 +631,11 @@ LSTM_ONLY = {
     "--batch-size": "8",
     "--learning-rate": "0.1",
     "--schedule": "constant",
+    "--warmup-steps": "1",
+    "--max-gradient-norm": "1",
+    "--patience": "1",
+    "--max-recoveries": "1",
+    "--tensorboard": "board",
     "--validation-interval": "1",
     "--precision": "fp32",
     "--resume": None,
