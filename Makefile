@@ -4,12 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint types check workflow-lint packages bench-real bench-quality bench-speed clean
+.PHONY: demo test lint types check workflow-lint packages docs bench-real bench-quality bench-speed clean
 
 demo: $(VENV)/demo.stamp
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh demo-out
 
-test: lint types workflow-lint packages check
+test: lint types workflow-lint packages docs check
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check
@@ -32,6 +32,11 @@ packages: $(VENV)/test.stamp
 	cd dist/installed && ../../$(BIN)/python -m genood --version
 	cd dist/installed && ../../$(BIN)/python -c 'import data_prep.cli, genood.models.context, genood.models.lstm, genood.scoring'
 
+# A site in docs-out/; what Sphinx warns of is an error. Pages of an earlier API would stay in docs/api.
+docs: $(VENV)/docs.stamp
+	rm -rf docs/api
+	$(BIN)/python -m sphinx -b html -d docs-out/.doctrees --fail-on-warning --keep-going --quiet docs docs-out
+
 # Train and measure on real genomes that are not part of the repository.
 bench-real: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/real.py --out bench-out
@@ -53,5 +58,9 @@ $(VENV)/test.stamp: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/pytho
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[prep,test,workflow]'
 	touch $@
 
+$(VENV)/docs.stamp: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[docs,prep]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) demo-out bench-out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo-out docs-out docs/api bench-out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
