@@ -1,4 +1,4 @@
-"""The tutorial: every command of it runs, and prints what the page says."""
+"""Pages that can be followed: every command of them runs, and prints what the page says."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from executed_pages import run_page
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "num_examples"), [("tutorial", 20), ("add_detector", 10)])
+def test_line_by_line(name: str, num_examples: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
-    assert run_page(ROOT / "docs" / "tutorial.md") > 8
+    monkeypatch.syspath_prepend(tmp_path)
+    assert run_page(ROOT / "docs" / f"{name}.md") >= num_examples
 
 
 @pytest.mark.parametrize(
