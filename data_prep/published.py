@@ -22,7 +22,8 @@ from data_prep.published_files import Release, check_sha256, open_release
 from data_prep.published_labels import RELEASED_LABELS, numbers_of, read_labels
 from data_prep.published_reads import READ_LENGTH
 from data_prep.table import listed
-from genood.dataset import SPLITS, Dataset, DatasetWriter, check_new, create_dataset
+from genood.dataset import SPLITS, Dataset, DatasetWriter, create_dataset
+from genood.directories import check_new
 from genood.errors import ConfigError
 
 logger = logging.getLogger("genood.prep.published")
@@ -103,7 +104,7 @@ def import_published(
         split (see `tfrecord_batches`, `table_batches`), the output cannot be made, a class to leave out
         does not exist, or no read is left.
     """
-    check_new(output)  # before anything is downloaded for it
+    check_new(output, "a dataset")  # before anything is downloaded for it
     given = None if config.labels is None else read_labels(config.labels)
     with open_release(
         config.sources,

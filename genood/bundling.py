@@ -117,15 +117,21 @@ def fit_detectors(bundle: AnyBundle, sampler: ReadSampler) -> Arrays:
         What they have learned, each array with the detector's name and a slash before its own.
     """
     states: Arrays = {}
+    passed: list[ScoreBatch] | None = None
     for name in served(bundle.gives):
         detector = DETECTORS[name]()
         needs_gradients = "gradients" in detector.needs
         if not detector.requires_fit or (needs_gradients and num_weights(bundle) > MOST_GRADIENT_WEIGHTS):
             continue
         number = NUM_GRADIENT_FIT_READS if needs_gradients else NUM_FIT_READS
-        reads = FitReads(bundle=bundle, sampler=sampler, num_reads=number, needs=needs_of([detector]))
         logger.info("fitting %s on %s training reads", name, f"{number:,}")
-        states |= {f"{name}/{key}": value for key, value in detector.fit(reads).state().items()}
+        reads = FitReads(bundle=bundle, sampler=sampler, num_reads=number, needs=needs_of([detector]))
+        if needs_gradients:  # too large to be kept
+            detector.fit(reads)
+        else:  # without them, all needs are met in one pass
+            passed = passed if passed is not None else list(reads)
+            detector.fit(passed)
+        states |= {f"{name}/{key}": value for key, value in detector.state().items()}
     return states
 
 

@@ -118,14 +118,14 @@ class NullDistribution:
             np.log(np.maximum(num_scored, 1)), np.log(self.lengths), np.arange(len(self.lengths))
         )
         low = np.floor(place).astype(np.int64)
-        high = np.minimum(low + 1, len(self.lengths) - 1)
         weight = place - low
-        values = np.zeros(len(num_scored))
-        for t in range(len(self.lengths)):
-            share = np.where(low == t, 1.0 - weight, 0.0) + np.where(high == t, weight, 0.0)
-            reads = np.flatnonzero(share)
+        values = np.empty(len(num_scored))
+        for t in np.flatnonzero(np.bincount(low)).tolist():
+            reads = np.flatnonzero(low == t)
+            values[reads] = (1.0 - weight[reads]) * in_bin(t, reads)
+            reads = reads[weight[reads] > 0]
             if len(reads):
-                values[reads] += share[reads] * in_bin(t, reads)
+                values[reads] += weight[reads] * in_bin(t + 1, reads)
         return values
 
     def _tail(self, scores: npt.NDArray[np.floating], quantiles: Floats) -> Floats:

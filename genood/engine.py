@@ -337,15 +337,15 @@ def forward(
         passed = tuple(forward(member, codes, lengths, without_files) for member in bundle.members)
         return combined(passed)
     gradients = classified = None
-    log_p = background_log_p = np.full(codes.shape, np.nan, dtype=np.float32)
     if bundle.foreground is None:
         classified = bundle.classify(codes, lengths)
+        log_p = _no_values(codes.shape)
     else:
         if "gradients" in needs:
             gradients = bundle.foreground.layer_gradients(codes, lengths)
-        log_p, with_background = bundle.log_probs(codes, lengths, without_files)
-        if "background" in bundle.gives:
-            background_log_p = with_background
+        log_p, background_log_p = bundle.log_probs(codes, lengths, without_files)
+    if "background" not in bundle.gives:
+        background_log_p = _no_values(codes.shape)
     mask = codes < UNKNOWN
     if lengths.min() < codes.shape[1]:
         mask &= np.arange(codes.shape[1]) < lengths[:, None]
@@ -358,6 +358,11 @@ def forward(
         classified=classified,
         gradients=gradients,
     )
+
+
+def _no_values(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """What a model that is not there says: NaN, read-only."""
+    return np.broadcast_to(np.float32(np.nan), shape)
 
 
 def _means_of(batch: ScoreBatch) -> dict[str, Floats]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -163,53 +163,61 @@ def load_genomes(
         A class has no run of `min_length` known bases.
     """
     names = [os.fspath(path) for path in paths]
-    check_readable(names)
-    for path, number in Counter(map(os.path.realpath, names)).items():
+    chunks: list[Codes] = []
+    files: list[GenomeFile] = []
+    numbers: list[int] = []
+    for file, runs in read_genomes(names, min_length=min_length, classes=classes):
+        chunks.extend(runs)
+        files.append(file)
+        numbers.append(len(runs))
+    class_names = classes_of(files, min_length)
+    lengths = np.array([len(chunk) for chunk in chunks], dtype=np.int64)
+    labels = np.array([class_names.index(file.class_name) for file in files], dtype=np.int64)
+    return Genomes(
+        codes=np.concatenate(chunks) if chunks else np.empty(0, dtype=np.uint8),
+        starts=np.cumsum(lengths) - lengths,
+        lengths=lengths,
+        labels=np.repeat(labels, numbers),
+        classes=class_names,
+        file_ends=np.cumsum([file.usable_bases for file in files], dtype=np.int64),
+        files=tuple(files),
+    )
+
+
+def read_genomes(
+    paths: Sequence[str], *, min_length: int, classes: Mapping[str, str] | None
+) -> Iterator[tuple[GenomeFile, list[Codes]]]:
+    """Genome files, one after the other, and the runs of known bases of each.
+
+    The parameters and what is raised are those of `load_genomes`, but for a class without sequence.
+    """
+    check_readable(paths)
+    for path, number in Counter(map(os.path.realpath, paths)).items():
         if number > 1:
             raise InputError(path, "is named twice")
-    for path in names:
+    for path in paths:
         if is_codes_file(path):
             raise InputError(path, "is part of a dataset; name its directory")
-    chunks: list[Codes] = []
-    segments: list[tuple[int, int, str]] = []
-    files: list[GenomeFile] = []
-    file_ends: list[int] = []
-    total = 0
-    for path in names:
+    for path in paths:
         class_name = class_in(path, classes)
-        num_records = num_bases = usable = 0
+        num_records = num_bases = 0
         digest = hashlib.sha256()
+        runs: list[Codes] = []
         for record in read_file(path):
             num_records += 1
             num_bases += len(record.codes)
             digest.update(f"{len(record.codes)}\0".encode())
             digest.update(record.codes.tobytes())
-            for start, stop in known_runs(record.codes, min_length):
-                chunks.append(record.codes[start:stop])
-                segments.append((total, stop - start, class_name))
-                total += stop - start
-                usable += stop - start
-        file_ends.append(total)
-        files.append(
-            GenomeFile(
-                name=os.path.basename(path),
-                class_name=class_name,
-                num_records=num_records,
-                num_bases=num_bases,
-                usable_bases=usable,
-                sha256=digest.hexdigest(),
-            )
+            runs.extend(record.codes[start:stop] for start, stop in known_runs(record.codes, min_length))
+        file = GenomeFile(
+            name=os.path.basename(path),
+            class_name=class_name,
+            num_records=num_records,
+            num_bases=num_bases,
+            usable_bases=sum(map(len, runs)),
+            sha256=digest.hexdigest(),
         )
-    class_names = classes_of(files, min_length)
-    return Genomes(
-        codes=np.concatenate(chunks) if chunks else np.empty(0, dtype=np.uint8),
-        starts=np.array([start for start, _, _ in segments], dtype=np.int64),
-        lengths=np.array([length for _, length, _ in segments], dtype=np.int64),
-        labels=np.array([class_names.index(name) for _, _, name in segments], dtype=np.int64),
-        classes=class_names,
-        file_ends=np.array(file_ends, dtype=np.int64),
-        files=tuple(files),
-    )
+        yield file, runs
 
 
 def classes_of(files: Sequence[GenomeFile], min_length: int) -> tuple[str, ...]:
@@ -369,17 +377,22 @@ class ReadSampler:
         self.genomes = genomes
         self.read_length = read_length
         self.seed = tuple(seed)
-        self._segments: list[Ints] = []
-        self._position_ends: list[Ints] = []
+        segments, ends = [], []
         for label, name in enumerate(genomes.classes):
-            segments = np.flatnonzero((genomes.labels == label) & (genomes.lengths >= read_length))
-            if not len(segments):
+            mine = np.flatnonzero((genomes.labels == label) & (genomes.lengths >= read_length))
+            if not len(mine):
                 raise TrainingError(
                     f"class {name!r} has no stretch of {read_length} known bases; "
                     "give longer sequences or a shorter --read-length"
                 )
-            self._segments.append(segments)
-            self._position_ends.append(np.cumsum(genomes.lengths[segments] - read_length + 1))
+            segments.append(mine)
+            ends.append(np.cumsum(genomes.lengths[mine] - read_length + 1))
+        self._num_positions = np.array([places[-1] for places in ends])
+        self._first_positions = np.cumsum(self._num_positions) - self._num_positions
+        self._ends = np.concatenate([of + at for of, at in zip(ends, self._first_positions, strict=True)])
+        chosen = np.concatenate(segments)
+        # Of a segment, the places in `codes` less those in the order of classes.
+        self._shifts = genomes.starts[chosen] - (self._ends - (genomes.lengths[chosen] - read_length + 1))
 
     def sample(self, step: int, num_reads: int) -> SampledReads:
         """The `num_reads` reads of one step."""
@@ -387,13 +400,8 @@ class ReadSampler:
         labels = generator.integers(0, len(self.genomes.classes), size=num_reads)
         fractions = generator.random(num_reads)
         reverse = generator.random(num_reads) < 0.5
-        starts = np.empty(num_reads, dtype=np.int64)
-        for label, (segments, ends) in enumerate(zip(self._segments, self._position_ends, strict=True)):
-            mine = labels == label
-            positions = (fractions[mine] * ends[-1]).astype(np.int64)
-            index = np.searchsorted(ends, positions, side="right")
-            first = np.concatenate(([0], ends[:-1]))[index]
-            starts[mine] = self.genomes.starts[segments[index]] + positions - first
-        codes = self.genomes.codes[starts[:, None] + np.arange(self.read_length)]
+        positions = (fractions * self._num_positions[labels]).astype(np.int64) + self._first_positions[labels]
+        starts = positions + self._shifts[np.searchsorted(self._ends, positions, side="right")]
+        codes = np.asarray(self.genomes.codes[starts[:, None] + np.arange(self.read_length)])
         codes[reverse] = reverse_complement(codes[reverse])
         return SampledReads(codes, labels, self.genomes.files_at(starts))

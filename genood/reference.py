@@ -1,4 +1,4 @@
-"""What training is given, as genomes: FASTA files, or splits of datasets; and what it validates on.
+"""What training is given, as genomes: from FASTA files, indexes or datasets; and what it validates on.
 
 A read of a dataset is a segment: training reads are windows of one, from either strand. Reads of a
 dataset overlap each other, so that none of its `train_in` are apart from the rest, and a memory-based
@@ -21,6 +21,7 @@ import numpy as np
 from genood.dataset import DATASET_FILE, Dataset, Split, is_dataset
 from genood.errors import ConfigError, InputError, TrainingError
 from genood.files import sha256_of
+from genood.genome_index import is_index, load_index
 from genood.genomes import (
     DatasetPart,
     GenomeFile,
@@ -82,28 +83,28 @@ class TrainingData(NamedTuple):
 def load_reference(
     inputs: Sequence[str], *, min_length: int, classes: str | None, validation: Sequence[str] = ()
 ) -> Genomes:
-    """The reference: FASTA files in their order, then the `train_in` of datasets in theirs.
+    """The reference: FASTA files in their order, then indexes, then the `train_in` of datasets in theirs.
 
     Parameters
     ----------
     inputs
-        FASTA files and dataset directories.
+        FASTA files, and directories of indexes and datasets.
     min_length
         Runs of known bases shorter than this are left out.
     classes
-        Table of classes by FASTA file; None takes them from the file names. A dataset has its own.
+        Table of classes by FASTA file; None takes them from the file names. Directories have their own.
     validation
         What will be validated on, which the table may be for.
 
     Raises
     ------
     InputError, TrainingError
-        See `load_genomes` and `Dataset.load`; or a dataset has no such reads.
+        See `load_genomes`, `load_index` and `Dataset.load`; or a dataset has no such reads.
     ConfigError
         A dataset's reads are shorter than `min_length`; or the table has no file to be for.
     """
-    if classes is not None and all(map(is_dataset, [*inputs, *validation])):
-        raise ConfigError("--classes is for FASTA files; a dataset has its classes")
+    if classes is not None and all(is_dataset(path) or is_index(path) for path in [*inputs, *validation]):
+        raise ConfigError("--classes is for FASTA files; a dataset has its classes, and so has an index")
     return load_sequences(inputs, TRAINING_SPLIT, min_length=min_length, classes=classes)
 
 
@@ -153,12 +154,12 @@ def load_validation(
 def load_sequences(
     paths: Sequence[str], split: str, *, min_length: int, classes: str | None = None
 ) -> Genomes:
-    """FASTA files in their order, then a split of datasets in theirs.
+    """FASTA files in their order, then indexes in theirs, then a split of datasets.
 
     Parameters
     ----------
     paths
-        FASTA files and dataset directories.
+        FASTA files, and directories of indexes and datasets. A single index stays on disk.
     split
         Of the datasets.
     min_length, classes
@@ -169,11 +170,12 @@ def load_sequences(
     InputError, TrainingError, ConfigError
         As `load_reference`.
     """
-    fasta = [path for path in paths if not is_dataset(path)]
+    fasta = [path for path in paths if not is_dataset(path) and not is_index(path)]
     parts = []
     if fasta or not paths:
         table = None if classes is None else read_classes(classes)
         parts.append(load_genomes(fasta, min_length=min_length, classes=table))
+    parts.extend(load_index(path, min_length=min_length) for path in paths if is_index(path))
     parts.extend(genomes_of_split(path, split, min_length=min_length) for path in paths if is_dataset(path))
     return reduce(merge, parts)
 
@@ -192,7 +194,7 @@ def load_training(
     Parameters
     ----------
     inputs
-        FASTA files of the reference, in order, or datasets, whose `train_in` is meant.
+        FASTA files of the reference, in order, indexes of them, or datasets, whose `train_in` is meant.
     read_length
         Runs of known bases shorter than this are left out.
     classes

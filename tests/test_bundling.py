@@ -94,6 +94,26 @@ def test_detectors_are_fitted_on_training_reads_with_labels() -> None:
     np.testing.assert_array_equal(made.means, states["likelihood/means"])
 
 
+@pytest.mark.usefixtures("fitted_likelihood")
+def test_detectors_are_fitted_on_the_same_forward_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DETECTORS._targets, "waic", f"{__name__}:Mean")
+    bundle = composition_bundle(0.4, 0.1, 0.1, 0.4)
+    model = bundle.foreground
+    assert model is not None
+    asked: list[int] = []
+    log_probs = model.log_probs
+
+    def counted(codes: Codes, lengths: np.ndarray) -> np.ndarray:
+        asked.append(len(codes))
+        return log_probs(codes, lengths)
+
+    monkeypatch.setattr(model, "log_probs", counted)
+    genomes = genomes_of([("a", uniform_codes(1000, 1)), ("b", uniform_codes(1000, 2))])
+    states = fit_detectors(bundle, ReadSampler(genomes, 50, (0,)))
+    assert set(states) == {"likelihood/means", "waic/means"}
+    assert sum(asked) == 2000
+
+
 @pytest.mark.parametrize(("most", "fitted"), [(10, {"likelihood/means"}), (9, set())])
 @pytest.mark.usefixtures("fitted_likelihood")
 def test_gradients_of_large_models_are_not_taken(

@@ -10,8 +10,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = [
-    {"errors", "registry", "overlap", "rounding", "threads", ""},
-    {"sequence", "recipes", "files", "headers", "parquet", "tensors"},
+    {"errors", "registry", "overlap", "rounding", "threads", "compiling", ""},
+    {"sequence", "recipes", "files", "headers", "parquet", "tensors", "text"},
+    {"directories"},
     {"device", "dataset"},
     {"readers"},
     {"pairs", "pieces", "windowing"},
@@ -19,6 +20,7 @@ LAYERS = [
     {"intake"},
     {"labels"},
     {"genomes"},
+    {"genome_index"},
     {"reference", "halves"},
     {"context"},
     {"models", "bundle_files"},
@@ -42,7 +44,18 @@ LAYERS = [
 ]
 """Modules and packages of genood, lowest first; "" is ``genood/__init__.py``."""
 
-PREP_MAY_IMPORT = {"", "errors", "sequence", "readers", "files", "dataset", "labels", "genomes", "cli"}
+PREP_MAY_IMPORT = {
+    "",
+    "errors",
+    "sequence",
+    "readers",
+    "files",
+    "directories",
+    "dataset",
+    "labels",
+    "genomes",
+    "cli",
+}
 """`cli` for the one place where errors become exit codes."""
 
 NEED_TORCH = {

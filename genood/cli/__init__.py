@@ -25,6 +25,7 @@ _IMPORT_SECONDS = 0.02
 """How long an interrupt waits for an import to end before it looks again."""
 
 _COMMANDS = {
+    "index": "Read genomes once, to train on them from disk.",
     "train": "Train a bundle on reference sequences.",
     "tune": "Choose the background model on validation reads.",
     "score": "Score reads with a bundle.",

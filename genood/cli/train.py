@@ -32,7 +32,7 @@ logger = logging.getLogger("genood")
 
 
 @click.command("train", no_args_is_help=True)
-@click.argument("inputs", metavar="FASTA|DATASET...", nargs=-1, required=True)
+@click.argument("inputs", metavar="FASTA|INDEX|DATASET...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="BUNDLE", help="Directory to write the bundle to.")
 @click.option(
     "--model",
@@ -178,8 +178,8 @@ def command(
 ) -> None:
     """Train a foreground and a background model, or a classifier, on sequences and write a bundle.
 
-    FASTA files, plain or compressed, are the in-distribution reference; or a dataset of genood-prep is,
-    by its train_in.
+    FASTA files, plain or compressed, are the in-distribution reference; or an index of them is, which
+    genood index writes; or a dataset of genood-prep, by its train_in.
 
     The context model remembers the genomes; it takes seconds on any computer. The markov model is a chain
     of fixed order, the simplest there is, for comparison. The lstm is the model of

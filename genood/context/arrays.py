@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.compiled import compiled_to_allocate, compiled_to_vectors
+from genood.compiling import compiled_to_allocate, compiled_to_vectors
 from genood.context.mixture import BLOCK, Block, make_block
 from genood.context.propose import Frames, make_frames
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.compiled import compiled_to_allocate, signed
+from genood.compiling import compiled_to_allocate
+from genood.context.instructions import signed
 
 MAX_ORDER = 3
 

@@ -16,8 +16,9 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from genood.context.compiled import compiled, element, intrinsic
+from genood.compiling import compiled
 from genood.context.dense import LANES, ONE, SHIFT
+from genood.context.instructions import element, intrinsic
 from genood.context.mixture import BLOCK
 
 _LEAST_WEIGHT = np.float32(1e-16)

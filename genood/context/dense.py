@@ -17,7 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.compiled import compiled, signed
+from genood.compiling import compiled
+from genood.context.instructions import signed
 
 NATS_PER_STEP = 1.0 / 32.0
 MAX_ORDER = 8

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from genood.compiling import compiled
 from genood.context.arrays import NUM_EXPERTS, Arrays, Room
-from genood.context.compiled import compiled, ones, signed
 from genood.context.genes import END, GROUPS, PLACE_SHIFT
 from genood.context.hashing import segment_at
+from genood.context.instructions import ones, signed
 from genood.context.mixture import BLOCK
 from genood.context.record import (
     base_agreements,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.compiled import compiled_to_allocate, signed
+from genood.compiling import compiled_to_allocate
+from genood.context.instructions import signed
 
 GENETIC_CODE = "KNKNTTTTRSRSIIMIQHQHPPPPRRRRLLLLEDEDAAAAGGGGVVVV*Y*YSSSS*CWCLFLF"
 """Amino acids of the codons AAA, AAC, AAG, AAT, ACA, ... TTT; translation table 11 of NCBI."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.compiled import compiled, compiled_to_allocate, signed
+from genood.compiling import compiled, compiled_to_allocate
+from genood.context.instructions import signed
 
 BUCKET_SLOTS = 10
 BUCKET_WORDS = 32

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from genood.compiling import compiled, compiled_to_allocate
 from genood.context.arrays import Arrays, Room, make_room, turn
 from genood.context.classes import mix_classes
-from genood.context.compiled import compiled, compiled_to_allocate, signed
 from genood.context.follow import Progress, follow, translate
+from genood.context.instructions import signed
 from genood.context.mixture import (
     BLOCK,
     fast_log,

@@ -12,16 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.compiled import (
-    as_bits,
-    as_float,
-    compiled,
-    compiled_to_allocate,
-    compiled_to_vectors,
-    prefetch,
-    signed,
-)
+from genood.compiling import compiled, compiled_to_allocate, compiled_to_vectors
 from genood.context.dense import NATS_PER_STEP
+from genood.context.instructions import as_bits, as_float, prefetch, signed
 
 BLOCK = 512
 """Bases at a time: of so many the dense tables are read at once, which the memory answers as fast as

@@ -11,14 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.compiled import (
-    compiled,
-    compiled_to_allocate,
-    compiled_to_vectors,
-    prefetch,
-    signed,
-    trailing_zeros,
-)
+from genood.compiling import compiled, compiled_to_allocate, compiled_to_vectors
 from genood.context.genes import PADDING
 from genood.context.hashing import (
     AA_CONTEXT,
@@ -31,6 +24,7 @@ from genood.context.hashing import (
     hash_of,
     is_sampled,
 )
+from genood.context.instructions import prefetch, signed, trailing_zeros
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]

@@ -18,8 +18,9 @@ from itertools import permutations
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.compiled import compiled, ones, reversed_bits, same_bases, signed, trailing_zeros
+from genood.compiling import compiled
 from genood.context.genes import GENETIC_CODE, GROUPS, PLACE_SHIFT
+from genood.context.instructions import ones, reversed_bits, same_bases, signed, trailing_zeros
 
 NUM_PLACES = 7
 NUM_FEATURES = 4

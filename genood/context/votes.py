@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from genood.compiling import compiled, compiled_to_vectors
 from genood.context.arrays import STRIDE, Arrays, Room
-from genood.context.compiled import compiled, compiled_to_vectors, signed
 from genood.context.follow import BEFORE, CODONS_SHIFT, EXPERT_SHIFT
 from genood.context.genes import PLACE_SHIFT
+from genood.context.instructions import signed
 from genood.context.mixture import BLOCK
 from genood.context.record import NUM_FEATURES, NUM_LEVELS, NUM_PLACES, categories_of, codon_before, levels
 

@@ -14,7 +14,7 @@ Splits without a read have no files. No class is on both sides, in-distribution 
 
 from genood.dataset.layout import DATASET_FILE, SPLITS, STRANDS, Origins, check_codes, side_of
 from genood.dataset.reading import Dataset, Split, is_codes_file, is_dataset, open_codes
-from genood.dataset.writing import DatasetWriter, check_new, create_dataset
+from genood.dataset.writing import DatasetWriter, create_dataset
 
 __all__ = [
     "DATASET_FILE",
@@ -25,7 +25,6 @@ __all__ = [
     "Origins",
     "Split",
     "check_codes",
-    "check_new",
     "create_dataset",
     "is_codes_file",
     "is_dataset",

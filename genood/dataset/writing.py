@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,8 +26,9 @@ from genood.dataset.layout import (
     check_codes,
     side_of,
 )
+from genood.directories import new_directory
 from genood.errors import ConfigError, InputError
-from genood.files import sha256_of, temporary_beside, write_json
+from genood.files import sha256_of, write_json
 from genood.sequence import UNKNOWN, Codes
 
 
@@ -43,13 +43,12 @@ def create_dataset(
 ) -> Iterator[DatasetWriter]:
     """A writer of a new dataset, which appears when the block ends well.
 
-    Until then the files are in a directory with a temporary name beside it; if the block fails, they
-    are removed. The same reads added give the same bytes, however they are grouped.
+    The same reads added give the same bytes, however they are grouped.
 
     Parameters
     ----------
     directory
-        Where; nothing may be there, and the directory above must.
+        Where, see `genood.directories.new_directory`.
     read_length, seed, sources, variant
         See `Dataset`.
 
@@ -58,34 +57,24 @@ def create_dataset(
     ConfigError
         The read length is not positive, or the directory is ``-``.
     InputError
-        The directory cannot be made (see `check_new`); at the end of the block, if no read was added.
+        The directory cannot be made (see `genood.directories.check_new`); at the end of the block, if
+        no read was added.
     """
     if read_length < 1:
         raise ConfigError(f"read length must be at least 1, not {read_length}")
-    final = Path(directory)
-    check_new(directory)
-    temporary = temporary_beside(final)
-    try:
-        temporary.mkdir()
-        with ExitStack() as stack:
-            writer = DatasetWriter(final, temporary, read_length, variant, stack)
-            yield writer
-            metadata = {
-                "format_version": FORMAT_VERSION,
-                "readable_from": READABLE_FROM,
-                "genood_version": __version__,
-                "read_length": read_length,
-                "seed": seed,
-                "variant": writer.variant,
-                "sources": [dict(source) for source in sources],
-            }
-            write_json(temporary / DATASET_FILE, metadata | writer._finish())
-        _sync_directory(temporary)
-        check_new(directory)
-        os.rename(temporary, final)
-        _sync_directory(final.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with new_directory(directory, "a dataset") as temporary, ExitStack() as stack:
+        writer = DatasetWriter(Path(directory), temporary, read_length, variant, stack)
+        yield writer
+        metadata = {
+            "format_version": FORMAT_VERSION,
+            "readable_from": READABLE_FROM,
+            "genood_version": __version__,
+            "read_length": read_length,
+            "seed": seed,
+            "variant": writer.variant,
+            "sources": [dict(source) for source in sources],
+        }
+        write_json(temporary / DATASET_FILE, metadata | writer._finish())
 
 
 class DatasetWriter:
@@ -284,33 +273,3 @@ def _gc_texts(codes: Codes) -> list[str]:
         number, of = divmod(pair, codes.shape[1] + 1)
         texts.append(f"{number / of:.6g}" if of else "")
     return [texts[i] for i in index.tolist()]
-
-
-def check_new(directory: str | os.PathLike[str]) -> None:
-    """Raise an error if no dataset can be made here.
-
-    Raises
-    ------
-    ConfigError
-        It is ``-``.
-    InputError
-        Something is there, or the directory above is missing or cannot be written to.
-    """
-    # As given: in a Path, "./-" is "-" too.
-    if os.fspath(directory) == "-":
-        raise ConfigError("-: a dataset is a directory; it cannot go to standard output")
-    if os.path.lexists(directory):
-        raise InputError(directory, "is there already; remove it, or name another directory")
-    parent = Path(directory).parent
-    if not parent.is_dir():
-        raise InputError(directory, f"its directory {str(parent)!r} does not exist")
-    if not os.access(parent, os.W_OK):
-        raise InputError(directory, f"cannot write into {str(parent)!r}")
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

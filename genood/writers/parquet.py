@@ -18,8 +18,9 @@ from genood.parquet import parquet_for
 from genood.pieces import Positions
 from genood.rounding import as_in_table
 from genood.sequence import decode
+from genood.text import Column
 from genood.writers.streams import write_errors_named
-from genood.writers.tables import POSITION_COLUMNS, Column, score_columns, score_values
+from genood.writers.tables import POSITION_COLUMNS, score_columns, score_values
 
 _GROUP_ROWS = 131_072
 """Rows of a row group of the score table, at least."""

@@ -110,19 +110,34 @@ class _QuantileSketch:
 
     def __init__(self, seed: int) -> None:
         self._generator = np.random.default_rng(seed)
-        self._values = np.empty(0)
-        self._keys = np.empty(0)
+        self._values: list[npt.NDArray[np.float64]] = []
+        self._keys: list[npt.NDArray[np.float64]] = []
+        self._num_kept = 0
+        self._largest_key = 1.0
 
     def add(self, values: npt.NDArray[np.float64]) -> None:
         """Take values in; those with the smallest random keys stay."""
-        self._values = np.concatenate([self._values, values])
-        self._keys = np.concatenate([self._keys, self._generator.random(len(values))])
-        if len(self._values) > _QUANTILE_SAMPLE:
-            kept = np.argpartition(self._keys, _QUANTILE_SAMPLE)[:_QUANTILE_SAMPLE]
-            self._values, self._keys = self._values[kept], self._keys[kept]
+        keys = self._generator.random(len(values))
+        may_stay = keys < self._largest_key
+        self._values.append(values[may_stay])
+        self._keys.append(keys[may_stay])
+        self._num_kept += len(self._keys[-1])
+        if self._num_kept >= 2 * _QUANTILE_SAMPLE:
+            self._shrink()
+
+    def _shrink(self) -> npt.NDArray[np.float64]:
+        """The sample; nothing else is kept."""
+        values, keys = (np.concatenate([np.empty(0), *parts]) for parts in (self._values, self._keys))
+        if len(keys) > _QUANTILE_SAMPLE:
+            order = np.argpartition(keys, _QUANTILE_SAMPLE)
+            self._largest_key = float(keys[order[_QUANTILE_SAMPLE]])
+            values, keys = values[order[:_QUANTILE_SAMPLE]], keys[order[:_QUANTILE_SAMPLE]]
+        self._values, self._keys, self._num_kept = [values], [keys], len(keys)
+        return values
 
     def to_json(self) -> dict[str, float] | None:
-        if not len(self._values):
+        values = self._shrink()
+        if not len(values):
             return None
-        quantiles = np.quantile(self._values, _QUANTILE_LEVELS)
+        quantiles = np.quantile(values, _QUANTILE_LEVELS)
         return {f"{level:g}": float(q) for level, q in zip(_QUANTILE_LEVELS, quantiles, strict=True)}

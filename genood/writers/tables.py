@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import IO
 
 import numpy as np
-import numpy.typing as npt
 
 from genood.engine import ScoredReads
 from genood.pieces import Positions
 from genood.sequence import decode
+from genood.text import Column, RowText
 
 SCORE_COLUMNS = (
     "read_id",
@@ -27,13 +27,9 @@ SCORE_COLUMNS = (
     "call",
 )
 PAIR_COLUMNS = ("pair_p_value", "pair_call")
-_FEW_VALUES = ("mate", "length", "num_scored", "gc")
-"""Columns in which the same values come again and again."""
 POSITION_COLUMNS = ("read_id", "position", "base", "log_p", "background_log_p", "llr")
 
 _POSITIONS_AT_ONCE = 65_536
-
-Column = Sequence[str] | npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
 
 def score_columns(detectors: Sequence[str], *, paired: bool) -> list[str]:
@@ -88,13 +84,12 @@ class ScoreTableWriter:
         self._stream = stream
         self._detectors = tuple(detectors)
         self._paired = paired
-        self._columns = score_columns(detectors, paired=paired)
-        self._stream.write(_row(self._columns))
+        self._text = RowText()
+        self._stream.write(self._text.rows([[name] for name in score_columns(detectors, paired=paired)]))
 
     def write(self, scored: ScoredReads) -> None:
         """Append rows."""
-        values = score_values(scored, self._detectors, paired=self._paired)
-        self._stream.write(_rows([_cells(*column) for column in zip(self._columns, values, strict=True)]))
+        self._stream.write(self._text.rows(score_values(scored, self._detectors, paired=self._paired)))
 
 
 class PositionTableWriter:
@@ -106,7 +101,8 @@ class PositionTableWriter:
         """Reads that were written."""
         self.longest = 0
         """Bases of the longest of them."""
-        self._stream.write(_row(POSITION_COLUMNS))
+        self._text = RowText()
+        self._stream.write(self._text.rows([[name] for name in POSITION_COLUMNS]))
 
     def write(self, scored: ScoredReads) -> None:
         """Append rows; the engine must have kept positions."""
@@ -121,40 +117,12 @@ class PositionTableWriter:
         scored = read.scored[start:stop]
         log_p = np.where(scored, read.log_p[start:stop].astype(np.float64), np.nan)
         background = np.where(scored, read.background_log_p[start:stop].astype(np.float64), np.nan)
-        columns = [
+        columns: list[Column] = [
             [name] * len(scored),
-            list(map(str, range(start + 1, start + len(scored) + 1))),
+            np.arange(start + 1, start + len(scored) + 1),
             decode(read.codes[start:stop]),
-            _numbers(log_p),
-            _numbers(background),
-            _numbers(log_p - background),
+            log_p,
+            background,
+            log_p - background,
         ]
-        self._stream.write(_rows(columns))
-
-
-def _cells(name: str, values: Column) -> Sequence[str]:
-    if not isinstance(values, np.ndarray):
-        return values
-    return _few_numbers(values) if name in _FEW_VALUES else _numbers(values.astype(np.float64, copy=False))
-
-
-def _numbers(values: npt.NDArray[np.float64], style: str = "%.6g") -> list[str]:
-    """Six significant digits; NaN becomes an empty cell."""
-    # Adding 0 makes a zero of -0; all in one string is faster than one by one.
-    lines = f"{style}\n" * len(values) % tuple((values + 0.0).tolist())
-    return lines.replace("nan", "").splitlines()
-
-
-def _few_numbers(values: npt.ArrayLike) -> list[str]:
-    """As `_numbers`, of integers as they are; fast where few values differ."""
-    distinct, places = np.unique(values, return_inverse=True)
-    cells = _numbers(distinct, "%d" if distinct.dtype.kind == "i" else "%.6g")
-    return [cells[place] for place in places.tolist()]
-
-
-def _row(cells: Sequence[str]) -> bytes:
-    return ("\t".join(cells) + "\n").encode()
-
-
-def _rows(columns: Sequence[Sequence[str]]) -> bytes:
-    return "".join(["\t".join(cells) + "\n" for cells in zip(*columns, strict=True)]).encode()
+        self._stream.write(self._text.rows(columns))

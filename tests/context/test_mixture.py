@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 from toys import uniform_codes
 
+from genood.compiling import compiled_to_vectors
 from genood.context.classes import mix_classes
-from genood.context.compiled import compiled_to_vectors
 from genood.context.dense import CLASS_PROBABILITIES, NEVER, stride_of
 from genood.context.mixture import BLOCK, fast_exp, fast_log, read_tables, softmax, softmax_of_all_classes
 from genood.sequence import UNKNOWN, Codes, encode

@@ -1,10 +1,7 @@
-"""Single instructions, against Python and NumPy, and where what is compiled is kept."""
+"""Single instructions, against Python and NumPy."""
 
 from __future__ import annotations
 
-import hashlib
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +9,15 @@ import numba
 import numpy as np
 import pytest
 
-from genood.context import compiled as module
-from genood.context.compiled import (
+from genood.compiling import compiled
+from genood.context.instructions import (
     as_bits,
     as_float,
-    compiled,
-    compiled_to_allocate,
     ones,
     prefetch,
     reversed_bits,
     same_bases,
+    signed,
     trailing_zeros,
 )
 
@@ -92,63 +88,9 @@ def test_prefetch() -> None:
     assert all("call void @llvm.prefetch" in code for code in dispatcher.inspect_llvm().values())
 
 
-def test_cache_is_that_of_the_sources(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was compiled from the same sources is found again, and from others not even opened."""
-
-    def double(value: int) -> int:
-        return 2 * value
-
-    def hits() -> int:
-        dispatcher: Any = compiled(double)
-        assert dispatcher(21) == 42
-        return sum(dispatcher.stats.cache_hits.values())
-
-    folder = Path(module.__file__).parent
-    contents = [path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix == ".py"]
-    assert hashlib.sha256(b"".join(contents)).hexdigest() == module.SOURCES
-    assert [hits(), hits()] == [0, 1]
-    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*.nb?")}
-    assert sorted(path.suffix for path in before) == [".nbc", ".nbi"]
-    assert all(module.SOURCES[:16] in path.name for path in before)
-    monkeypatch.setattr(module, "SOURCES", "0" * 64)
-    assert [hits(), hits()] == [0, 1]
-    assert sum("0" * 16 in path.name for path in cache.rglob("*.nb?")) == 2
-    assert {path: path.stat().st_mtime_ns for path in before} == before
-
-
-def test_no_directory_to_keep_what_is_compiled() -> None:
-    """As of an installation that cannot be written to, without a home."""
-    code = (
-        "from numba.core.caching import CacheImpl; CacheImpl._locator_classes = []; "
-        "from genood.context.compiled import signed; print(signed(-3))"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert (result.returncode, result.stdout, result.stderr) == (0, "-3\n", "")
-
-
-def test_only_what_allocates_counts_references() -> None:
-    """Else counting comes back unseen, with the first array that a loop makes."""
-
-    @compiled_to_allocate
-    def zeros(number: int) -> np.ndarray:
-        return np.zeros(number)
-
+def test_signed() -> None:
     @compiled
-    def more_zeros(number: int) -> np.ndarray:
-        return np.zeros(number)
+    def difference(bits: np.uint32, other: int) -> int:
+        return signed(bits) - other
 
-    assert zeros(3).tolist() == [0.0, 0.0, 0.0]
-    with pytest.raises(numba.TypingError, match="Only accept returning of array passed"):
-        more_zeros(3)
-
-
-def test_arrays_outlive_a_function_that_does_not_count() -> None:
-    @compiled
-    def last(values: np.ndarray) -> float:
-        part = values[1:]
-        return part[len(part) - 1]  # type: ignore[no-any-return]
-
-    values = np.arange(4.0)
-    references = sys.getrefcount(values)
-    assert [last(values) for _ in range(10)] == [3.0] * 10
-    assert sys.getrefcount(values) == references
+    assert difference(np.uint32(2**32 - 1), 2**32) == -1

@@ -1,78 +1,19 @@
-"""The one way in which this package's loops are compiled."""
+"""Instructions of the processor that numba does not offer by a name of its own."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core.caching import IndexDataCacheFile
 from numba.extending import intrinsic as numba_intrinsic
 
+from genood.compiling import compiled
 
-def _digest_of_sources() -> str:
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-SOURCES = _digest_of_sources()
-"""sha256 over the files of this package: what was compiled from others is compiled again."""
-
-F = TypeVar("F", bound=Callable[..., Any])
 intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = numba_intrinsic
 """Makes a function that compiles to given instructions; callable from compiled functions only."""
-
-
-_FAST = {"nsz", "arcp", "contract", "afn"}
-
-
-def compiled(function: F) -> F:
-    """Compile a function on its first call, without the GIL, and keep the result beside its file.
-
-    Where that directory cannot be written to, numba keeps it in the user's cache, or where
-    ``NUMBA_CACHE_DIR`` says; where no directory can, each process compiles anew. Indices and divisors
-    are trusted.
-
-    The function cannot make arrays, see `compiled_to_allocate`. Those that it is given are its caller's,
-    and it does not count its references to them: to count is an atomic operation for each array, each
-    time, and threads would wait for each other's.
-    """
-    return _compile(function, _FAST)
-
-
-def compiled_to_allocate(function: F) -> F:
-    """As `compiled`, for functions that make arrays."""
-    return _compile(function, _FAST, counts_references=True)
-
-
-def compiled_to_vectors(function: F) -> F:
-    """As `compiled`, for loops without a NaN whose sums may be taken in any order, many terms at a time.
-
-    Indices in them must be unsigned: what could count from the end hinders the compiler.
-    """
-    return _compile(function, {*_FAST, "reassoc", "nnan"})
-
-
-def _compile(function: F, fastmath: set[str], *, counts_references: bool = False) -> F:
-    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
-    options["_nrt"] = counts_references
-    try:
-        dispatcher: Any = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no directory that can be written to
-        return cast(F, numba.njit(**options)(function))
-    # numba would look at the function's own file alone, though what is called in other files is
-    # compiled in. And it would open what another version of genood has left, whose types may be gone.
-    cache = dispatcher._cache
-    name = f"{cache._impl.filename_base}.{SOURCES[:16]}"
-    cache._cache_file = IndexDataCacheFile(cache._cache_path, name, SOURCES)  # type: ignore[no-untyped-call]
-    return cast(F, dispatcher)
 
 
 @compiled
