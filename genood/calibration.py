@@ -23,6 +23,9 @@ FRACTION_LAMBDAS = (0.5, 0.8)
 """The OOD fraction is estimated from the share of p-values above the first, and limited from above by
 those above the second."""
 
+P_VALUE_BINS = 40
+_P_VALUE_EDGES = np.arange(P_VALUE_BINS + 1) / P_VALUE_BINS
+
 _TIE = 1e-6
 """Relative to the score, or absolute below 1 nat."""
 _Z_95 = 1.959963984540054
@@ -229,6 +232,12 @@ class Calibration:
             return cls(nulls=nulls, source=str(value["source"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"calibration.json is damaged ({error}); train again") from error
+
+
+def p_value_counts(p_values: Floats) -> npt.NDArray[np.int64]:
+    """P-values in `P_VALUE_BINS` equal bins, of which each holds its upper edge, and the first 0."""
+    places = np.searchsorted(_P_VALUE_EDGES, p_values, side="left") - 1
+    return np.bincount(np.maximum(places, 0), minlength=P_VALUE_BINS).astype(np.int64)
 
 
 class Fraction(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -22,6 +21,7 @@ from genood.errors import ConfigError
 from genood.fdr import FdrCaller
 from genood.files import appear_together, check_distinct, check_outside
 from genood.intake import IntakeConfig, check_inputs, files_read, intake
+from genood.multiqc.content import check_content_name
 from genood.parquet import is_parquet
 from genood.threads import num_threads
 from genood.writers import (
@@ -45,6 +45,7 @@ from genood.writers import (
     open_output,
     position_parquet,
     score_parquet,
+    summary_files,
 )
 
 if TYPE_CHECKING:  # it is imported where a report is wanted
@@ -67,8 +68,8 @@ class ScoreJob:
         How to read them, and which reads to take.
     output
         The score table; ``-`` is standard output.
-    per_position, summary, report
-        The per-position table, the summary and a page that shows the run, where wanted.
+    per_position, summary, multiqc, report
+        The per-position table, the summary, the same for MultiQC and a page that shows the run, where wanted.
     regions
         What is wanted of windows and foreign regions.
     ood_out, in_out
@@ -96,6 +97,7 @@ class ScoreJob:
     output: str = STDOUT
     per_position: str | None = None
     summary: str | None = None
+    multiqc: str | None = None
     report: str | None = None
     regions: RegionConfig = field(default_factory=RegionConfig)
     ood_out: str | None = None
@@ -135,6 +137,8 @@ class ScoreJob:
         for option, target in targets.items():
             if target is not None:
                 check_ending(option, target)
+        if self.multiqc is not None:
+            check_content_name(self.multiqc)
 
     def outputs(self) -> list[str]:
         """All files that are written."""
@@ -144,7 +148,7 @@ class ScoreJob:
             if target is not None
             for path in mate_files(target, self.intake.pairs)
         ]
-        others = [self.output, self.per_position, self.summary, self.report]
+        others = [self.output, self.per_position, self.summary, self.multiqc, self.report]
         others += [self.bam_out, self.kraken_report, self.kraken_output]
         indexes = [] if self.per_position is None else index_names(self.per_position)
         return [*(path for path in others if path is not None), *reads, *indexes, *self.regions.outputs]
@@ -222,14 +226,14 @@ def score_files(
     skipped: Counter[str] = Counter()
     caller = None if job.fdr is None else FdrCaller(job.fdr)
     with appear_together(), ExitStack() as stack:
-        outputs = _open_outputs(job, bundle.fingerprint, stack)
+        outputs = open_outputs(job, bundle.fingerprint, stack)
         outputs.at_once.extend(FormatCheck(w) for w in outputs.called if isinstance(w, ReadsOutput))
         regions = None
         if job.regions.wanted:
             regions = RegionOutputs(scorer, job.regions, stack)
             outputs.at_once.append(regions)
         page = None if job.report is None else _open_report(job, scorer, outputs, regions, stack)
-        summary_stream = None if job.summary is None else stack.enter_context(open_output(job.summary))
+        write_summary = stack.enter_context(summary_files(job.summary, job.multiqc))
         reads = intake(job.inputs, job.kept_records(), skipped)
         windows = _as_scored(scorer.score_blocks(reads), outputs.at_once, progress)
         for scored in windows if caller is None else caller.call(windows):
@@ -243,36 +247,38 @@ def score_files(
         )
         if page is not None:
             page.finish(report)
-        if summary_stream is not None:
-            summary_stream.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
-    _tell_of_null(report["ood_fraction"])
+        write_summary(report)
+    tell_of_null(report["ood_fraction"])
     calls = report["calls"].values()
     note = f"; {skipped.total()} skipped" if skipped else ""
     logger.info("%d reads: %d in, %d ood, %d na%s", sum(calls), *calls, note)
     return report
 
 
-class _Writer(Protocol):
-    def write(self, scored: ScoredReads) -> None: ...
+class Writer(Protocol):
+    """Takes windows of reads."""
+
+    def write(self, scored: ScoredReads) -> None:
+        """Append a window."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Outputs:
+class Outputs:
     """What takes windows once they are scored, and what once they are called; all but the summary."""
 
-    at_once: list[_Writer]
-    called: list[_Writer]
+    at_once: list[Writer]
+    called: list[Writer]
 
 
-def _open_outputs(job: ScoreJob, fingerprint: str, stack: ExitStack) -> _Outputs:
+def open_outputs(job: ScoreJob, fingerprint: str, stack: ExitStack) -> Outputs:
     """Open outputs; they appear under their names when the stack ends well."""
 
     def opened(target: str) -> IO[bytes]:
         return stack.enter_context(open_output(target))
 
     paired = job.intake.pairs is not None
-    at_once: list[_Writer] = []
-    called: list[_Writer] = []
+    at_once: list[Writer] = []
+    called: list[Writer] = []
     if is_parquet(job.output):
         table = score_parquet(job.output, job.detectors, paired=paired, fingerprint=fingerprint)
         called.append(stack.enter_context(table))
@@ -295,11 +301,11 @@ def _open_outputs(job: ScoreJob, fingerprint: str, stack: ExitStack) -> _Outputs
         called.append(stack.enter_context(kraken_report(job.kraken_report)))
     if job.kraken_output is not None:
         called.append(KrakenWriter(opened(job.kraken_output)))
-    return _Outputs(at_once=at_once, called=called)
+    return Outputs(at_once=at_once, called=called)
 
 
 def _open_report(
-    job: ScoreJob, scorer: Scorer, outputs: _Outputs, regions: RegionOutputs | None, stack: ExitStack
+    job: ScoreJob, scorer: Scorer, outputs: Outputs, regions: RegionOutputs | None, stack: ExitStack
 ) -> ReportOutput:
     """Open the page, which is told of all reads; it is written once the summary is known."""
     from genood.report.facts import BundleFacts
@@ -351,14 +357,14 @@ def _about(job: ScoreJob, bundle: AnyBundle, caller: FdrCaller | None) -> dict[s
         "bundle": {"path": os.fspath(job.bundle), "fingerprint": bundle.fingerprint},
         "inputs": list(job.inputs),
         "detectors": list(job.detectors),
-        **_level(job.alpha, caller, paired=job.intake.pairs is not None),
+        **level_of(job.alpha, caller, paired=job.intake.pairs is not None),
         "device": bundle.device,
     }
 
 
 def _as_scored(
     windows: Iterable[ScoredReads],
-    writers: Sequence[_Writer],
+    writers: Sequence[Writer],
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[ScoredReads]:
     """The same windows; what does not wait for calls is done as they come."""
@@ -370,7 +376,7 @@ def _as_scored(
         yield scored
 
 
-def _level(alpha: float, caller: FdrCaller | None, *, paired: bool) -> dict[str, float | None]:
+def level_of(alpha: float, caller: FdrCaller | None, *, paired: bool) -> dict[str, float | None]:
     """What the summary says about the level of the calls."""
     if caller is None:
         return {"alpha": alpha}
@@ -378,7 +384,7 @@ def _level(alpha: float, caller: FdrCaller | None, *, paired: bool) -> dict[str,
     return level | ({"pair_p_value_threshold": caller.pair_threshold} if paired else {})
 
 
-def _tell_of_null(fraction: Mapping[str, Any] | None) -> None:
+def tell_of_null(fraction: Mapping[str, Any] | None) -> None:
     """Warn where p-values cannot be what they should be."""
     if fraction is not None and not fraction["null_fits"]:
         logger.warning(

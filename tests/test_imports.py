@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = [
     {"errors", "registry", "overlap", "rounding", "threads", "compiling", ""},
-    {"sequence", "recipes", "files", "headers", "parquet", "tensors", "text"},
+    {"sequence", "recipes", "files", "headers", "multiqc", "parquet", "tensors", "text"},
     {"directories"},
     {"device", "dataset"},
     {"readers"},
@@ -30,10 +30,10 @@ LAYERS = [
     {"calibration", "metrics", "ensemble"},
     {"engine", "stretches"},
     {"spool", "regions", "bundling", "cards", "null_reads"},
-    {"writers", "build", "remember", "counting", "evaluation", "fdr", "recalibrate"},
+    {"writers", "parts", "build", "remember", "counting", "evaluation", "fdr", "recalibrate"},
     {"report"},
-    {"scoring", "members", "attack"},
-    {"build_members"},
+    {"scoring", "splitting", "members", "attack"},
+    {"build_members", "gathering"},
     {"analyses"},
     {"position_maps"},
     {"plots"},

@@ -29,6 +29,8 @@ _COMMANDS = {
     "train": "Train a bundle on reference sequences.",
     "tune": "Choose the background model on validation reads.",
     "score": "Score reads with a bundle.",
+    "split": "Split reads into parts that can be scored apart.",
+    "gather": "Make one run of the scores of parts.",
     "calibrate": "Refit a bundle's p-values on in-distribution reads of your own.",
     "evaluate": "Measure how well scores separate in-distribution from OOD reads.",
     "report": "Write an HTML page that shows scored runs.",

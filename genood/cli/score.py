@@ -89,6 +89,11 @@ def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
 )
 @click.option("--summary", metavar="JSON", help="Counts, fractions and quantiles of the run.")
 @click.option(
+    "--multiqc",
+    metavar="FILE_mqc.json",
+    help="The summary as MultiQC shows it by itself; the sample is FILE.",
+)
+@click.option(
     "--report",
     metavar="HTML",
     help="A page that shows the run, as genood report writes it, with traces of the most foreign reads.",
@@ -169,6 +174,7 @@ def command(
     regions: str | None,
     regions_fdr: float | None,
     summary: str | None,
+    multiqc: str | None,
     report: str | None,
     ood_out: str | None,
     in_out: str | None,
@@ -231,6 +237,7 @@ def command(
         output=output,
         per_position=per_position,
         summary=summary,
+        multiqc=multiqc,
         report=report,
         regions=RegionConfig(
             window_table=window_table, regions=regions, **overrides(window=window, fdr=regions_fdr)

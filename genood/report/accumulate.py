@@ -9,18 +9,23 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from genood.calibration import FRACTION_LAMBDAS, Fraction, NullDistribution, ood_fraction
+from genood.calibration import (
+    FRACTION_LAMBDAS,
+    P_VALUE_BINS,
+    Fraction,
+    NullDistribution,
+    ood_fraction,
+    p_value_counts,
+)
 from genood.engine import CALLS, ScoredReads
 from genood.report.binning import LENGTH_STARTS, Bins, GrowingHistogram, length_of, length_places
 from genood.report.top import TopRead, TopReads, foremost
 from genood.rounding import as_in_table
 
 GC_BINS = 50
-P_VALUE_BINS = 40
 SMALL_P_VALUES = 10.0 ** (np.arange(-48, 1) / 8)
 """Levels at which the smallest p-values are counted."""
 
-_P_VALUE_EDGES = np.arange(P_VALUE_BINS + 1) / P_VALUE_BINS
 _NUM_CALLS = len(CALLS)
 _UNKNOWN_GC = GC_BINS
 _COMPARED = 1000
@@ -235,9 +240,3 @@ def gc_places(gc: Floats) -> Ints:
     """Bins of GC, shape (N,): `GC_BINS` equal ones from 0 to 1, and one more for those that are unknown."""
     places = np.minimum(np.floor(np.nan_to_num(gc) * GC_BINS), GC_BINS - 1).astype(np.int64)
     return np.where(np.isnan(gc), _UNKNOWN_GC, places)
-
-
-def p_value_counts(p_values: Floats) -> Ints:
-    """P-values in `P_VALUE_BINS` equal bins, of which each holds its upper edge, and the first 0."""
-    places = np.searchsorted(_P_VALUE_EDGES, p_values, side="left") - 1
-    return np.bincount(np.maximum(places, 0), minlength=P_VALUE_BINS).astype(np.int64)

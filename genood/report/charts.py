@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genood.calibration import Fraction
-from genood.report.accumulate import GC_BINS, P_VALUE_BINS, SMALL_P_VALUES, RunAccumulator
+from genood.calibration import P_VALUE_BINS, Fraction
+from genood.report.accumulate import GC_BINS, SMALL_P_VALUES, RunAccumulator
 from genood.report.binning import LENGTH_STARTS, Bins
 from genood.report.run import Run
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from genood.calibration import P_VALUE_BINS
 from genood.engine import CALLS
 from genood.report import charts
-from genood.report.accumulate import P_VALUE_BINS
 from genood.report.charts import Spec
 from genood.report.run import Run
 from genood.report.traces import WINDOW_LEVEL, WindowCounts

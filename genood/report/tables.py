@@ -40,10 +40,11 @@ def count_table(path: str, accumulator: RunAccumulator) -> None:
 def score_columns_of(path: str) -> Iterator[ScoreColumns]:
     """The rows of a score table, some at a time; see `count_table`."""
     for frame in chunks_of(path, SCORES):
-        yield _checked(path, frame)
+        yield checked_columns(path, frame)
 
 
-def _checked(path: str, frame: pd.DataFrame) -> ScoreColumns:
+def checked_columns(path: str, frame: pd.DataFrame) -> ScoreColumns:
+    """Rows of a score table, which holds the columns of `SCORES` and maybe others; see `count_table`."""
     calls = pd.Index(CALLS).get_indexer(pd.Index(frame["call"])).astype(np.int64)
     values = {name: frame[name].to_numpy(dtype=np.float64) for name in SCORES.numbers}
     first = int(frame.index[0]) if len(frame) else 0

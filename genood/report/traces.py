@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 import pysam
 
+from genood.calibration import P_VALUE_BINS, p_value_counts
 from genood.errors import InputError
 from genood.pieces import Positions
-from genood.report.accumulate import P_VALUE_BINS, p_value_counts
 from genood.report.chunks import TableFormat, at_row, chunks_of
 from genood.report.top import TopRead
 from genood.rounding import as_in_table
@@ -164,7 +164,7 @@ class WindowCounts:
     num_windows, num_small
         Windows with a p-value, and those whose p-value is at most `WINDOW_LEVEL`.
     p_value_counts
-        Of their p-values, see `genood.report.accumulate.p_value_counts`.
+        Of their p-values, see `genood.calibration.p_value_counts`.
     rows
         Start, end, ratio per base and p-value of the windows of the most foreign reads, by their row.
     """

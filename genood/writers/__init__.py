@@ -11,6 +11,7 @@ from genood.writers.reads import FormatCheck, ReadsOutput, ReadsWriter, format_b
 from genood.writers.regions import RegionConfig, RegionOutputs
 from genood.writers.streams import STDOUT, open_output
 from genood.writers.summary import Summary
+from genood.writers.summary_files import summary_files
 from genood.writers.tables import PositionTableWriter, ScoreTableWriter
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "open_output",
     "position_parquet",
     "score_parquet",
+    "summary_files",
 ]

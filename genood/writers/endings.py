@@ -20,6 +20,7 @@ _WRITTEN_AS = {
     "--report": "HTML",
     "--ood-out": _READS,
     "--in-out": _READS,
+    "--parts": _READS,
     "--reads-out": _READS,
     "--kraken-report": _TEXT,
     "--kraken-output": _TEXT,

@@ -9,16 +9,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genood.calibration import FRACTION_LAMBDAS, ood_fraction
+from genood.calibration import FRACTION_LAMBDAS, P_VALUE_BINS, ood_fraction, p_value_counts
 from genood.engine import CALLS, ScoredReads
 from genood.pairs import starts_of_pairs
+from genood.rounding import as_in_table
 
 _QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 _QUANTILE_SAMPLE = 100_000
+_HALF_BITS = 30
+_INVERSE_UNIT = 2.0 ** (-2 * _HALF_BITS)
 
 
 class Summary:
     """Counts, fractions and quantiles of a run, in constant memory.
+
+    Values count with the digits that the score table has, and sums are of integers: a summary made from
+    the table says the same as the one made while scoring, however the reads came in parts.
 
     Parameters
     ----------
@@ -32,10 +38,11 @@ class Summary:
         self._num_reads = 0
         self._num_bases = 0
         self._num_scored_bases = 0
-        self._strong_bases = 0.0
+        self._strong_bases = 0
         self._num_p_values = 0
         self._num_above = dict.fromkeys(FRACTION_LAMBDAS, 0)
-        self._inverse_null_reads = 0.0
+        self._p_value_counts = np.zeros(P_VALUE_BINS, dtype=np.int64)
+        self._inverse_null_reads = 0
         self._calls = dict.fromkeys(CALLS, 0)
         self._pair_calls = dict.fromkeys(CALLS, 0) if paired else None
         self._quantiles: dict[str, _QuantileSketch] = {}
@@ -46,7 +53,7 @@ class Summary:
         self._num_reads += len(scored.names)
         self._num_bases += int(scored.lengths.sum())
         self._num_scored_bases += int(scored.num_scored.sum())
-        self._strong_bases += float(np.nansum(scored.gc * scored.num_scored))
+        self._strong_bases += int(np.rint(np.nan_to_num(as_in_table(scored.gc)) * scored.num_scored).sum())
         for call in CALLS:
             self._calls[call] += scored.calls.count(call)
         if self._pair_calls is not None:
@@ -55,16 +62,18 @@ class Summary:
             starts = starts_of_pairs(scored.names, scored.mates).tolist()
             for call, number in Counter(scored.pair_calls[start] for start in starts).items():
                 self._pair_calls[call] += number
-        p_values = scored.p_values[~np.isnan(scored.p_values)]
+        has_p_value = ~np.isnan(scored.p_values)
+        p_values = as_in_table(scored.p_values[has_p_value])
         self._num_p_values += len(p_values)
+        self._p_value_counts += p_value_counts(p_values)
         for level in FRACTION_LAMBDAS:
             self._num_above[level] += int((p_values > level).sum())
-        self._inverse_null_reads += float((1.0 / scored.null_reads[~np.isnan(scored.p_values)]).sum())
+        self._inverse_null_reads += _sum_of_inverses(scored.null_reads[has_p_value])
         columns = {"length": scored.lengths.astype(np.float64), "llr_per_base": scored.llr_per_base}
         columns |= {f"ood_score_{name}": scores for name, scores in scored.ood_scores.items()}
         for name, values in columns.items():
             sketch = self._quantiles.setdefault(name, _QuantileSketch(self._seed))
-            sketch.add(values[~np.isnan(values)])
+            sketch.add(as_in_table(values[~np.isnan(values)].astype(np.float64)))
 
     def to_json(
         self, *, run: Mapping[str, Any], seconds: float, skipped: Mapping[str, int] | None = None
@@ -83,7 +92,7 @@ class Summary:
         skipped = skipped or {}
         fraction = None
         if self._num_p_values:
-            null_reads = self._num_p_values / self._inverse_null_reads
+            null_reads = self._num_p_values / (self._inverse_null_reads * _INVERSE_UNIT)
             at_half, at_end = self._num_above.values()
             fraction = ood_fraction(self._num_p_values, (at_half, at_end), null_reads)
         return {
@@ -97,12 +106,21 @@ class Summary:
             "calls": dict(self._calls),
             **({} if self._pair_calls is None else {"pairs": self._pair_calls}),
             "ood_fraction": None if fraction is None else fraction._asdict(),
+            "p_value_counts": self._p_value_counts.tolist(),
             "gc": self._strong_bases / self._num_scored_bases if self._num_scored_bases else None,
             "quantiles": {name: sketch.to_json() for name, sketch in self._quantiles.items()},
             "wall_seconds": seconds,
             "reads_per_second": self._num_reads / seconds if seconds else None,
             "bases_per_second": self._num_bases / seconds if seconds else None,
         }
+
+
+def _sum_of_inverses(numbers: npt.NDArray[np.float64]) -> int:
+    """The sum of 1 / n, for n from 1 on, in units of `_INVERSE_UNIT`: an integer, in whatever order exact."""
+    inverses = np.rint(1.0 / numbers / _INVERSE_UNIT).astype(np.int64)
+    # In two halves, neither of whose sums overflows.
+    high, low = inverses >> _HALF_BITS, inverses & (2**_HALF_BITS - 1)
+    return (int(high.sum()) << _HALF_BITS) + int(low.sum())
 
 
 class _QuantileSketch:

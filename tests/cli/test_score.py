@@ -159,7 +159,7 @@ def test_summary(scored: Path, rows: list[dict[str, str]], fasta: Path, bundle_d
     summary = json.loads((scored / "summary.json").read_text())
     assert list(summary) == [
         *("tool", "version", "bundle", "inputs", "detectors", "alpha", "device"),
-        *("reads", "bases", "calls", "ood_fraction", "gc", "quantiles"),
+        *("reads", "bases", "calls", "ood_fraction", "p_value_counts", "gc", "quantiles"),
         *("wall_seconds", "reads_per_second", "bases_per_second"),
     ]
     assert (summary["tool"], summary["version"]) == ("genood", __version__)
@@ -177,6 +177,11 @@ def test_summary(scored: Path, rows: list[dict[str, str]], fasta: Path, bundle_d
     fraction = summary["ood_fraction"]
     assert fraction["estimate"] == pytest.approx(max(0.0, 1 - 2 * above_half / 21))
     assert 0 <= fraction["low"] <= fraction["estimate"] <= fraction["high"] <= 1
+    # In 40 bins, of which each holds its upper edge: what is called at 0.05 is in the first two.
+    counts = summary["p_value_counts"]
+    p_values = numbers(rows, "p_value")
+    assert counts == [sum(i < 40 * p <= i + 1 for p in p_values) for i in range(40)]
+    assert sum(counts[:2]) == calls.count("ood")
     assert summary["wall_seconds"] > 0
     assert summary["reads_per_second"] == pytest.approx(22 / summary["wall_seconds"])
 

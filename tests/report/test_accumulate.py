@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from genood.calibration import NullDistribution, ood_fraction
-from genood.report.accumulate import RunAccumulator, ScoreColumns, gc_places, p_value_counts
+from genood.calibration import NullDistribution, ood_fraction, p_value_counts
+from genood.report.accumulate import RunAccumulator, ScoreColumns, gc_places
 from genood.report.top import foremost
 
 LEVELS = np.linspace(0, 1, 101)

@@ -8,6 +8,10 @@ checkpoint benchmark_cells:
         "logs/benchmark/cells.log",
     conda:
         "../envs/genood.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
     params:
         options=config["benchmark"]["options"],
         dataset=subpath(input.dataset, parent=True),
@@ -28,6 +32,9 @@ rule benchmark_cell:
     conda:
         "../envs/genood.yaml"
     threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * 8000,
+        runtime=lambda wildcards, attempt: attempt * 720,
     params:
         options=config["benchmark"]["options"],
         dataset=subpath(input.dataset, parent=True),
@@ -42,11 +49,19 @@ rule benchmark:
         dataset=f"{config['benchmark']['dataset']}/dataset.json",
         cells=lambda wildcards: cells_done(benchmark_needs()),
     output:
-        table="results/benchmark/table.md",
+        table=report(
+            "results/benchmark/table.md",
+            caption="../report/benchmark.rst",
+            category="Benchmark",
+        ),
     log:
         "logs/benchmark/table.log",
     conda:
         "../envs/genood.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
     params:
         options=config["benchmark"]["options"],
         dataset=subpath(input.dataset, parent=True),

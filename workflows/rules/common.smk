@@ -1,0 +1,190 @@
+# The configuration and the sample sheet, checked before anything runs; and what they ask for.
+
+import os
+import re
+
+import pandas as pd
+from snakemake.exceptions import WorkflowError
+
+ALIGNMENTS = (".bam", ".cram", ".sam")
+FASTA = (".fasta", ".fa", ".fna")
+COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
+
+
+def checked(value, schema, name):
+    """Fill in defaults; raise one line where a value is none that the schema knows."""
+    try:
+        validate(value, schema)
+    except WorkflowError as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        reason = next(
+            (line for line in lines if line.startswith("ValidationError")), ""
+        )
+        raise WorkflowError(f"{name}: {reason.partition(': ')[2] or error}") from None
+
+
+def read_samples(path):
+    """The sample sheet, by sample; empty cells are missing values."""
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, skipinitialspace=True)
+    except (OSError, ValueError) as error:
+        raise WorkflowError(f"{path}: cannot be read as a sample sheet: {error}")
+    unknown = set(table.columns) - {"sample", "reads", "mates", "truth", "control"}
+    if unknown:
+        raise WorkflowError(f"{path}: unknown columns: {', '.join(sorted(unknown))}")
+    for number, row in enumerate(table.to_dict("records"), start=2):
+        given = {name: value for name, value in row.items() if not pd.isna(value)}
+        checked(given, "../schemas/samples.schema.yaml", f"{path}, line {number}")
+    twice = table.loc[table["sample"].duplicated(), "sample"].unique()
+    if len(twice):
+        raise WorkflowError(f"{path}: samples named twice: {', '.join(twice)}")
+    for name in ("mates", "truth", "control"):
+        if name not in table:
+            table[name] = None
+    return table.set_index("sample", drop=False)
+
+
+def check_files(files, what):
+    """Raise WorkflowError for the first file that is not there."""
+    for path in files:
+        if config["check_files"] and not os.path.exists(path):
+            raise WorkflowError(f"{what}: no such file: {path}")
+
+
+checked(config, "../schemas/config.schema.yaml", "configuration")
+sources = [
+    name
+    for name, value in {
+        "bundle": config.get("bundle"),
+        "build": config.get("build"),
+        "train: reference": config["train"].get("reference"),
+    }.items()
+    if value
+]
+if len(sources) != 1:
+    raise WorkflowError(
+        "configuration: give one of bundle, build and train: reference, "
+        f"not {' and '.join(sources) or 'none'}"
+    )
+
+sheet = read_samples(config["samples"])
+controls = sheet[sheet["control"] == "yes"]
+samples = sheet[sheet["control"] != "yes"]
+
+
+def files_of(sample):
+    """The files of a sample: one, or those of mates 1 and of mates 2."""
+    row = sheet.loc[sample]
+    is_single = pd.isna(row["mates"]) or row["mates"] == "interleaved"
+    return [row["reads"]] if is_single else [row["reads"], row["mates"]]
+
+
+def pairs_option(sample):
+    """The option that says where a sample's mates are, of `genood split` and `genood score`."""
+    mates = sheet.loc[sample, "mates"]
+    if pd.isna(mates):
+        return ""
+    return "--interleaved" if mates == "interleaved" else "--paired"
+
+
+def kind_of(sample):
+    """What the parts of a sample are, as their files end: `pairs` are two files of FASTQ."""
+    if len(files_of(sample)) == 2:
+        return "pairs"
+    name = sheet.loc[sample, "reads"].lower()
+    stem = next((name[: -len(end)] for end in COMPRESSIONS if name.endswith(end)), name)
+    if stem.endswith(ALIGNMENTS):
+        return "bam"
+    return "fasta.zst" if stem.endswith((*FASTA, ".npy")) else "fastq.zst"
+
+
+for sample in sheet.index:
+    check_files(files_of(sample), f"{config['samples']}, sample {sample}")
+check_files(config["train"].get("reference") or [], "configuration, train: reference")
+if config.get("bundle"):
+    check_files([f"{config['bundle']}/genood.json"], "configuration, bundle")
+
+
+wildcard_constraints:
+    sample="|".join(map(re.escape, sheet.index)) or "none",
+    truth="in|ood",
+    scatteritem=r"\d+-of-\d+",
+    kind=r"fastq\.zst|fasta\.zst|bam",
+
+
+def parts_of(wildcards):
+    """The file or files of a sample's part."""
+    kind = kind_of(wildcards.sample)
+    ends = ["_R1.fastq.zst", "_R2.fastq.zst"] if kind == "pairs" else [f".{kind}"]
+    return [
+        f"results/parts/{wildcards.sample}/{wildcards.scatteritem}{end}" for end in ends
+    ]
+
+
+def manifest_of(wildcards):
+    """The record of a sample's parts."""
+    return f"results/parts/{wildcards.sample}/{kind_of(wildcards.sample)}.json"
+
+
+def bundle_directory():
+    """The bundle that scores."""
+    return "results/calibrated" if len(controls) else trained_bundle()
+
+
+def trained_bundle():
+    """The bundle as it was trained."""
+    return config.get("bundle") or "results/bundle"
+
+
+def reference_files():
+    """What training waits for."""
+    if config.get("build"):
+        return ["results/dataset/dataset/dataset.json"]
+    return config["train"].get("reference") or []
+
+
+def reference_arguments():
+    """What training is given: genomes, or the directory of a dataset."""
+    return ["results/dataset/dataset"] if config.get("build") else reference_files()
+
+
+def part_pattern(part):
+    """The name of all parts, as `genood split` takes it, from that of the first."""
+    folder, name = os.path.split(part)
+    name = re.sub(r"^\d+-of-\d+", "%", name)
+    return os.path.join(folder, name.replace("_R1.", "_R#."))
+
+
+def gather_options():
+    """How reads are called over all parts of a sample."""
+    fdr = config["score"]["fdr"]
+    return "" if fdr is None else f"--fdr {fdr}"
+
+
+def ood_name(sample):
+    """What the file or files of a sample's OOD reads are called."""
+    kind = kind_of(sample)
+    if kind == "pairs":
+        return "R#.fastq.gz"
+    return "reads.fasta.gz" if kind.startswith("fasta") else "reads.fastq.gz"
+
+
+def samples_of(truth):
+    """Names of the samples known to be `in` or `ood`."""
+    return samples.index[samples["truth"] == truth].tolist()
+
+
+def wanted():
+    """What the target `all` asks for."""
+    names = samples.index
+    files = expand("results/scores/{sample}.tsv.gz", sample=names)
+    files += expand("results/summaries/{sample}.json", sample=names)
+    if config["score"]["ood_reads"]:
+        files += expand("results/ood/{sample}", sample=names)
+    if config["report"]["enabled"]:
+        files += expand("results/reports/{sample}.html", sample=names)
+    if config["multiqc"]["enabled"] and len(names):
+        files.append("results/multiqc/multiqc_report.html")
+    if samples_of("in") and samples_of("ood"):
+        files.append("results/evaluation.json")
+    return files
