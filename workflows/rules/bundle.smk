@@ -42,7 +42,7 @@ rule train:
         mem_mb=lambda wildcards, attempt: attempt * 8000,
         runtime=lambda wildcards, attempt: attempt * 720,
     params:
-        reference=reference_arguments(),
+        reference=lambda wildcards, input: reference_arguments(input.reference),
         options=config["train"]["options"],
         directory=lambda wildcards, output: f"{output.bundle}_in_training",
     shell:

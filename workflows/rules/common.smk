@@ -143,9 +143,9 @@ def reference_files():
     return config["train"].get("reference") or []
 
 
-def reference_arguments():
-    """What training is given: genomes, or the directory of a dataset."""
-    return ["results/dataset/dataset"] if config.get("build") else reference_files()
+def reference_arguments(files):
+    """What training is given, of the files that it waits for: genomes, or the directory of a dataset."""
+    return [os.path.dirname(path) for path in files] if config.get("build") else files
 
 
 def part_pattern(part):
