@@ -26,6 +26,7 @@ extensions = [
     "repository_links",
 ]
 exclude_patterns = ["_templates", "extensions"]
+highlight_language = "none"
 templates_path = ["_templates"]
 nitpicky = True
 
@@ -42,6 +43,8 @@ napoleon_use_ivar = False
 napoleon_use_rtype = False
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = f"genood {release}"
 html_copy_source = False
 html_show_sphinx = False
