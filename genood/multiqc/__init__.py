@@ -1,4 +1,4 @@
-"""For MultiQC: what it shows of runs by itself (`content`), and a plugin (`hooks`, `module`) that shows more.
+"""For MultiQC: what it shows of runs by itself (`content`), and a plugin (`hooks`, `genood`) that shows more.
 
-Only `module` and `hooks`, which MultiQC loads by their entry points, import MultiQC.
+Only `hooks` and `genood`, which MultiQC loads by their entry points, and `sections` import MultiQC.
 """

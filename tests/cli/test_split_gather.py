@@ -226,8 +226,12 @@ def test_fewer_reads_than_parts(run: Run, context_dir: Path, tmp_path: Path) -> 
     run("split", "two.fa", "-n", "4", "-o", "parts/%.fa", "--manifest", "parts/manifest.json")
     assert [Path(f"parts/{part}-of-4.fa").read_text().count(">") for part in (1, 2, 3, 4)] == [1, 1, 0, 0]
     tables = score_parts(run, context_dir, [])
-    run("gather", *tables, "--manifest", "parts/manifest.json", "-o", "gathered.tsv", "--summary", "s.json")
+    run("gather", *tables, "--manifest", "parts/manifest.json", "-o", "gathered.tsv", "--summary", "s.json",
+        "--multiqc", "two_mqc.json")  # fmt: skip
     assert Path("gathered.tsv").read_bytes() == Path("scores.tsv").read_bytes()
+    content = json.loads(Path("two_mqc.json").read_text())
+    assert content["genood"] == json.loads(Path("s.json").read_text())
+    assert content["data"]["two"]["reads"] == 2
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The plugin: a module of MultiQC that shows summaries and evaluations."""
+"""The plugin: a module of MultiQC, whose log calls it as this file is called."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from genood.multiqc.content import COLUMNS, DESCRIPTION, SUMMARY_KEY, cells
 from genood.multiqc.hooks import CONTENT, EVALUATIONS, SUMMARIES
 from genood.multiqc.runs import Evaluation, ForeignError, Run, sample_of
 
-logger = logging.getLogger(f"multiqc.{__name__}")  # what MultiQC shows are messages below its own name
+logger = logging.getLogger("multiqc.genood")
+"""MultiQC shows messages below its own name."""
 _MOST_INPUTS = 2
 """Files by which a sample is named: one, or those of both mates."""
 _IN_GENERAL = ("ood", "ood_low", "ood_high", "called_ood", "reads")
