@@ -102,6 +102,8 @@ def write_everything(home: Path, dataset: Path) -> None:
         ("score", "-m", "markov", "pairs.fasta", "--interleaved", "--fdr", "0.1", "-o", "pairs.tsv",
          "--summary", "pairs.json"),
         ("score", "-m", "markov", reads[1], "-o", "ood.tsv"),
+        ("index", "other.fasta", "-o", "index"),
+        ("split", "pairs.fasta", "--interleaved", "-n", "2", "-o", "%.fasta", "--manifest", "parts.json"),
         ("evaluate", "in.tsv", "ood.tsv", "-o", "evaluation.json"),
         ("tune", dataset, "-o", "tuning", *markov, "--mutation-rate", "0.1"),
         ("attack", "-m", "markov", reads[1], "--target", reads[0], "-o", "attack.tsv",
@@ -177,6 +179,15 @@ def test_dataset(dataset: Path) -> None:
     assert names <= {path.name for path in dataset.iterdir()}
     examples = Path(__file__).parents[1] / "examples" / "dataset"
     check_keys("dataset.json", dataset / "dataset.json", examples / "dataset.json", unseen=["notes.KEY"])
+
+
+def test_index(folder: Path) -> None:
+    assert {path.name for path in (folder / "index").iterdir()} == set(documented("Genome index"))
+    check_keys("genomes.json", folder / "index" / "genomes.json")
+
+
+def test_manifest(folder: Path) -> None:
+    check_keys("Manifest of parts", folder / "parts.json", unseen=["skipped.REASON"])
 
 
 def test_tuning(folder: Path) -> None:
