@@ -5,60 +5,252 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
+from typing import Any
 
+import dnaio
+import pysam
 import pytest
+import yaml
+from snakemake.profiles import ProfileConfigFileParser
+
+from genood.sequence import decode, encode_nucleotides, reverse_complement
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+WORKFLOWS = ROOT / "workflows"
+GENOME = "../../examples/genomes/Escherichia__coli_536__NC_008253.1.fna.gz"
+HAS_MULTIQC = (BIN / "multiqc").exists()
+TIMES = {"wall_seconds", "reads_per_second", "bases_per_second"}
+NUM_PAIRS = NUM_OOD = 300
+FDR = 0.2
 
 
-def snakemake(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [BIN / "snakemake", "--snakefile", ROOT / "workflows" / "Snakefile", "--cores", "2"]
-    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+def snakemake(directory: Path, *options: str, first: Path = BIN) -> subprocess.CompletedProcess[str]:
+    """Run it; commands are looked up in `first` before all else."""
+    command = [BIN / "snakemake", "--snakefile", WORKFLOWS / "Snakefile", "--cores", "2"]
+    path = os.pathsep.join(map(str, (first, BIN, os.environ["PATH"])))
     return subprocess.run(
         [*command, "--directory", directory, *options],
         capture_output=True,
         text=True,
-        env=environment,
+        env={**os.environ, "PATH": path},
         timeout=300,
     )
 
 
+def new_case(folder: Path, **config: Any) -> Path:
+    """The workflow's own test case, where its relative paths hold; keys of its configuration replaced."""
+    case = folder / "workflows" / "case"
+    shutil.copytree(WORKFLOWS / ".test" / "config", case / "config")
+    (folder / "examples").symlink_to(ROOT / "examples")
+    if config:
+        # JSON is YAML, too.
+        config = {"samples": "config/samples.tsv", "multiqc": {"enabled": HAS_MULTIQC}} | config
+        (case / "config" / "config.yaml").write_text(json.dumps(config))
+    return case
+
+
 @pytest.fixture
 def case(tmp_path: Path) -> Path:
-    """The workflow's own test case, where its relative paths hold."""
-    folder = tmp_path / "workflows" / "case"
-    shutil.copytree(ROOT / "workflows" / ".test" / "config", folder / "config")
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    return folder
+    return new_case(tmp_path)
 
 
-def test_from_reference_to_evaluation(case: Path) -> None:
+def write_reads(folder: Path) -> None:
+    """The examples as they come from sequencers: mates in two files, and BAM; and controls."""
+    folder.mkdir()
+    with dnaio.open(ROOT / "examples" / "reads" / "in.fasta.gz") as file:
+        reads = [(f"read{i}", record.sequence) for i, record in enumerate(file)]
+    with gzip.open(folder / "R1.fastq.gz", "wt") as first, gzip.open(folder / "R2.fastq.gz", "wt") as second:
+        for name, sequence in reads[:NUM_PAIRS]:
+            codes = encode_nucleotides(sequence[125:].encode())
+            assert codes is not None
+            first.write(f"@{name}/1\n{sequence[:125]}\n+\n{'F' * 125}\n")
+            second.write(f"@{name}/2\n{decode(reverse_complement(codes))}\n+\n{'F' * 125}\n")
+    with gzip.open(folder / "control.fastq.gz", "wt") as control:
+        control.writelines(f"@{name}\n{text}\n+\n{'F' * 250}\n" for name, text in reads[NUM_PAIRS:])
+    header = pysam.AlignmentHeader.from_text("@HD\tVN:1.6\tSO:unsorted\n")
+    with (
+        dnaio.open(ROOT / "examples" / "reads" / "ood.fasta.gz") as file,
+        pysam.AlignmentFile(str(folder / "others.bam"), "wb", header=header) as alignments,
+    ):
+        for record, _ in zip(file, range(NUM_OOD), strict=False):
+            alignment = pysam.AlignedSegment(header)
+            alignment.query_name, alignment.query_sequence = record.id, record.sequence
+            alignment.flag = pysam.FUNMAP
+            alignment.query_qualities = pysam.qualitystring_to_array("F" * len(record.sequence))
+            alignments.write(alignment)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All that the workflow does of samples, done: trained, calibrated, scored, evaluated, shown."""
+    case = new_case(
+        tmp_path_factory.mktemp("finished"),
+        train={"reference": [GENOME], "options": "--model markov --order 8"},
+        score={"parts": 4, "fdr": FDR, "ood_reads": True},
+    )
+    write_reads(case / "reads")
+    rows = [
+        ("sample", "reads", "mates", "truth", "control"),
+        ("coli", "reads/R1.fastq.gz", "reads/R2.fastq.gz", "in", ""),
+        ("others", "reads/others.bam", "", "ood", "no"),
+        ("control", "reads/control.fastq.gz", "", "", "yes"),
+    ]
+    (case / "config" / "samples.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
     result = snakemake(case)
     assert result.returncode == 0, result.stderr
-    results = case / "results"
-    with gzip.open(results / "scores" / "coli.tsv.gz", "rt") as table:
-        assert len(table.readlines()) == 1 + 1650
-    summary = json.loads((results / "summaries" / "others.json").read_text())
-    assert summary["reads"]["in"] == 1650
+    return case
+
+
+def summary_of(case: Path, sample: str) -> dict[str, Any]:
+    summary = json.loads((case / "results" / "summaries" / f"{sample}.json").read_text())
+    return {key: value for key, value in summary.items() if key not in TIMES}
+
+
+def table_of(case: Path, sample: str) -> str:
+    with gzip.open(case / "results" / "scores" / f"{sample}.tsv.gz", "rt") as stream:
+        return stream.read()
+
+
+def test_from_reads_to_evaluation_and_pages(finished: Path) -> None:
+    results = finished / "results"
+    assert len(table_of(finished, "coli").splitlines()) == 1 + 2 * NUM_PAIRS
     evaluation = json.loads((results / "evaluation.json").read_text())
-    assert evaluation["reads"] == {"in": 1650, "ood": 1650}
-    assert not (results / "pooled" / "in.tsv").exists()
-    again = snakemake(case, "--dry-run")
+    assert evaluation["reads"] == {"in": 2 * NUM_PAIRS, "ood": NUM_OOD}
+    assert evaluation["metrics"]["auroc"]["value"] > 0.7
+    card = (results / "calibrated" / "MODEL_CARD.md").read_text()
+    assert "genood calibrate" in card
+    for sample in ("coli", "others"):
+        assert summary_of(finished, sample)["bundle"]["path"] == "results/calibrated"
+        assert f"<title>{sample}" in (results / "reports" / f"{sample}.html").read_text()
+    assert sorted(path.name for path in (results / "scores").iterdir()) == ["coli.tsv.gz", "others.tsv.gz"]
+    assert (results / "multiqc" / "multiqc_report.html").exists() == HAS_MULTIQC
+
+
+def test_the_reads_that_are_called(finished: Path) -> None:
+    with dnaio.open(finished / "results" / "ood" / "others" / "reads.fastq.gz") as file:
+        names = [record.id for record in file]
+    rows = [row.split("\t") for row in table_of(finished, "others").splitlines()]
+    assert names == [row[0] for row in rows if row[-1] == "ood"]
+    assert len(names) == summary_of(finished, "others")["calls"]["ood"] > 100
+    folder = finished / "results" / "ood" / "coli"
+    with dnaio.open(folder / "R1.fastq.gz", folder / "R2.fastq.gz") as pairs:
+        assert sum(1 for _ in pairs) == summary_of(finished, "coli")["pairs"]["ood"]
+
+
+def test_what_is_temporary_is_gone_and_nothing_is_done_twice(finished: Path) -> None:
+    assert not [path for path in (finished / "results" / "parts").rglob("*") if path.is_file()]
+    assert not (finished / "results" / "pooled" / "in.tsv").exists()
+    again = snakemake(finished, "--dry-run")
     assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_snakemakes_own_report(finished: Path) -> None:
+    result = snakemake(finished, "--report", "report.zip")
+    assert result.returncode == 0, result.stderr
+    with zipfile.ZipFile(finished / "report.zip") as archive:
+        names = {Path(name).name for name in archive.namelist()}
+        page = archive.read("report/report.html").decode()
+    assert {"coli.html", "others.html", "coli.json", "evaluation.tsv", "MODEL_CARD.md"} <= names
+    assert "95 % interval" in page  # of the captions
+
+
+def test_the_same_in_one_part_and_without_the_workflow(finished: Path, tmp_path: Path) -> None:
+    case = new_case(
+        tmp_path,
+        bundle="results/calibrated",
+        score={"parts": 1, "fdr": FDR},
+        report={"enabled": False},
+        multiqc={"enabled": False},
+    )
+    (case / "reads").symlink_to(finished / "reads")
+    (case / "results").mkdir()
+    (case / "results" / "calibrated").symlink_to(finished / "results" / "calibrated")
+    (case / "config" / "samples.tsv").write_text(
+        "sample\treads\tmates\ncoli\treads/R1.fastq.gz\treads/R2.fastq.gz\n"
+    )
+    result = snakemake(case)
+    assert result.returncode == 0, result.stderr
+    assert table_of(case, "coli") == table_of(finished, "coli")
+    assert summary_of(case, "coli") == summary_of(finished, "coli")
+    command = ["score", "-m", "results/calibrated", "--paired", "reads/R1.fastq.gz", "reads/R2.fastq.gz"]
+    outputs = ["-o", "whole.tsv", "--summary", "results/summaries/whole.json", "--fdr", str(FDR)]
+    subprocess.run([sys.executable, "-m", "genood", *command, *outputs, "-q"], cwd=case, check=True)
+    assert table_of(case, "coli") == (case / "whole.tsv").read_text()
+    assert summary_of(case, "coli") == summary_of(case, "whole")
+
+
+KILLED = """#!{python}
+import os, sys, signal
+from genood.cli import main
+from genood.writers import ScoreTableWriter
+
+if "score" in sys.argv and "2-of-3" in " ".join(sys.argv) and not os.path.exists({flag!r}):
+    def write(self, scored):
+        open({flag!r}, "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    ScoreTableWriter.write = write
+main()
+"""
+
+
+def test_a_part_that_is_killed_is_scored_again_alone(finished: Path, tmp_path: Path) -> None:
+    case = new_case(
+        tmp_path, bundle="bundle", score={"parts": 3}, report={"enabled": False}, multiqc={"enabled": False}
+    )
+    (case / "bundle").symlink_to(finished / "results" / "calibrated")
+    (case / "config" / "samples.tsv").write_text(
+        f"sample\treads\ncontrol\t{finished}/reads/control.fastq.gz\n"
+    )
+    # The command, but for a kill -9 when part 2 has its first scores, the first time.
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "genood"
+    command.write_text(KILLED.format(python=sys.executable, flag=str(tmp_path / "killed")))
+    command.chmod(0o755)
+    result = snakemake(case, "--keep-going", first=tmp_path / "bin")
+    assert result.returncode == 1
+    parts = case / "results" / "parts" / "control"
+    tables = sorted(parts.glob("*.tsv.zst"))
+    assert [path.name for path in tables] == ["1-of-3.tsv.zst", "3-of-3.tsv.zst"]
+    times = [path.stat().st_mtime_ns for path in tables]
+    again = snakemake(case, "--notemp", first=tmp_path / "bin")
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("rule score_part:") == 1
+    assert "rule split:" not in again.stderr
+    assert [path.stat().st_mtime_ns for path in tables] == times
+    assert len(table_of(case, "control").splitlines()) == 1 + 1650 - NUM_PAIRS
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("config.yaml", "score_options", "score_option", "score_option"),
-        ("samples.tsv", "\tin\n", "\tmaybe\n", "maybe"),
+        (
+            "config.yaml",
+            "score:",
+            "scores:",
+            "configuration: Additional properties are not allowed ('scores' was",
+        ),
+        (
+            "config.yaml",
+            "parts: 4",
+            "parts: many",
+            "configuration, score: parts: 'many' is not of type 'integer'",
+        ),
+        ("config.yaml", "samples:", "bundle: b\nsamples:", "not bundle and train: reference"),
+        ("samples.tsv", "\tood", "\tmaybe", "config/samples.tsv, line 3, truth: 'maybe' is not one of"),
         ("samples.tsv", "others", "coli", "named twice: coli"),
-        ("samples.tsv", "in.fasta.gz", "missing.fasta.gz", "missing.fasta.gz"),
+        (
+            "samples.tsv",
+            "in.fasta.gz",
+            "missing.fasta.gz",
+            "sample coli: no such file: ../../examples/reads/missing",
+        ),
     ],
 )
 def test_mistakes_stop_it_before_anything_runs(
@@ -74,28 +266,80 @@ def test_mistakes_stop_it_before_anything_runs(
     assert not (case / "results").exists()
 
 
-def test_an_interrupted_training_goes_on(case: Path) -> None:
-    config = case / "config" / "config.yaml"
-    text = config.read_text()
-    bundle = case / "results" / "bundle"
-    config.write_text(text.replace("--steps 20", "--steps 10 --schedule constant"))
-    assert snakemake(case, "results/bundle/genood.json").returncode == 0
-    # What a killed job leaves: a checkpoint after 10 of 20 steps, and no bundle.
-    (bundle / "genood.json").unlink()
-    config.write_text(text.replace("--steps 20", "--steps 20 --schedule constant"))
-    assert snakemake(case, "results/bundle/genood.json").returncode == 0
-    assert (bundle / "training.tsv").read_text().splitlines()[-1].startswith("20\t")
-    assert "step 10:" not in (case / "logs" / "train.log").read_text()
+INTERRUPTED = """#!/bin/sh
+echo "$*" >> {calls}
+mkdir -p results/bundle_in_training
+if [ -e results/bundle_in_training/checkpoint.safetensors ]; then
+    touch results/bundle_in_training/genood.json
+else
+    touch results/bundle_in_training/checkpoint.safetensors
+    exit 137
+fi
+"""
 
 
-def test_without_truth_there_is_no_evaluation(case: Path) -> None:
+def test_an_interrupted_training_goes_on(case: Path, tmp_path: Path) -> None:
+    calls, command = tmp_path / "calls", tmp_path / "bin" / "genood"
+    command.parent.mkdir()
+    command.write_text(INTERRUPTED.format(calls=calls))
+    command.chmod(0o755)
+    result = snakemake(case, "results/bundle", first=command.parent)
+    assert result.returncode == 1
+    assert not (case / "results" / "bundle").exists()
+    result = snakemake(case, "results/bundle", first=command.parent)
+    assert result.returncode == 0, result.stderr
+    first, second = calls.read_text().splitlines()
+    assert second == f"{first} --resume"
+    assert (case / "results" / "bundle" / "genood.json").exists()
+
+
+def test_only_what_is_asked_for(case: Path) -> None:
     sheet = case / "config" / "samples.tsv"
     rows = [line.split("\t")[:2] for line in sheet.read_text().splitlines()]
     sheet.write_text("".join("\t".join(row) + "\n" for row in rows))
-    result = snakemake(case, "--dry-run")
+    (case / "config" / "config.yaml").write_text(
+        json.dumps({"samples": "config/samples.tsv", "build": {"options": "--num-in 3"}})
+    )
+    result = snakemake(case, "--dry-run", "--printshellcmds")
     assert result.returncode == 0, result.stderr
-    assert "rule score" in result.stdout + result.stderr
-    assert "rule evaluate" not in result.stdout + result.stderr
+    output = result.stdout + result.stderr
+    assert "genood-prep build -o results/dataset -t 2 --num-in 3" in output
+    assert "genood train results/dataset/dataset -o results/bundle_in_training" in output
+    assert output.count("rule score_part:") == 2
+    # There is no truth, there are no controls, and the reads that are called are not wanted.
+    for rule in ("evaluate", "calibrate", "ood_reads", "benchmark"):
+        assert f"rule {rule}:" not in output
+
+
+def test_every_key_is_documented() -> None:
+    """Of the configuration, by section, and of the sample sheet."""
+    text = (ROOT / "docs" / "pipelines.md").read_text()
+    config, sheet = (
+        yaml.safe_load((WORKFLOWS / "schemas" / f"{name}.schema.yaml").read_text())["properties"]
+        for name in ("config", "samples")
+    )
+    rows = [row for row in text.splitlines() if row.startswith("| `")]
+    for key, schema in config.items():
+        for name in schema.get("properties", [None]):
+            found = any(row.startswith(f"| `{key}") and (name or "") in row for row in rows)
+            assert found, (key, name)
+    for column in sheet:
+        assert any(row.startswith(f"| `{column}` |") for row in rows), column
+
+
+def test_profiles() -> None:
+    """Each under both names that Snakemake reads, and of rules that there are."""
+    rules = "".join(path.read_text() for path in WORKFLOWS.glob("rules/*.smk"))
+    folders = sorted((WORKFLOWS / "profiles").iterdir())
+    assert [folder.name for folder in folders] == ["local", "slurm", "slurm-gpu"]
+    for folder in folders:
+        with (folder / "profile.yaml").open() as stream, (folder / "config.yaml").open() as same:
+            profile = ProfileConfigFileParser().parse(stream)
+            assert profile == ProfileConfigFileParser().parse(same)
+        assert profile["rerun-incomplete"] == "True"
+        for key in ("set-threads", "set-resources"):
+            for entry in profile.get(key, []):
+                assert f"rule {re.split('[:=]', entry)[0]}:" in rules
 
 
 def test_a_benchmark_cell_by_cell(case: Path) -> None:

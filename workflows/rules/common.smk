@@ -16,11 +16,13 @@ def checked(value, schema, name):
     try:
         validate(value, schema)
     except WorkflowError as error:
-        lines = [line.strip() for line in str(error).splitlines()]
-        reason = next(
-            (line for line in lines if line.startswith("ValidationError")), ""
-        )
-        raise WorkflowError(f"{name}: {reason.partition(': ')[2] or error}") from None
+        reason = re.search(r"ValidationError: (.*)", str(error))
+        place = re.search(r"On instance((?:\['\w+'\])+):", str(error))
+        keys = re.findall(r"\w+", place[1]) if place else []
+        row = re.search(r"validating row (\d+) of", str(error))
+        lines = [f"line {int(row[1]) + 2}"] if row else []
+        where = ", ".join([name, *lines, *filter(None, [": ".join(keys)])])
+        raise WorkflowError(f"{where}: {reason[1] if reason else error}") from None
 
 
 def read_samples(path):
@@ -32,9 +34,7 @@ def read_samples(path):
     unknown = set(table.columns) - {"sample", "reads", "mates", "truth", "control"}
     if unknown:
         raise WorkflowError(f"{path}: unknown columns: {', '.join(sorted(unknown))}")
-    for number, row in enumerate(table.to_dict("records"), start=2):
-        given = {name: value for name, value in row.items() if not pd.isna(value)}
-        checked(given, "../schemas/samples.schema.yaml", f"{path}, line {number}")
+    checked(table, "../schemas/samples.schema.yaml", path)
     twice = table.loc[table["sample"].duplicated(), "sample"].unique()
     if len(twice):
         raise WorkflowError(f"{path}: samples named twice: {', '.join(twice)}")
