@@ -19,6 +19,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "scaling.md"
 READS = 10**10
+PART = 25 * 10**6
 LENGTHS = (250, 150)
 
 
@@ -65,7 +66,7 @@ def measured_job(model: str, length: int, threads: int) -> Job:
     return Job(
         reads_per_second=rate / OVER[f"score {length}"],
         threads=threads,
-        start_seconds=start + FOOTPRINT["seconds_of_an_empty_job"],
+        start_seconds=start + FOOTPRINT["cpu_seconds_of_an_empty_job"],
     )
 
 
@@ -137,38 +138,51 @@ def duration(seconds: float) -> str:
     return f"{number(seconds / 3600)} h" if seconds < 4 * 86400 else f"{number(seconds / 86400)} d"
 
 
+def share(value: float) -> str:
+    """In per cent, to a hundredth."""
+    return "< 0.01 %" if 0 < value < 0.0001 else f"{value:.2%}".replace("%", " %")
+
+
+def short() -> str:
+    """The plan in one sentence."""
+    plan = Plan(reads=READS, part=PART, job=measured_job("context", 250, 2), slots=100)
+    one = measured_job("context", 250, 1).reads_per_second
+    around = sum(OVER[f"{step} 250"] for step in ("split", "gather")) * READS / one / 3600
+    jobs = f"{plan.num_jobs:,} jobs of {plan.job.threads} cores and {duration(plan.job_seconds)} each"
+    return (
+        f"Ten billion reads of 250 bases in parts of {PART:,} are {jobs}, or {number(plan.core_hours)} core "
+        f"hours; splitting and gathering take {number(around)} more. With {plan.slots} jobs at a time the "
+        f"scoring is done in {duration(plan.wall_seconds)}, beside what jobs wait in the queue. The tables "
+        f"take {number(TABLES['250']['tsv.gz'] * READS / 1e12)} TB as `.tsv.gz`."
+    )
+
+
 def basis() -> str:
     """What the plan stands on."""
     rows = []
     for model, name in (("context", "context model"), ("lstm", "LSTM of 128 units")):
         for threads in (1, 2):
-            job = measured_job(model, 250, threads)
-            rows.append(
-                [
-                    f"{name}, reads of 250 bases a second, {threads} thread{'s' * (threads > 1)}",
-                    number(job.reads_per_second),
-                    "`throughput.json`",
-                ]
-            )
-    peak = max(SPEED["peak_bytes"]["score"], *(THROUGHPUT["peak_bytes"].values()))
-    reads_peak = max(SPEED["peak_bytes"]["score"], THROUGHPUT["peak_bytes"]["10,000,000 reads of 250 bases"])
-    rows += [
-        ["CPU time of a read of 150 bases, over one of 250", number(OVER["score 150"]), "`footprint.json`"],
-        [
-            "seconds before the first read: `genood score`",
-            number(THROUGHPUT["models"]["context"]["seconds"]["start, 2 threads"]),
-            "`throughput.json`",
-        ],
-        [
-            "a job of Snakemake that does nothing",
-            number(FOOTPRINT["seconds_of_an_empty_job"]),
-            "`footprint.json`",
-        ],
-        ["bundle of 27 genomes (113 Mb), GB", number(SPEED["bundle_bytes"] / 1e9), "`speed.json`"],
-        ["peak memory, up to 10⁷ reads, GB", number(reads_peak / 1e9), "`speed.json`, `throughput.json`"],
-        ["peak memory, a contig of 300 Mb, GB", number(peak / 1e9), "`throughput.json`"],
+            rate = number(measured_job(model, 250, threads).reads_per_second)
+            what = f"{name}, reads of 250 bases a second, {threads} thread{'s' * (threads > 1)}"
+            rows.append([what, rate, "throughput"])
+    start = THROUGHPUT["models"]["context"]["seconds"]["start, 2 threads"]
+    peaks, planning = THROUGHPUT["peak_bytes"], FOOTPRINT["cpu_seconds_to_plan"]
+    peak = max(SPEED["peak_bytes"]["score"], peaks["10,000,000 reads of 250 bases"])
+    snakemake = "CPU seconds of Snakemake"
+    numbers = [
+        ("CPU time of a read of 150 bases, over one of 250", OVER["score 150"], "footprint"),
+        ("seconds of `genood score` before the first read", start, "throughput"),
+        (f"{snakemake} for a job that does nothing", FOOTPRINT["cpu_seconds_of_an_empty_job"], "footprint"),
+        (f"{snakemake} before the first job, 100 samples in 4 parts", planning["100 x 4"], "footprint"),
+        ("the same, one sample in 400 parts", planning["1 x 400"], "footprint"),
+        ("the same, one sample in 2,000 parts", planning["1 x 2000"], "footprint"),
+        ("bundle of 27 genomes (113 Mb), GB", SPEED["bundle_bytes"] / 1e9, "speed"),
+        ("peak memory of scoring with it, up to 10⁷ reads, GB", peak / 1e9, "speed"),
+        ("the same, a contig of 300 Mb, GB", peaks["a contig of 300,000,000 bases"] / 1e9, "throughput"),
     ]
-    return table(["", "measured", "in"], rows)
+    rows += [[what, number(value), file] for what, value, file in numbers]
+    cells = [[what, value, f"[`{file}.json`](../benchmarks/{file}.json)"] for what, value, file in rows]
+    return table(["", "measured", "in"], cells)
 
 
 def parts() -> str:
@@ -184,7 +198,7 @@ def parts() -> str:
                     str(length),
                     f"{plan.num_jobs:,}",
                     duration(plan.job_seconds),
-                    f"{plan.start_share:.1%}",
+                    share(plan.start_share),
                     number(plan.core_hours),
                     *map(duration, walls),
                 ]
@@ -197,9 +211,18 @@ def disk() -> str:
     """Bytes of the tables."""
     rows = []
     for ending, bytes_per_read in TABLES["250"].items():
-        low, high = sorted((bytes_per_read, TABLES["150"][ending]))
-        rows.append([f"`.{ending}`", number(high), number(high * READS / 1e12), number(low * 1e8 / 1e9)])
-    return table(["table", "bytes a row", "TB in all", "GB for a sample of 10⁸ reads"], rows)
+        high = max(bytes_per_read, TABLES["150"][ending])
+        rows.append(
+            [f"table as `.{ending}`", number(high), number(high * READS / 1e12), number(high * 1e8 / 1e9)]
+        )
+    for what in ("input, .gz", "parts, .zst"):
+        sizes = [FOOTPRINT["file_bytes_per_read"][str(length)][what] for length in LENGTHS]
+        name = what.replace(", .", " as `.") + "`"
+        rows += [
+            [f"{name}, {length} bases", number(size), number(size * READS / 1e12), number(size * 1e8 / 1e9)]
+            for size, length in zip(sizes, LENGTHS, strict=True)
+        ]
+    return table(["", "bytes a read", "TB in all", "GB for a sample of 10⁸ reads"], rows)
 
 
 def around() -> str:
@@ -235,17 +258,17 @@ def rates() -> str:
 
 def lost() -> str:
     """What lost jobs cost, at 25 million reads a part."""
-    plan = Plan(reads=READS, part=25 * 10**6, job=measured_job("context", 250, 2), slots=100)
+    plan = Plan(reads=READS, part=PART, job=measured_job("context", 250, 2), slots=100)
     rows = []
-    for share in (0.001, 0.01, 0.1):
-        again = plan.num_jobs * share / (1 - share)
-        ends = [1 - (1 - share ** (retries + 1)) ** plan.num_jobs for retries in (0, 3)]
+    for rate in (0.001, 0.01, 0.1):
+        again = plan.num_jobs * rate / (1 - rate)
+        ends = [1 - (1 - rate ** (retries + 1)) ** plan.num_jobs for retries in (0, 3)]
         rows.append(
             [
-                f"{share:.1%}",
+                f"{rate:.1%}".replace("%", " %"),
                 number(again),
                 number(again * plan.job_seconds * plan.job.threads / 3600),
-                *(f"{end:.2%}" for end in ends),
+                *map(share, ends),
             ]
         )
     header = ["of jobs lost", "jobs again", "core hours again", "chance that the run ends early, no retries"]
@@ -253,6 +276,7 @@ def lost() -> str:
 
 
 SECTIONS: dict[str, Callable[[], str]] = {
+    "short": short,
     "basis": basis,
     "parts": parts,
     "around": around,
@@ -285,7 +309,7 @@ def main() -> None:
         ["a job", duration(plan.job_seconds)],
         ["all, with so many at a time", duration(plan.wall_seconds)],
         ["core hours", number(plan.core_hours)],
-        ["before the first read", f"{plan.start_share:.1%}"],
+        ["before the first read", share(plan.start_share)],
     ]
     for ending, bytes_per_read in TABLES["150" if arguments.length < 200 else "250"].items():
         rows.append([f"tables as .{ending}, GB", number(bytes_per_read * arguments.reads / 1e9)])

@@ -32,7 +32,11 @@ def rewrite(text: str, folder: str) -> str:
         path = os.path.normpath(os.path.join(folder, match[0]))
         if not (ROOT / path).exists():
             return match[0]
-        return PAGES.get(path) or os.path.relpath(path, "docs")
+        if page := PAGES.get(path) or PAGES.get(f"{path}/README.md"):
+            return page
+        there = os.path.relpath(path, "docs")
+        # MyST takes Markdown for pages, unless told that it is a file.
+        return f"path:{there}" if there.startswith("..") and path.endswith(".md") else there
 
     return LINK.sub(as_from_docs, text)
 

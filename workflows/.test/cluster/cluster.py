@@ -44,8 +44,8 @@ POLL = 0.02
 def submit(*words: str) -> None:
     """Take a job script, the last word; print the job's id."""
     script = Path(words[-1])
-    properties = script.read_text().splitlines()[1].partition("=")[2]
-    rule = json.loads(properties)["rule"]
+    properties = json.loads(script.read_text().splitlines()[1].partition("=")[2])
+    rule = properties.get("rule", "group")
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     with (DIRECTORY / "submitting").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -64,14 +64,15 @@ def submit(*words: str) -> None:
     with (job / "alive").open("w") as alive:
         fcntl.flock(alive, fcntl.LOCK_EX)
         # The child holds the lock from now on: it belongs to the file as it was opened, not to a process.
-        subprocess.Popen(
-            [sys.executable, __file__, "run", job.name, str(script), str(alive.fileno())],
+        process = subprocess.Popen(
+            [sys.executable, __file__, "run", job.name, str(script)],
             pass_fds=[alive.fileno()],
             start_new_session=True,
             stdin=subprocess.DEVNULL,
             stdout=(job / "log").open("w"),
             stderr=subprocess.STDOUT,
         )
+    (job / "pid").write_text(str(process.pid))
     print(job.name)
 
 
@@ -100,11 +101,9 @@ def cancel(*names: str) -> None:
             record(job, "cancelled")
 
 
-def run(name: str, script: str, alive: str) -> None:
-    """Wait for a node, run a job on it, keep its exit status; `alive` is the descriptor that is locked."""
-    os.set_inheritable(int(alive), False)
+def run(name: str, script: str) -> None:
+    """Wait for a node, run a job on it, keep its exit status."""
     job = DIRECTORY / name
-    (job / "pid").write_text(str(os.getpid()))
     fault = (job / "fault").read_text()
     node, held = free_node()
     with held:
@@ -155,7 +154,7 @@ def wait_for_output(process: subprocess.Popen[bytes]) -> psutil.Process | None:
 
 
 def kill_tree(pid: int) -> None:
-    """Kill a process and all below it, from the top, so that none can say of another what became of it."""
+    """Kill a process and all below it, from the top: none can say what became of another. Oneself last."""
     top = psutil.Process(pid)
     below = top.children(recursive=True)
     for process in [*below, top] if pid == os.getpid() else [top, *below]:
