@@ -102,6 +102,13 @@ class Bundle:
         return frozenset(gives)
 
     @property
+    def names_classes(self) -> bool:
+        """Whether it tells which class of the reference explains a read best."""
+        if self.classifier is not None:
+            return self.classifier.mutated_class in (None, self.classifier.num_classes)
+        return self.foreground is not None and self.foreground.names_classes
+
+    @property
     def model(self) -> Model:
         """The foreground model or the classifier, which says how all are best asked."""
         model = self.foreground if self.foreground is not None else self.classifier
@@ -119,6 +126,7 @@ class Bundle:
         codes: Codes,
         lengths: npt.NDArray[np.int64],
         without_files: npt.NDArray[np.int64] | None = None,
+        leading: npt.NDArray[np.int64] | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Foreground and background log-probabilities of a batch.
 
@@ -130,6 +138,8 @@ class Bundle:
             int64, shape (B,), in bases.
         without_files
             See `DensityModel.log_probs_with_background`; only for models that have one.
+        leading
+            Likewise; only where the bundle `names_classes`.
 
         Returns
         -------
@@ -145,13 +155,13 @@ class Bundle:
             raise BundleError("a bundle of a classifier gives no likelihood")
         if self.background is None:
             return self.foreground.log_probs_with_background(
-                codes, lengths, self.metadata["background"], without_files
+                codes, lengths, self.metadata["background"], without_files, leading
             )
-        if without_files is None:
+        if without_files is None and leading is None:
             return self.foreground.log_probs(codes, lengths), self.background.log_probs(codes, lengths)
         log_p, background_log_p = (
-            model.log_probs_with_background(codes, lengths, NO_BACKGROUND, without_files)[0]
-            for model in (self.foreground, self.background)
+            model.log_probs_with_background(codes, lengths, NO_BACKGROUND, without_files, classes)[0]
+            for model, classes in ((self.foreground, leading), (self.background, None))
         )
         return log_p, background_log_p
 

@@ -17,8 +17,8 @@ from genood.calibration import LENGTH_BINS, MIN_INDEPENDENT_READS, Calibration, 
 from genood.detectors import DETECTORS
 from genood.detectors.base import Detector, ScoreBatch
 from genood.detectors.serving import needs_of, ready_detector, served
-from genood.engine import forward, most_reads, num_weights
-from genood.ensemble import AnyBundle
+from genood.engine import forward
+from genood.ensemble import AnyBundle, most_reads, num_weights
 from genood.errors import BundleError, TrainingError
 from genood.genomes import Genomes, ReadSampler
 

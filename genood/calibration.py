@@ -236,8 +236,12 @@ class Calibration:
 
 def p_value_counts(p_values: Floats) -> npt.NDArray[np.int64]:
     """P-values in `P_VALUE_BINS` equal bins, of which each holds its upper edge, and the first 0."""
-    places = np.searchsorted(_P_VALUE_EDGES, p_values, side="left") - 1
-    return np.bincount(np.maximum(places, 0), minlength=P_VALUE_BINS).astype(np.int64)
+    return np.bincount(p_value_places(p_values), minlength=P_VALUE_BINS).astype(np.int64)
+
+
+def p_value_places(p_values: Floats) -> npt.NDArray[np.int64]:
+    """The bins of `p_value_counts` in which p-values lie, shape (N,)."""
+    return np.maximum(np.searchsorted(_P_VALUE_EDGES, p_values, side="left") - 1, 0)
 
 
 class Fraction(NamedTuple):

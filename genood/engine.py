@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -12,9 +11,10 @@ import numpy.typing as npt
 
 from genood.calibration import Calibration
 from genood.detectors import DETECTORS
-from genood.detectors.base import Detector, ScoreBatch
+from genood.detectors.base import Detector, ScoreBatch, no_values
+from genood.detectors.classes import most_likely
 from genood.detectors.serving import check_served, default_detector, needs_of, ready_detector
-from genood.ensemble import AnyBundle, EnsembleBundle, combined
+from genood.ensemble import AnyBundle, EnsembleBundle, best_member, combined, most_reads
 from genood.errors import BundleError, ConfigError
 from genood.overlap import ahead, apply_ahead
 from genood.pairs import pair_p_values
@@ -114,6 +114,9 @@ class ScoredReads:
         As `calls`, by those; both mates of a pair have one call.
     records
         See `ReadBlock.records`.
+    predicted
+        The class of the reference that explains each read best, empty where nothing was scored; None
+        unless it was asked for.
     """
 
     names: list[str]
@@ -133,6 +136,7 @@ class ScoredReads:
     pair_p_values: Floats | None = None
     pair_calls: list[str] | None = None
     records: Records | None = None
+    predicted: list[str] | None = None
 
 
 class Scorer:
@@ -150,11 +154,14 @@ class Scorer:
         Whether to keep per-position values.
     paired
         Whether mates that follow each other get a p-value as a pair.
+    predict_classes
+        Whether to tell the class of the reference that explains each read best.
 
     Raises
     ------
     ConfigError
-        An unknown detector, one named twice, or one that needs what the bundle does not give.
+        An unknown detector, one named twice, or one that needs what the bundle does not give; or it names
+        no classes.
     BundleError
         The bundle has no calibration for the first detector, or one has to be fitted and was not.
     """
@@ -167,6 +174,7 @@ class Scorer:
         config: EngineConfig | None = None,
         keep_positions: bool = False,
         paired: bool = False,
+        predict_classes: bool = False,
     ) -> None:
         if detectors is None:
             detectors = (default_detector(bundle.gives),)
@@ -177,10 +185,15 @@ class Scorer:
                 f"not {', '.join(detectors) or 'none'}"
             )
         check_served(detectors, bundle.gives)
+        if predict_classes and not bundle.names_classes:
+            raise ConfigError(
+                "the bundle names no classes; a context model, most classifiers and --per-class do"
+            )
         self.bundle = bundle
         self.config = config if config is not None else EngineConfig()
         self.keep_positions = keep_positions
         self.paired = paired
+        self.predict_classes = predict_classes
         self.detectors: Mapping[str, Detector] = {
             name: ready_detector(name, bundle.detectors) for name in detectors
         }
@@ -225,6 +238,9 @@ class Scorer:
             pair_p_values=joint,
             pair_calls=None if joint is None else calls_at(self.config.alpha, joint),
             records=window.records,
+            predicted=scores.names_of_leading(self.bundle.metadata["classes"])
+            if self.predict_classes
+            else None,
             **scores.sums,
             **{name: scores.means[name] for name in _MEANS},
         )
@@ -235,9 +251,16 @@ class Scorer:
         num_scored = np.zeros(num_pieces, dtype=np.int64)
         sums = {name: np.full(num_pieces, np.nan) for name in _SUMS}
         means = {name: np.full(num_pieces, np.nan) for name in (*_MEANS, *self.detectors)}
+        leading = np.full(num_pieces, -1, dtype=np.int64) if self.predict_classes else None
         positions: dict[int, Positions] = {}
         for members, batch_codes in self._batches(codes, pieces):
-            batch = forward(self.bundle, batch_codes, pieces.lengths[members], needs=self._needs)
+            batch = forward(
+                self.bundle,
+                batch_codes,
+                pieces.lengths[members],
+                needs=self._needs,
+                names=self.predict_classes,
+            )
             leads = pieces.leads[members]
             if leads.any():
                 batch = batch.without_leads(leads)
@@ -248,6 +271,8 @@ class Scorer:
                 means[name][members] = values
             for name, detector in self.detectors.items():
                 means[name][members] = detector.score(batch)
+            if leading is not None and batch.leading is not None:
+                leading[members] = batch.leading
             if self.keep_positions:
                 positions.update(zip(members.tolist(), _positions_of(batch, leads), strict=True))
         for values in (*sums.values(), *means.values()):
@@ -258,7 +283,7 @@ class Scorer:
                 positions.get(number) or Positions.unscored(piece)
                 for number, piece in enumerate(pieces.of_codes(codes))
             ]
-        return Scores(num_scored=num_scored, sums=sums, means=means, positions=kept)
+        return Scores(num_scored=num_scored, sums=sums, means=means, positions=kept, leading=leading)
 
     def _batches(self, codes: Codes, pieces: Pieces) -> Iterator[tuple[npt.NDArray[np.int64], Codes]]:
         """Pieces of similar length, at most `batch_bases` with padding, longest first; not those of N only.
@@ -296,22 +321,8 @@ def calls_at(threshold: float, p_values: Floats) -> list[str]:
     return names
 
 
-_GRADIENT_NUMBERS = 2**25
-"""Of the gradients of the reads of a forward pass: 128 MiB of float32."""
 _SUMS = ("log_likelihood", "background_log_likelihood", "llr")
 _MEANS = ("gc", "llr_per_base")
-
-
-def num_weights(bundle: AnyBundle) -> int:
-    """Weights of the model that a read's gradients are by."""
-    return sum(array.size for array in bundle.model.weights().values())
-
-
-def most_reads(bundle: AnyBundle, needs: Collection[str]) -> int:
-    """Reads of one forward pass, at most, beside what limits their bases: gradients take much memory."""
-    if "gradients" not in needs:
-        return sys.maxsize
-    return max(1, _GRADIENT_NUMBERS // num_weights(bundle))
 
 
 def forward(
@@ -320,6 +331,7 @@ def forward(
     lengths: npt.NDArray[np.int64],
     without_files: npt.NDArray[np.int64] | None = None,
     needs: Collection[str] = (),
+    names: bool = False,
 ) -> ScoreBatch:
     """One forward pass of all that a bundle holds.
 
@@ -332,20 +344,26 @@ def forward(
     needs
         What detectors need, of `NEEDS`. Gradients, which take much longer than all else, are there only
         if they are named; the rest always is, as far as the bundle gives it.
+    names
+        Whether to tell the class that explains each read best, of a bundle that `names_classes`.
     """
     if isinstance(bundle, EnsembleBundle):
-        passed = tuple(forward(member, codes, lengths, without_files) for member in bundle.members)
-        return combined(passed)
-    gradients = classified = None
+        within = names and bundle.by != "class"
+        passed = [forward(member, codes, lengths, without_files, names=within) for member in bundle.members]
+        batch = combined(passed)
+        return replace(batch, leading=best_member(batch)) if names and not within else batch
+    gradients = classified = leading = None
     if bundle.foreground is None:
         classified = bundle.classify(codes, lengths)
-        log_p = _no_values(codes.shape)
+        leading = most_likely(classified) if names else None
+        log_p = no_values(codes.shape)
     else:
         if "gradients" in needs:
             gradients = bundle.foreground.layer_gradients(codes, lengths)
-        log_p, background_log_p = bundle.log_probs(codes, lengths, without_files)
+        leading = np.zeros(len(codes), dtype=np.int64) if names else None
+        log_p, background_log_p = bundle.log_probs(codes, lengths, without_files, leading)
     if "background" not in bundle.gives:
-        background_log_p = _no_values(codes.shape)
+        background_log_p = no_values(codes.shape)
     mask = codes < UNKNOWN
     if lengths.min() < codes.shape[1]:
         mask &= np.arange(codes.shape[1]) < lengths[:, None]
@@ -357,12 +375,8 @@ def forward(
         background_log_p=background_log_p,
         classified=classified,
         gradients=gradients,
+        leading=leading,
     )
-
-
-def _no_values(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """What a model that is not there says: NaN, read-only."""
-    return np.broadcast_to(np.float32(np.nan), shape)
 
 
 def _means_of(batch: ScoreBatch) -> dict[str, Floats]:

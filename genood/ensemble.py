@@ -17,7 +17,8 @@ and
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -38,6 +39,7 @@ from genood.bundle_files import (
     write_parts,
 )
 from genood.detectors.base import Classified, ScoreBatch
+from genood.detectors.classes import most_likely
 from genood.errors import BundleError
 from genood.files import sha256_of
 from genood.models.base import Model
@@ -47,6 +49,8 @@ By = Literal["seed", "class"]
 
 _SHARED = frozenset({"likelihood", "background", "logits", "mutated-class"})
 """What all members together give if each of them does."""
+_GRADIENT_NUMBERS = 2**25
+"""Of the gradients of the reads of a forward pass: 128 MiB of float32."""
 
 
 @dataclass(kw_only=True)
@@ -84,6 +88,11 @@ class EnsembleBundle:
             return shared | {"class-members"}
         halves = any(member.metadata.get("training", {}).get("half", False) for member in self.members)
         return shared if halves else shared | {"members"}
+
+    @property
+    def names_classes(self) -> bool:
+        """See `Bundle.names_classes`."""
+        return self.by == "class" or all(member.names_classes for member in self.members)
 
     @property
     def model(self) -> Model:
@@ -180,21 +189,50 @@ def member_directory(directory: str | os.PathLike[str], number: int) -> Path:
     return Path(directory) / f"member-{number}"
 
 
+def num_weights(bundle: AnyBundle) -> int:
+    """Weights of the model that a read's gradients are by."""
+    return sum(array.size for array in bundle.model.weights().values())
+
+
+def most_reads(bundle: AnyBundle, needs: Collection[str]) -> int:
+    """Reads of one forward pass, at most, beside what limits their bases: gradients take much memory."""
+    if "gradients" not in needs:
+        return sys.maxsize
+    return max(1, _GRADIENT_NUMBERS // num_weights(bundle))
+
+
 def combined(members: Sequence[ScoreBatch]) -> ScoreBatch:
     """What all members of an ensemble say together of the reads that each of them was given.
 
     A base's probability is the mean of the members' probabilities, under the background too, and a
-    class's probability the mean of theirs.
+    class's probability the mean of theirs. The class that explains a read best is the likeliest by that,
+    or, of density models, the one that most members name.
     """
     first = members[0]
     classified = [member.classified for member in members if member.classified is not None]
+    together = _classified(classified) if len(classified) == len(members) else None
+    leading = [member.leading for member in members if member.leading is not None]
     return replace(
         first,
         log_p=_log_mean([member.log_p for member in members]).astype(np.float32),
         background_log_p=_log_mean([member.background_log_p for member in members]).astype(np.float32),
-        classified=_classified(classified) if len(classified) == len(members) else None,
+        classified=together,
         members=tuple(members),
+        leading=None if not leading else _most_named(leading) if together is None else most_likely(together),
     )
+
+
+def best_member(batch: ScoreBatch) -> npt.NDArray[np.int64]:
+    """The member under whose foreground each read is the most likely, int64 (B,); of equals the first."""
+    return np.argmax([member.log_likelihood for member in batch.members], axis=0)
+
+
+def _most_named(members: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """The class that most members name for each read, of equals the first."""
+    votes = np.zeros((len(members[0]), int(np.max(members, initial=0)) + 1), dtype=np.int64)
+    for named in members:
+        votes[np.arange(len(named)), named] += 1
+    return votes.argmax(axis=1)
 
 
 def _classified(members: Sequence[Classified]) -> Classified:

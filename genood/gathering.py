@@ -27,12 +27,12 @@ from genood.report.facts import BundleFacts, name_of, read_summary, summary_besi
 from genood.report.tables import checked_columns
 from genood.scoring import ScoreJob, level_of, open_outputs, tell_of_null
 from genood.writers import STDOUT, Summary, summary_files
-from genood.writers.tables import PAIR_COLUMNS, score_columns
+from genood.writers.tables import CLASS_COLUMN, PAIR_COLUMNS, score_columns
 
 logger = logging.getLogger(__name__)
 
 _ROWS = 65_536
-_WORDS = ("read_id", "call", "pair_call")
+_WORDS = ("read_id", "call", "pair_call", CLASS_COLUMN)
 _ALL_SAME = ("version", "detectors", "alpha")
 _NOT_SCORED = "nothing to score"
 
@@ -173,6 +173,11 @@ class _Parts:
         return "pairs" in self.summaries[0]
 
     @property
+    def predict_classes(self) -> bool:
+        """Whether they tell classes."""
+        return bool(self.summaries[0].get(CLASS_COLUMN))
+
+    @property
     def inputs(self) -> list[str]:
         """The files of the whole run."""
         if self.manifest is not None:
@@ -201,6 +206,7 @@ class _Parts:
             "bundle": {"path": os.fspath(facts.path), "fingerprint": facts.fingerprint},
             "inputs": self.inputs,
             "detectors": self.detectors,
+            **({CLASS_COLUMN: True} if self.predict_classes else {}),
             **level_of(run.alpha, caller, paired=self.paired),
             "device": ", ".join(dict.fromkeys(summary["device"] for summary in self.summaries)),
         }
@@ -219,8 +225,9 @@ def _check_alike(table: str, summary: Mapping[str, Any], first: str, other: Mapp
             raise InputError(
                 table, f"was scored with {name} {_shown(summary[name])}, {first} with {_shown(other[name])}"
             )
-    if ("pairs" in summary) != ("pairs" in other):
-        raise InputError(table, f"and {first} are not both scored as pairs; score all parts in one way")
+    for name, what in (("pairs", "scored as pairs"), (CLASS_COLUMN, "scored with --predicted-class")):
+        if (name in summary) != (name in other):
+            raise InputError(table, f"and {first} are not both {what}; score all parts in one way")
 
 
 def _shown(value: Any) -> str:
@@ -259,6 +266,7 @@ def _as_scoring(job: GatherJob, parts: _Parts, bundle: str) -> ScoreJob:
         kraken_report=job.kraken_report,
         kraken_output=job.kraken_output,
         detectors=parts.detectors,
+        predict_classes=parts.predict_classes,
         alpha=parts.summaries[0]["alpha"],
         fdr=job.fdr,
         seed=job.seed,
@@ -267,7 +275,7 @@ def _as_scoring(job: GatherJob, parts: _Parts, bundle: str) -> ScoreJob:
 
 def _windows(parts: _Parts, null: NullDistribution) -> Iterator[ScoredReads]:
     """The rows of all tables, as they were when they were written; no window cuts a pair."""
-    columns = score_columns(parts.detectors, paired=parts.paired)
+    columns = score_columns(parts.detectors, paired=parts.paired, classes=parts.predict_classes)
     words = [name for name in columns if name in _WORDS]
     form = TableFormat(
         kind="score table", words=words, numbers=[name for name in columns if name not in words]
@@ -321,6 +329,7 @@ def _scored(table: str, frame: pd.DataFrame, parts: _Parts, null: NullDistributi
         positions=None,
         pair_p_values=pair_p_values,
         pair_calls=pair_calls,
+        predicted=frame[CLASS_COLUMN].tolist() if parts.predict_classes else None,
     )
 
 

@@ -49,12 +49,21 @@ class Scores:
         By name, float64 (N,): sums and means over the scored bases, NaN where there are none.
     positions
         Per-position values, where they were asked for.
+    leading
+        The class that explains each best, int64 (N,), where it was asked for.
     """
 
     num_scored: Ints
     sums: dict[str, Floats]
     means: dict[str, Floats]
     positions: list[Positions] | None
+    leading: Ints | None = None
+
+    def names_of_leading(self, classes: Sequence[str]) -> list[str]:
+        """The classes of `leading` by name; empty where nothing was scored."""
+        assert self.leading is not None
+        names = [*classes, ""]
+        return [names[place] for place in np.where(self.num_scored > 0, self.leading, -1).tolist()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,4 +147,14 @@ class Pieces:
                 name: total(values * scores.num_scored) / weights for name, values in scores.means.items()
             },
             positions=positions,
+            leading=None if scores.leading is None else self._most(scores.leading, scores.num_scored),
         )
+
+    def _most(self, classes: Ints, weights: Ints) -> Ints:
+        """The class of each read that most of its pieces' weight is of; of equals the first class."""
+        pairs, places = np.unique(np.stack([self.owners, classes]), axis=1, return_inverse=True)
+        total = np.bincount(places.ravel(), weights)
+        order = np.lexsort((pairs[1], -total, pairs[0]))
+        owners = pairs[0, order]
+        first = np.flatnonzero(np.diff(owners, prepend=-1))
+        return pairs[1, order[first]]

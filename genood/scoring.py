@@ -81,6 +81,8 @@ class ScoreJob:
         Counts, and a line for each fragment, in the formats of Kraken 2, where wanted.
     detectors
         Names of detectors, the one that calls first; none takes the bundle's default.
+    predict_classes
+        Whether the table tells which class of the reference explains each read best.
     alpha
         Significance level of the calls.
     fdr
@@ -106,6 +108,7 @@ class ScoreJob:
     kraken_report: str | None = None
     kraken_output: str | None = None
     detectors: Sequence[str] = ()
+    predict_classes: bool = False
     alpha: float = 0.05
     fdr: float | None = None
     seed: int = 0
@@ -117,7 +120,7 @@ class ScoreJob:
         self._check_endings()
         self.alignments()  # raises if it is not to be
         if self.report is not None:
-            from genood.report.page import check_installed
+            from genood.report.shell import check_installed
 
             check_installed()
 
@@ -276,14 +279,14 @@ def open_outputs(job: ScoreJob, fingerprint: str, stack: ExitStack) -> Outputs:
     def opened(target: str) -> IO[bytes]:
         return stack.enter_context(open_output(target))
 
-    paired = job.intake.pairs is not None
+    also = {"paired": job.intake.pairs is not None, "classes": job.predict_classes}
     at_once: list[Writer] = []
     called: list[Writer] = []
     if is_parquet(job.output):
-        table = score_parquet(job.output, job.detectors, paired=paired, fingerprint=fingerprint)
+        table = score_parquet(job.output, job.detectors, fingerprint=fingerprint, **also)
         called.append(stack.enter_context(table))
     else:
-        called.append(ScoreTableWriter(opened(job.output), job.detectors, paired=paired))
+        called.append(ScoreTableWriter(opened(job.output), job.detectors, **also))
     if job.per_position is not None and is_parquet(job.per_position):
         at_once.append(stack.enter_context(position_parquet(job.per_position, fingerprint=fingerprint)))
     elif job.per_position is not None and index_names(job.per_position):
@@ -346,6 +349,7 @@ def _scorer_of(job: ScoreJob, bundle: AnyBundle) -> Scorer:
         config=EngineConfig.suiting(bundle, alpha=job.alpha, several_threads=num_threads() > 1),
         keep_positions=keeps_positions or (job.report is not None and "likelihood" in bundle.gives),
         paired=job.intake.pairs is not None,
+        predict_classes=job.predict_classes,
     )
 
 
@@ -357,6 +361,7 @@ def _about(job: ScoreJob, bundle: AnyBundle, caller: FdrCaller | None) -> dict[s
         "bundle": {"path": os.fspath(job.bundle), "fingerprint": bundle.fingerprint},
         "inputs": list(job.inputs),
         "detectors": list(job.detectors),
+        **({"predicted_class": True} if job.predict_classes else {}),
         **level_of(job.alpha, caller, paired=job.intake.pairs is not None),
         "device": bundle.device,
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,16 @@ def score_row(name: str, p_value: float | str, score: float | str, **cells: obje
     return {**row, "ood_score": score, "p_value": p_value, "call": call, **cells}
 
 
-def write_scores(path: Path, rows: Iterable[Row]) -> Path:
-    lines = ["\t".join(str(row.get(name, "")) for name in COLUMNS) for row in rows]
-    path.write_text("\n".join(["\t".join(COLUMNS), *lines]) + "\n")
+def write_scores(path: Path, rows: Iterable[Row], more: Sequence[str] = ()) -> Path:
+    """Write a score table, with more columns."""
+    names = [*COLUMNS, *more]
+    lines = ["\t".join(str(row.get(name, "")) for name in names) for row in rows]
+    path.write_text("\n".join(["\t".join(names), *lines]) + "\n")
     return path
+
+
+OpenTab = Callable[..., AbstractContextManager[Any]]
+"""Opens a page's file in a browser and waits until so many charts are drawn; see the fixture."""
 
 
 class Page(HTMLParser):

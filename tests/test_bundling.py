@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from toys import composition_bundle, genomes_of, uniform_codes
 
-from genood import bundling, engine
+from genood import bundling, ensemble
 from genood.bundling import calibrate, detectors_for, fit_detectors
 from genood.calibration import LENGTH_BINS
 from genood.detectors import DETECTORS
@@ -132,7 +132,7 @@ def test_gradients_of_large_models_are_not_taken(
     monkeypatch.setattr(Mean, "needs", frozenset({"likelihood", "gradients"}))
     monkeypatch.setattr(bundling, "MOST_GRADIENT_WEIGHTS", most)
     monkeypatch.setattr(bundling, "NUM_GRADIENT_FIT_READS", 100)
-    monkeypatch.setattr(engine, "_GRADIENT_NUMBERS", 400)
+    monkeypatch.setattr(ensemble, "_GRADIENT_NUMBERS", 400)
     others = {name: target for name, target in DETECTORS._targets.items() if not name.startswith("rose-")}
     monkeypatch.setattr(DETECTORS, "_targets", others)  # put back as it was, in its order
     genomes = genomes_of([("a", uniform_codes(1000, 1)), ("b", uniform_codes(1000, 2))])

@@ -99,8 +99,8 @@ def write_everything(home: Path, dataset: Path) -> None:
         ("score", "-m", "markov", reads[0], "-o", "in.tsv", "--detector", "llr", "--detector", "likelihood",
          "--summary", "summary.json", "--per-position", "positions.tsv", "--window-table", "windows.tsv",
          "--windows", "20", "--regions", "regions.bed", "--bam-out", "reads.bam"),
-        ("score", "-m", "markov", "pairs.fasta", "--interleaved", "--fdr", "0.1", "-o", "pairs.tsv",
-         "--summary", "pairs.json"),
+        ("score", "-m", "cnn", "pairs.fasta", "--interleaved", "--fdr", "0.1", "--predicted-class",
+         "-o", "pairs.tsv", "--summary", "pairs.json"),
         ("score", "-m", "markov", reads[1], "-o", "ood.tsv"),
         ("index", "other.fasta", "-o", "index"),
         ("split", "pairs.fasta", "--interleaved", "-n", "2", "-o", "%.fasta", "--manifest", "parts.json"),
@@ -140,7 +140,7 @@ def test_columns(folder: Path, title: str, file: str) -> None:
 def test_score_table(folder: Path) -> None:
     *columns, further = documented("Score table")
     assert header(folder / "in.tsv") == [*columns, further.replace("NAME", "likelihood")]
-    assert header(folder / "pairs.tsv") == [*columns, *documented("Of pairs")]
+    assert header(folder / "pairs.tsv") == [*columns, *documented("Of pairs"), *documented("Of classes")]
 
 
 def test_gc_table(folder: Path) -> None:

@@ -8,6 +8,7 @@ import click
 
 from genood import __version__
 from genood.cli import LazyGroup, run
+from genood.cli.examples import examples
 from genood.errors import GenoodError
 
 _COMMANDS = {
@@ -19,6 +20,7 @@ _COMMANDS = {
     "distance": "Measure genetic distances between genomes.",
     "published": "Import the benchmark that Ren et al. released.",
     "build": "Build a dataset, from the list of genomes to reads.",
+    "completion": "Print a script for completion in a shell.",
 }
 
 
@@ -46,6 +48,11 @@ class _Group(LazyGroup):
     package="data_prep.cli",
     summaries=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "genood-prep build -o paper --classes paper --as-of 2018-09-01 --plan-only",
+        "genood-prep reads table.tsv --genomes genomes -o dataset",
+        "genood-prep build --help",
+    ),
 )
 @click.version_option(__version__, prog_name="genood-prep", message="%(prog)s %(version)s")
 def cli() -> None:

@@ -7,15 +7,16 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from data_prep.cli.catalogue import catalogue_options, synonyms_option
-from data_prep.cli.download import TransferProgress, check_downloads, download_options, print_downloads
+from data_prep.cli.download import check_downloads, download_options, print_downloads, transfer_progress
 from data_prep.cli.plan import plan_options, print_plan
 from data_prep.cli.reads import draw_options, print_summaries
+from genood.cli.examples import examples
 from genood.cli.options import logging_options, overrides, show_progress
 
 if TYPE_CHECKING:
@@ -28,7 +29,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger("genood.prep.build")
 
 
-@click.command("build", no_args_is_help=True)
+@click.command(
+    "build",
+    no_args_is_help=True,
+    epilog=examples(
+        "genood-prep build -o paper --classes paper --as-of 2018-09-01 \\\n"
+        "    --taxdump https://ftp.ncbi.nlm.nih.gov/pub/taxonomy/taxdump.tar.gz",
+        "genood-prep build prokaryotes.txt -o small --num-in 3 --num-ood 5 \\\n"
+        "    --reads-per-class 1000 --plan-only",
+    ),
+)
 @click.argument("reports", metavar="[REPORT]...", nargs=-1)
 @click.option("-o", "--output", required=True, metavar="DIR", help="Directory of all that is built.")
 @click.option("--plan-only", is_flag=True, help="Stop after the plan, so that it can be reviewed.")
@@ -81,12 +91,6 @@ def command(
     Prints the plan's tables, what became of the genomes and what each class gave; exits with 1 if a genome is
     missing. One that NCBI no longer has (HTTP 404, or no md5) stays so: take its row out of plan.tsv, and run
     the same command again.
-
-    \b
-    Examples:
-      genood-prep build -o paper --classes paper --as-of 2018-09-01 \\
-          --taxdump https://ftp.ncbi.nlm.nih.gov/pub/taxonomy/taxdump.tar.gz
-      genood-prep build prokaryotes.txt -o small --num-in 3 --num-ood 5 --reads-per-class 1000 --plan-only
     """
     from data_prep.build import BuildConfig, open_build
 
@@ -110,7 +114,7 @@ def command(
 
 
 def _make_plan(build: Build) -> None:
-    with TransferProgress("reports") if show_progress() else nullcontext() as progress:
+    with transfer_progress("reports") as progress:
         build.make_catalogue(progress=progress)
     plan = build.make_plan()
     if plan is not None:
@@ -121,7 +125,7 @@ def _make_plan(build: Build) -> None:
 def _make_dataset(build: Build, processes: int) -> None:
     from data_prep.cli.progress import stage_progress
 
-    with TransferProgress("genomes") if show_progress() else nullcontext() as transfer:
+    with transfer_progress("genomes") as transfer:
         downloads = build.download(progress=transfer)
     if downloads:
         with _readers_may_leave():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from genood.cli.examples import examples
 from genood.cli.options import logging_options
 
 if TYPE_CHECKING:
@@ -50,7 +51,14 @@ def catalogue_options(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
-@click.command("catalogue", no_args_is_help=True)
+@click.command(
+    "catalogue",
+    no_args_is_help=True,
+    epilog=examples(
+        "genood-prep catalogue assembly_summary.txt prokaryotes.txt.gz \\\n"
+        "    --taxdump taxdump.tar.gz -o catalogue.tsv"
+    ),
+)
 @click.argument("reports", metavar="REPORT...", nargs=-1, required=True)
 @click.option(
     "-o",
@@ -75,10 +83,6 @@ def command(
     genus beyond doubt are left out; stderr says how many, by reason.
 
     Without --level only complete genomes are kept, as in the benchmark of Ren et al. 2019.
-
-    \b
-    Example:
-      genood-prep catalogue assembly_summary.txt prokaryotes.txt.gz --taxdump taxdump.tar.gz -o catalogue.tsv
     """
     from data_prep.catalogue import make_catalogue
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import click
 
 from data_prep.cli.usage import usage_errors
+from genood.cli.examples import examples
 from genood.cli.options import logging_options, overrides, show_progress
 
 
-@click.command("distance", no_args_is_help=True)
+@click.command(
+    "distance",
+    no_args_is_help=True,
+    epilog=examples("genood-prep distance plan.tsv --genomes genomes -o d2s.tsv --classes-out ood.tsv"),
+)
 @click.argument("inputs", metavar="TABLE|FASTA...", nargs=-1, required=True)
 @click.option(
     "-o",
@@ -54,10 +59,6 @@ def command(
     The words of k bases are counted on both strands, less what a Markov chain fitted to the genome
     expects. TABLE is a plan, or any tab-separated table with the columns file, class and split. The
     class of a FASTA file is its name up to the first "__".
-
-    \b
-    Example:
-      genood-prep distance plan.tsv --genomes genomes -o d2s.tsv --classes-out ood.tsv
     """
     from data_prep.cli.progress import stage_progress
     from data_prep.distance import write_distances

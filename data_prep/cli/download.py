@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.filesize import decimal
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from data_prep.cli.usage import usage_errors
+from genood.cli.examples import examples
 from genood.cli.options import logging_options, overrides, show_progress
 from genood.errors import GenoodError
 
 if TYPE_CHECKING:
+    from data_prep.cli.progress import TransferProgress
     from data_prep.download import DownloadConfig, Genome, GenomeDownload
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -64,7 +61,16 @@ def download_options(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
-@click.command("download", no_args_is_help=True)
+def transfer_progress(files: str) -> AbstractContextManager[TransferProgress | None]:
+    """What draws the progress of files that are called so, imported only where it is drawn."""
+    if not show_progress():
+        return nullcontext()
+    from data_prep.cli.progress import TransferProgress
+
+    return TransferProgress(files)
+
+
+@click.command("download", no_args_is_help=True, epilog=examples("genood-prep download plan.tsv -o genomes"))
 @click.argument("plan", metavar="PLAN.tsv")
 @click.option("-o", "--output", required=True, metavar="DIR", help="Directory of the genomes.")
 @download_options
@@ -77,17 +83,13 @@ def command(plan: str, output: str, download_config: DownloadConfig, dry_run: bo
     again after an interruption or a failure. Prints the number of genomes by what became of them; exits
     with 1 if any is missing. Those that NCBI no longer has (HTTP 404, or no md5) stay so: take their rows
     out of the plan.
-
-    \b
-    Example:
-      genood-prep download plan.tsv -o genomes
     """
     from data_prep.download import download_genomes, read_genomes
 
     if dry_run:
         _list(read_genomes(plan, download_config.base_url))
         return
-    with TransferProgress("genomes") if show_progress() else nullcontext() as progress:
+    with transfer_progress("genomes") as progress:
         downloads = download_genomes(plan, output, download_config, progress=progress)
     print_downloads(downloads)
     check_downloads(downloads, plan)
@@ -117,51 +119,3 @@ def _list(genomes: Sequence[Genome]) -> None:
         click.echo(f"{genome.file}\t{'' if genome.size is None else genome.size}\t{genome.url}")
     num_bases = sum(genome.size or 0 for genome in genomes)
     logger.info("%s genomes of %s bases in all, before compression", f"{len(genomes):,}", f"{num_bases:,}")
-
-
-class TransferProgress:
-    """Draws files done, bytes received and their rate, from the first of them on; a context manager.
-
-    Parameters
-    ----------
-    files
-        What they are called.
-    """
-
-    def __init__(self, files: str) -> None:
-        self._progress = Progress(
-            MofNCompleteColumn(),
-            TextColumn(files),
-            BarColumn(),
-            TextColumn("{task.fields[amount]}"),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-        )
-        self._task = self._progress.add_task("downloading", total=None, amount="")
-        self._num_bytes = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
-
-    def received(self, num_bytes: int) -> None:
-        """See `data_prep.download.Progress.received`."""
-        self._progress.start()
-        self._num_bytes += num_bytes
-        rate = self._num_bytes / (self._progress.tasks[0].elapsed or math.inf)
-        amount = f"{decimal(self._num_bytes)}, {decimal(int(rate))}/s"
-        self._progress.update(self._task, amount=amount)
-
-    def finished(self, file: object, num_files: int) -> None:
-        """See `data_prep.download.Progress.finished`."""
-        self._progress.start()
-        self._progress.update(self._task, advance=1, total=num_files)
-        if self._progress.finished:
-            self._progress.stop()  # what comes after may take its time

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import click
 
+from genood.cli.examples import examples
 from genood.cli.options import logging_options, show_progress
 
 
-@click.command("gc", no_args_is_help=True)
+@click.command(
+    "gc",
+    no_args_is_help=True,
+    epilog=examples(
+        "genood-prep gc dataset -o gc.tsv --figure gc.svg",
+        "genood-prep gc --scores in.tsv --scores ood.tsv --scores-figure likelihood.svg",
+    ),
+)
 @click.argument("source", metavar="[DATASET|TABLE]", required=False)
 @click.option(
     "-o",
@@ -58,11 +66,6 @@ def command(
 
     TABLE is a plan, or any tab-separated table with the columns file, class and split. With score
     tables, tell how log-likelihood and log-likelihood ratio go with the GC content of reads.
-
-    \b
-    Examples:
-      genood-prep gc dataset -o gc.tsv --figure gc.svg
-      genood-prep gc --scores in.tsv --scores ood.tsv --scores-figure likelihood.svg
     """
     if source is None and not scores:
         raise click.UsageError("Name a dataset, a table of genomes, or score tables with --scores.")

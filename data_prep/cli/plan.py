@@ -11,6 +11,7 @@ import click
 
 from data_prep.cli.catalogue import synonyms_option
 from data_prep.cli.usage import usage_errors
+from genood.cli.examples import examples
 from genood.cli.options import logging_options, overrides
 
 if TYPE_CHECKING:
@@ -80,7 +81,11 @@ def plan_options(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
-@click.command("plan", no_args_is_help=True)
+@click.command(
+    "plan",
+    no_args_is_help=True,
+    epilog=examples("genood-prep plan catalogue.tsv -o plan.tsv --as-of 2018-09-01 --classes paper"),
+)
 @click.argument("catalogue")
 @click.option(
     "-o",
@@ -107,10 +112,6 @@ def command(
 
     Prints the size of each split and of each class in it, what was left out and why, and what is odd about
     single classes; on stderr where the plan itself goes to stdout (-o -).
-
-    \b
-    Example:
-      genood-prep plan catalogue.tsv -o plan.tsv --as-of 2018-09-01 --classes paper
     """
     from data_prep.plan import plan_dataset
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from types import TracebackType
-from typing import Self
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.filesize import decimal
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from data_prep.cli.usage import usage_errors
+from genood.cli.examples import examples
 from genood.cli.options import logging_options, show_progress
 
+if TYPE_CHECKING:
+    from data_prep.cli.progress import ImportProgress
 
-@click.command("published", no_args_is_help=True)
+
+@click.command(
+    "published", no_args_is_help=True, epilog=examples("genood-prep published genomics_ood.zip -o published")
+)
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="DATASET", help="Directory to write.")
 @click.option(
@@ -57,10 +59,6 @@ def command(
     dataset states which size of the benchmark it is, or that it is a part.
 
     Prints the number of reads by split and class.
-
-    \b
-    Example:
-      genood-prep published genomics_ood.zip -o published
     """
     from data_prep.published import PublishedConfig, import_published
 
@@ -68,7 +66,7 @@ def command(
         config = PublishedConfig(
             sources=sources, sha256=sha256, split=split, labels=labels, excluded=excluded
         )
-    with _Drawn() if show_progress() else nullcontext() as progress:
+    with _import_progress() as progress:
         dataset = import_published(config, output, progress=progress)
     click.echo("split\tclass\treads")
     for name, of_split in dataset.splits.items():
@@ -76,38 +74,10 @@ def command(
             click.echo(f"{name}\t{class_name}\t{number}")
 
 
-class _Drawn:
-    """Draws bytes received, then reads imported."""
+def _import_progress() -> AbstractContextManager[ImportProgress | None]:
+    """What draws progress, imported only where it is drawn."""
+    if not show_progress():
+        return nullcontext()
+    from data_prep.cli.progress import ImportProgress
 
-    def __init__(self) -> None:
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-        )
-        self._task = self._progress.add_task("", total=None)
-        self._num_bytes = 0
-        self._num_reads = 0
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
-
-    def received(self, num_bytes: int) -> None:
-        """See `data_prep.published.Progress.received`."""
-        self._num_bytes += num_bytes
-        self._progress.update(self._task, description=f"{decimal(self._num_bytes)} received")
-
-    def imported(self, num_reads: int) -> None:
-        """See `data_prep.published.Progress.imported`."""
-        self._num_reads += num_reads
-        self._progress.update(self._task, description=f"{self._num_reads:,} reads")
+    return ImportProgress()

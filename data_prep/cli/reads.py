@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from data_prep.cli.usage import usage_errors
+from genood.cli.examples import examples
 from genood.cli.options import logging_options, show_progress
 
 if TYPE_CHECKING:
@@ -98,7 +99,9 @@ def draw_options(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
-@click.command("reads", no_args_is_help=True)
+@click.command(
+    "reads", no_args_is_help=True, epilog=examples("genood-prep reads plan.tsv --genomes genomes -o dataset")
+)
 @click.argument("table", metavar="TABLE")
 @click.option("-o", "--output", required=True, metavar="DATASET", help="Directory to write.")
 @click.option(
@@ -114,10 +117,6 @@ def command(table: str, output: str, genomes: str | None, draw_config: DrawConfi
     TABLE is a plan, or any tab-separated table with the columns file, class and split; files are FASTA, plain
     or compressed. Reads are drawn uniformly over all stretches of known bases of a class's genomes, without
     replacement, from either strand; the reads of a split are shuffled. Prints what each class gave.
-
-    \b
-    Example:
-      genood-prep reads plan.tsv --genomes genomes -o dataset
     """
     from data_prep.cli.progress import stage_progress
     from data_prep.reads import draw_reads

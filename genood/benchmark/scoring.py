@@ -14,8 +14,8 @@ from genood.benchmark.reads import Side
 from genood.detectors import DETECTORS
 from genood.detectors.base import Detector
 from genood.detectors.serving import needs_of, ready_detector
-from genood.engine import forward, most_reads
-from genood.ensemble import AnyBundle
+from genood.engine import forward
+from genood.ensemble import AnyBundle, most_reads
 from genood.files import atomic_path
 
 Options = Mapping[str, float]

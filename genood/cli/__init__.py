@@ -14,8 +14,10 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from genood import __version__
+from genood.cli.examples import examples
 from genood.errors import GenoodError
 
 EXIT_FAILURE = 1
@@ -37,6 +39,7 @@ _COMMANDS = {
     "benchmark": "Compare all methods on a dataset: train, tune, evaluate, table.",
     "attack": "Measure how few bases of OOD reads make a detector miss them.",
     "info": "Show what a bundle is and where it comes from.",
+    "completion": "Print a script for completion in a shell.",
 }
 
 
@@ -78,7 +81,17 @@ class LazyGroup(Group):
         if cmd_name not in self._summaries:
             return None
         command: click.Command = import_module(f"{self._package}.{cmd_name}").command
+        if ctx.resilient_parsing:  # a shell asks how a line may go on
+            from genood.cli.completion import complete_paths
+
+            complete_paths(command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Options, or the subcommands' names; without an import."""
+        summaries = self._summaries.items()
+        named = [CompletionItem(name, help=text) for name, text in summaries if name.startswith(incomplete)]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the summaries without an import."""
@@ -91,6 +104,11 @@ class LazyGroup(Group):
     package="genood.cli",
     summaries=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "genood train genomes/*.fna.gz -o bundle",
+        "genood score -m bundle reads.fastq.gz -o scores.tsv --summary summary.json",
+        "genood score --help",
+    ),
 )
 @click.version_option(__version__, prog_name="genood", message="%(prog)s %(version)s")
 def cli() -> None:

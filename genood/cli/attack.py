@@ -8,11 +8,16 @@ import sys
 import click
 
 from genood.attack.config import OBJECTIVES, SEARCHES, ObjectiveName, SearchName
+from genood.cli.examples import examples
 from genood.cli.options import compute_options, logging_options, one_of, show_progress
 from genood.detectors import DETECTORS
 
 
-@click.command("attack", no_args_is_help=True)
+@click.command(
+    "attack",
+    no_args_is_help=True,
+    epilog=examples("genood attack -m bundle foreign.fasta --target known.fasta -o attack.tsv"),
+)
 @click.argument("reads", nargs=-1)
 @click.option(
     "-m",
@@ -131,10 +136,6 @@ def command(
     --target, and changed, base by base, until what the first bundle says of both is equal, or a share
     epsilon of its bases is changed. Prints, for people, how well each detector of each bundle still tells
     in-distribution from attacked reads.
-
-    \b
-    Example:
-      genood attack -m bundle foreign.fasta --target known.fasta -o attack.tsv
     """
     from genood.attack.config import AttackConfig
     from genood.attack.running import AttackJob, attack_files

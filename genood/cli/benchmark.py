@@ -8,12 +8,20 @@ import click
 
 from genood.benchmark.methods import METHODS
 from genood.cli import EXIT_INTERRUPTED
-from genood.cli.options import compute_options, logging_options
+from genood.cli.examples import examples
+from genood.cli.options import compute_options, logging_options, offer
 
 logger = logging.getLogger("genood")
 
 
-@click.command("benchmark", no_args_is_help=True)
+@click.command(
+    "benchmark",
+    no_args_is_help=True,
+    epilog=examples(
+        "genood benchmark dataset -o bench",
+        "genood benchmark dataset -o bench --methods likelihood,llr --seeds 3",
+    ),
+)
 @click.argument("dataset", metavar="DATASET")
 @click.option(
     "-o", "--output", required=True, metavar="DIR", help="Directory of the results; what is there is kept."
@@ -21,6 +29,7 @@ logger = logging.getLogger("genood")
 @click.option(
     "--methods",
     metavar="NAME,NAME...",
+    shell_complete=offer(METHODS),
     help=f"Which of {', '.join(METHODS)}.  [default: all]",
 )
 @click.option(
@@ -67,11 +76,6 @@ def command(
     Prints AUROC, AUPRC and FPR80 with the published numbers beside them, and writes them to DIR as
     table.md, table.tsv and table.json, with the scores of every read in scores.npz. Interrupted, the same
     command goes on; with more methods or seeds, it computes only those.
-
-    \b
-    Examples:
-      genood benchmark dataset -o bench
-      genood benchmark dataset -o bench --methods likelihood,llr --seeds 3
     """
     from genood.benchmark.running import Benchmark, BenchmarkJob
     from genood.benchmark.table import write_tables

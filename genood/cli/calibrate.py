@@ -7,10 +7,15 @@ import sys
 
 import click
 
+from genood.cli.examples import examples
 from genood.cli.options import compute_options, logging_options, show_progress
 
 
-@click.command("calibrate", no_args_is_help=True)
+@click.command(
+    "calibrate",
+    no_args_is_help=True,
+    epilog=examples("genood calibrate -m bundle control_run.fastq.gz -o bundle_run7"),
+)
 @click.argument("reads", nargs=-1, required=True)
 @click.option("-m", "--bundle", required=True, metavar="BUNDLE", help="Directory from genood train.")
 @click.option(
@@ -51,10 +56,6 @@ def command(
     be scored will be; nothing foreign may be among them. The models stay as they are, and so does BUNDLE;
     the bundle written holds p-values for reads like these, with their errors and at their lengths and
     below. At least 100 reads, better 10,000.
-
-    \b
-    Example:
-      genood calibrate -m bundle control_run.fastq.gz -o bundle_run7
     """
     from genood.cli.progress import reads_progress
     from genood.readers import ReaderConfig

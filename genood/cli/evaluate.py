@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import click
 
+from genood.cli.examples import examples
 from genood.cli.options import logging_options
 
 
-@click.command("evaluate", no_args_is_help=True)
+@click.command(
+    "evaluate", no_args_is_help=True, epilog=examples("genood evaluate in.tsv ood.tsv -o evaluation.json")
+)
 @click.argument("in_table", metavar="IN.tsv")
 @click.argument("ood_table", metavar="OOD.tsv")
 @click.option("-o", "--output", metavar="JSON", help="Write the numbers as JSON too.")
@@ -33,10 +36,6 @@ def command(
 
     Prints AUROC, AUPRC and FPR80 with 95 % bootstrap intervals; in-distribution is the positive
     class. Reads without a score are left out and counted.
-
-    \b
-    Example:
-      genood evaluate in.tsv ood.tsv -o evaluation.json
     """
     from genood.evaluation import evaluate_tables
 

@@ -10,11 +10,24 @@ from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from genood.cli import set_up_logging
 from genood.threads import num_threads, set_num_threads
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def offer(
+    names: Collection[str],
+) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """What completes one of some names, or the last in a list of them with commas between."""
+
+    def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        before, comma, begun = incomplete.rpartition(",")
+        return [CompletionItem(before + comma + name) for name in names if name.startswith(begun)]
+
+    return complete
 
 
 def logging_options(function: F) -> F:
@@ -46,6 +59,7 @@ def compute_options(function: F) -> F:
         default="auto",
         show_default=True,
         metavar="DEVICE",
+        shell_complete=offer(["auto", "cpu", "cuda", "mps"]),
         help="auto, cpu, cuda, cuda:N or mps.",
     )
     @click.option(

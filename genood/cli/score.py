@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from genood.cli.examples import examples
 from genood.cli.options import compute_options, logging_options, one_of, overrides, show_progress
 from genood.detectors import DEFAULT_DETECTOR, DETECTORS
 from genood.files import sha256_ahead
@@ -45,7 +46,14 @@ def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
     return reads_progress(show=True)
 
 
-@click.command("score", no_args_is_help=True)
+@click.command(
+    "score",
+    no_args_is_help=True,
+    epilog=examples(
+        "genood score -m bundle reads.fastq.gz -o scores.tsv --summary summary.json",
+        "genood score -m bundle dataset/test_in.npy -o in.tsv",
+    ),
+)
 @click.argument("reads", nargs=-1, required=True)
 @click.option("-m", "--bundle", required=True, metavar="BUNDLE", help="Directory from genood train.")
 @click.option(
@@ -63,6 +71,13 @@ def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
     multiple=True,
     help="The first one calls; each further one adds a column. May be repeated.  "
     f"[default: {DEFAULT_DETECTOR}; of a classifier, max-probability]",
+)
+@click.option(
+    "--predicted-class",
+    "predict_classes",
+    is_flag=True,
+    help="Add the column predicted_class: which class of the reference explains a read best, whatever its "
+    "call. Of context models, classifiers but binary ones, and ensembles by class.",
 )
 @click.option(
     "--per-position", metavar="FILE", help="Per-position table, likewise; .gz gets an index for tabix."
@@ -168,6 +183,7 @@ def command(
     bundle: str,
     output: str,
     detectors: tuple[str, ...],
+    predict_classes: bool,
     per_position: str | None,
     window: int | None,
     window_table: str | None,
@@ -202,11 +218,6 @@ def command(
     test_in:1 and so on, by row.
 
     Writes a table with one row a read, in input order.
-
-    \b
-    Examples:
-      genood score -m bundle reads.fastq.gz -o scores.tsv --summary summary.json
-      genood score -m bundle dataset/test_in.npy -o in.tsv
     """
     if alpha is not None and fdr is not None:
         raise click.UsageError("--alpha and --fdr are two ways to call; give one")
@@ -248,6 +259,7 @@ def command(
         kraken_report=kraken_report,
         kraken_output=kraken_output,
         detectors=detectors,
+        predict_classes=predict_classes,
         fdr=fdr,
         seed=seed,
         command=shlex.join(["genood", *sys.argv[1:]]),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 import click
 
 from genood.cli import EXIT_INTERRUPTED
+from genood.cli.examples import examples
 from genood.cli.options import (
     compute_options,
     is_gpu,
@@ -31,7 +32,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger("genood")
 
 
-@click.command("train", no_args_is_help=True)
+@click.command(
+    "train",
+    no_args_is_help=True,
+    epilog=examples(
+        "genood train genomes/*.fna.gz -o bundle",
+        "genood train genomes/*.fna.gz -o ensemble --members 5",
+        "genood train more/*.fna.gz --add bundle -o larger",
+        "genood train genomes/*.fna.gz -o bundle --model lstm --preset small",
+        "genood train dataset -o bundle --model cnn --preset small",
+        "genood train dataset -o bundle --report bundle.html",
+    ),
+)
 @click.argument("inputs", metavar="FASTA|INDEX|DATASET...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="BUNDLE", help="Directory to write the bundle to.")
 @click.option(
@@ -150,6 +162,11 @@ logger = logging.getLogger("genood")
     is_flag=True,
     help="Go on from the checkpoint in BUNDLE; of an ensemble, with the member that is not done.",
 )
+@click.option(
+    "--report",
+    metavar="HTML",
+    help="A page that shows the bundle: curves, calibration, model card; as genood report BUNDLE writes it.",
+)
 @compute_options
 @logging_options
 def command(
@@ -172,6 +189,7 @@ def command(
     num_members: int | None,
     per_class: bool,
     resume: bool,
+    report: str | None,
     seed: int,
     device: str,
     **training: Any,
@@ -187,16 +205,12 @@ def command(
     positions, from both strands; options left out take the preset's values; Ctrl-C leaves a checkpoint,
     and the same command with --resume goes on from it. The cnn is that paper's classifier, trained in the
     same way.
-
-    \b
-    Examples:
-      genood train genomes/*.fna.gz -o bundle
-      genood train genomes/*.fna.gz -o ensemble --members 5
-      genood train more/*.fna.gz --add bundle -o larger
-      genood train genomes/*.fna.gz -o bundle --model lstm --preset small
-      genood train dataset -o bundle --model cnn --preset small
-      genood train dataset -o bundle
     """
+    page = None
+    if report is not None:  # what is wrong with it is said before training, not after
+        from genood.report.training_page import TrainingPageJob, write_training_page
+
+        page = TrainingPageJob(bundle=output, output=report)
     if model is None:
         model = "context" if add is not None or not is_gpu(device) else "lstm"
     common = {
@@ -229,6 +243,9 @@ def command(
         )
         _train(common, model, preset, shape, ensemble, seed, device, **training)
     logger.info("wrote %s", output)
+    if page is not None:
+        write_training_page(page)
+        logger.info("wrote %s", page.output)
 
 
 class _Ensemble(NamedTuple):

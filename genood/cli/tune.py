@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genood.cli import EXIT_INTERRUPTED
+from genood.cli.examples import examples
 from genood.cli.options import (
     compute_options,
     is_gpu,
@@ -59,7 +60,15 @@ _HELP = {
 _OPTIONS_OF = (*OPTIONS_OF, (("l2s",), ("lstm",)))
 
 
-@click.command("tune", no_args_is_help=True)
+@click.command(
+    "tune",
+    no_args_is_help=True,
+    epilog=examples(
+        "genood tune dataset -o tuning --model lstm --preset small",
+        "genood tune genomes/*.fna.gz --ood others/*.fna.gz -o tuning",
+        "genood score -m tuning/bundle reads.fastq.gz",
+    ),
+)
 @click.argument("inputs", metavar="DATASET|FASTA...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="DIR", help="Directory to write tables and bundle to.")
 @click.option(
@@ -137,12 +146,6 @@ def command(
 
     The tables are printed, and written to DIR with the bundle. Ctrl-C leaves what is done, and the same
     command goes on from it; more mutation rates, L2 coefficients or seeds add to it.
-
-    \b
-    Examples:
-      genood tune dataset -o tuning --model lstm --preset small
-      genood tune genomes/*.fna.gz --ood others/*.fna.gz -o tuning
-      genood score -m tuning/bundle reads.fastq.gz
     """
     if model is None:
         model = "lstm" if is_gpu(device) else "context"

@@ -47,6 +47,7 @@ def score(
     background_order: int,
     out: Floats,
     background_out: Floats,
+    leading: Ints,
 ) -> None:
     """Log-probabilities of reads, in nats, into `out` and `background_out`, float32 (B, L), zeros.
 
@@ -60,6 +61,8 @@ def score(
         int64 (B,): file whose experts a read must do without, or -1.
     background, background_order
         NO_BACKGROUND, LOW_ORDER with its order, or OTHER_CLASSES.
+    leading
+        int64 (B,): receives the class that explains each read best.
     """
     room = make_room(codes.shape[1], m.num_classes, m.stride)
     seen = np.zeros((1, 1, 1), dtype=np.uint8)
@@ -75,6 +78,7 @@ def score(
         background_order,
         out,
         background_out,
+        leading,
         seen,
         packed,
         logs,
@@ -92,6 +96,7 @@ def _score_reads(
     background_order: int,
     out: Floats,
     background_out: Floats,
+    leading: Ints,
     seen: npt.NDArray[np.uint8],
     packed: npt.NDArray[np.uint16],
     logs: Floats,
@@ -103,10 +108,11 @@ def _score_reads(
         num_experts = _score_read(
             read, num_places, m, room, -1, -1, without_files[r], out[r], False, seen, packed, logs
         )
+        best = signed(np.argmax(room.gains))
+        if room.gains[best] < _MIN_GAIN:
+            best = signed(np.argmax(room.posterior))
+        leading[r] = best
         if background == OTHER_CLASSES:
-            best = signed(np.argmax(room.gains))
-            if room.gains[best] < _MIN_GAIN:
-                best = signed(np.argmax(room.posterior))
             _score_read(
                 read,
                 num_places,

@@ -97,6 +97,7 @@ class Tables:
         *,
         background: Background = "none",
         without_files: npt.NDArray[np.int64] | None = None,
+        leading: npt.NDArray[np.int64] | None = None,
         num_threads: int = 1,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Log-probabilities of each base, and the background's.
@@ -111,6 +112,9 @@ class Tables:
             of all classes together, flattened, in place of the dense tables.
         without_files
             int64 (B,): a file of the reference that no expert of the read may come from; -1 for none.
+        leading
+            int64 (B,), where wanted: receives the class that explains each read best: whose experts gain
+            most over the dense tables, or, where none gain, whose own tables predict the read best.
         num_threads
             Threads to share the reads among.
 
@@ -123,6 +127,7 @@ class Tables:
         background_out = np.zeros(codes.shape, dtype=np.float32)
         without = _without(without_files, len(codes))
         arrays = self.arrays()
+        classes = np.empty(len(codes), dtype=np.int64) if leading is None else leading
 
         def rows(part: slice) -> None:
             kernel.score(
@@ -134,6 +139,7 @@ class Tables:
                 BACKGROUND_ORDER,
                 out[part],
                 background_out[part],
+                classes[part],
             )
 
         _share(rows, len(codes), num_threads)

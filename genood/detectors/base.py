@@ -14,7 +14,7 @@ import numpy.typing as npt
 from genood.models.base import Classified
 from genood.sequence import Codes
 
-__all__ = ["NEEDS", "Classified", "Detector", "ScoreBatch"]
+__all__ = ["NEEDS", "Classified", "Detector", "ScoreBatch", "no_values"]
 
 NEEDS = (
     "likelihood",
@@ -59,6 +59,8 @@ class ScoreBatch:
         The same reads by each member of an ensemble.
     labels
         Class of each read, int64, shape (B,), where it is known.
+    leading
+        The class of the reference that explains each read best, int64, shape (B,), where it was asked for.
     """
 
     codes: Codes
@@ -70,6 +72,7 @@ class ScoreBatch:
     gradients: Mapping[str, npt.NDArray[np.float32]] | None = None
     members: tuple[ScoreBatch, ...] = ()
     labels: npt.NDArray[np.int64] | None = None
+    leading: npt.NDArray[np.int64] | None = None
 
     @cached_property
     def num_scored(self) -> npt.NDArray[np.int64]:
@@ -120,6 +123,11 @@ class ScoreBatch:
             log_p=self.log_p[:, :length],
             background_log_p=self.background_log_p[:, :length],
         )
+
+
+def no_values(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """What a model that is not there says of bases: NaN, read-only."""
+    return np.broadcast_to(np.float32(np.nan), shape)
 
 
 class Detector(ABC):

@@ -33,6 +33,11 @@ def in_distribution(found: Classified) -> npt.NDArray[np.int64]:
     return classes if found.mutated_class is None else np.delete(classes, found.mutated_class)
 
 
+def most_likely(found: Classified) -> npt.NDArray[np.int64]:
+    """The most likely class of the reference of each read, int64 (B,); that of mutated reads is none."""
+    return in_distribution_logits(found).argmax(axis=1)
+
+
 def in_distribution_logits(found: Classified) -> Floats:
     """Logits without that of mutated reads, float64, shape (B, in-distribution classes)."""
     return found.logits[:, in_distribution(found)].astype(np.float64)

@@ -103,6 +103,8 @@ class DensityModel(Model):
     """Backgrounds that it can be compared with; all but `MUTATED` it derives from itself."""
     differentiable: ClassVar[bool] = False
     """Whether it has `layer_gradients`."""
+    names_classes: ClassVar[bool] = False
+    """Whether it knows which class explains a read best."""
 
     @abstractmethod
     def log_probs(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
@@ -128,6 +130,7 @@ class DensityModel(Model):
         lengths: npt.NDArray[np.int64],
         background: str,
         without_files: npt.NDArray[np.int64] | None = None,
+        leading: npt.NDArray[np.int64] | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Log-probabilities, and those of a background that the model derives from itself.
 
@@ -139,13 +142,15 @@ class DensityModel(Model):
             Its name, or `NO_BACKGROUND` for zeros; a background may look at the whole read.
         without_files
             int64 (B,): a file of the reference that a read must be judged without; -1 for none.
+        leading
+            int64 (B,), of a model that `names_classes`: receives the class that explains each read best.
 
         Returns
         -------
         log_probs, background_log_probs
             float32 (B, L), nats; 0 where not scored.
         """
-        if background == NO_BACKGROUND and without_files is None:
+        if background == NO_BACKGROUND and without_files is None and leading is None:
             log_p = self.log_probs(codes, lengths)
             return log_p, np.zeros_like(log_p)
         raise NotImplementedError(f"{self.kind} has no background of its own")

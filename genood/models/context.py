@@ -105,6 +105,7 @@ class ContextModel(DensityModel):
     batch_bases: ClassVar[int] = 524_288
     piece_bases: ClassVar[int | None] = 131_072
     overlap: ClassVar[int] = 2
+    names_classes: ClassVar[bool] = True
 
     def __init__(self, config: ContextConfig, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self._config = config
@@ -177,7 +178,7 @@ class ContextModel(DensityModel):
         self, codes: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float32]:
         """See `DensityModel.log_probs`."""
-        return self._score(codes, lengths, "none", None)[0]
+        return self._score(codes, lengths, "none", None, None)[0]
 
     def log_probs_with_background(
         self,
@@ -185,12 +186,13 @@ class ContextModel(DensityModel):
         lengths: npt.NDArray[np.int64],
         background: str,
         without_files: npt.NDArray[np.int64] | None = None,
+        leading: npt.NDArray[np.int64] | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """See `DensityModel.log_probs_with_background`; `without_files` is that of `Tables.score`."""
+        """See `DensityModel.log_probs_with_background`; the last two are those of `Tables.score`."""
         if background == "read-chain":
-            log_p, _ = self._score(codes, lengths, "none", without_files)
+            log_p, _ = self._score(codes, lengths, "none", without_files, leading)
             return log_p, read_chain(codes, lengths)
-        return self._score(codes, lengths, background, without_files)  # type: ignore[arg-type]
+        return self._score(codes, lengths, background, without_files, leading)  # type: ignore[arg-type]
 
     def _score(
         self,
@@ -198,12 +200,14 @@ class ContextModel(DensityModel):
         lengths: npt.NDArray[np.int64],
         background: Background,
         without_files: npt.NDArray[np.int64] | None,
+        leading: npt.NDArray[np.int64] | None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         return self._tables.score(
             np.ascontiguousarray(codes),
             lengths,
             background=background,
             without_files=without_files,
+            leading=leading,
             num_threads=num_threads(),
         )
 

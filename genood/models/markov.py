@@ -107,10 +107,11 @@ class MarkovModel(DensityModel):
         lengths: npt.NDArray[np.int64],
         background: str,
         without_files: npt.NDArray[np.int64] | None = None,
+        leading: npt.NDArray[np.int64] | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """See `DensityModel.log_probs_with_background`; counts cannot be taken back from files."""
-        if without_files is not None:
-            raise NotImplementedError("a Markov chain does not know which counts are a file's")
+        if without_files is not None or leading is not None:
+            raise NotImplementedError("a Markov chain does not know which counts are a file's, or a class's")
         log_p = self.log_probs(codes, lengths)
         if background == NO_BACKGROUND:
             return log_p, np.zeros_like(log_p)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,9 @@ from genood.calibration import (
     p_value_counts,
 )
 from genood.engine import CALLS, ScoredReads
+from genood.report.agreement import DetectorCounts
 from genood.report.binning import LENGTH_STARTS, Bins, GrowingHistogram, length_of, length_places
+from genood.report.by_class import ClassCounts
 from genood.report.top import TopRead, TopReads, foremost
 from genood.rounding import as_in_table
 
@@ -50,6 +52,10 @@ class ScoreColumns:
         float64, shape (N,).
     calls
         int64, shape (N,): places in `CALLS`.
+    others
+        Scores of further detectors by name, float64, shape (N,).
+    classes
+        The class that explains each read best, empty where there is none; None where that was not asked for.
     """
 
     names: Sequence[str]
@@ -61,11 +67,13 @@ class ScoreColumns:
     ood_scores: Floats
     p_values: Floats
     calls: Ints
+    others: Mapping[str, Floats] = field(default_factory=dict)
+    classes: Sequence[str] | None = None
 
     @classmethod
     def of(cls, scored: ScoredReads) -> ScoreColumns:
         """The rows that a score table has of reads, with the digits that it has."""
-        first = next(iter(scored.ood_scores.values()))
+        first, *others = scored.ood_scores
         return cls(
             names=scored.names,
             mates=np.array(scored.mates, dtype=np.int64),
@@ -73,9 +81,11 @@ class ScoreColumns:
             num_scored=scored.num_scored,
             gc=as_in_table(scored.gc),
             llr_per_base=as_in_table(scored.llr_per_base.astype(np.float64)),
-            ood_scores=as_in_table(first.astype(np.float64)),
+            ood_scores=as_in_table(scored.ood_scores[first].astype(np.float64)),
             p_values=as_in_table(scored.p_values),
             calls=np.array([CALLS.index(call) for call in scored.calls], dtype=np.int64),
+            others={name: as_in_table(scored.ood_scores[name].astype(np.float64)) for name in others},
+            classes=scored.predicted,
         )
 
 
@@ -88,10 +98,21 @@ class RunAccumulator:
         The score over in-distribution reads, where it is known.
     num_top
         How many of the most foreign reads to keep.
+    other_nulls
+        Those of further detectors by name, where they are known.
     """
 
-    def __init__(self, null: NullDistribution | None = None, num_top: int = 20) -> None:
+    def __init__(
+        self,
+        null: NullDistribution | None = None,
+        num_top: int = 20,
+        other_nulls: Mapping[str, NullDistribution] | None = None,
+    ) -> None:
         self.null = null
+        self.detectors: dict[str, DetectorCounts] = {}
+        """Counts of further detectors."""
+        self.classes = ClassCounts()
+        self._other_nulls = other_nulls if other_nulls is not None else {}
         self._num_top = num_top
         self.num_reads = 0
         self.num_bases = 0
@@ -125,6 +146,7 @@ class RunAccumulator:
         flat = length_places(columns.lengths) * _NUM_CALLS + columns.calls
         self.length_counts += np.bincount(flat, minlength=self.length_counts.size).reshape(-1, _NUM_CALLS)
         self._add_p_values(columns)
+        self._add_others(columns)
         known = ~np.isnan(columns.ood_scores)
         self._scores.add(
             columns.ood_scores[known], gc_places(columns.gc[known]) * _NUM_CALLS + columns.calls[known]
@@ -145,6 +167,21 @@ class RunAccumulator:
         self.largest_called = float(np.fmax(self.largest_called, called.max(initial=-math.inf)))
         if math.isinf(self.largest_called):
             self.largest_called = math.nan
+
+    def _add_others(self, columns: ScoreColumns) -> None:
+        for name, scores in columns.others.items():
+            self._detector(name).add(
+                scores,
+                first_scores=columns.ood_scores,
+                p_values=columns.p_values,
+                calls=columns.calls,
+                num_scored=columns.num_scored,
+            )
+        if columns.classes is not None:
+            self.classes.add(columns.classes, columns.calls, columns.p_values)
+
+    def _detector(self, name: str) -> DetectorCounts:
+        return self.detectors.setdefault(name, DetectorCounts(self._other_nulls.get(name)))
 
     def _compare(self, null: NullDistribution, scores: Floats, p_values: Floats, num_scored: Ints) -> None:
         if self.num_p_values == len(p_values):
@@ -187,6 +224,9 @@ class RunAccumulator:
         self._inverse_null_reads += other._inverse_null_reads
         self._strong_bases += other._strong_bases
         self._scores.merge(other._scores)
+        self.classes.merge(other.classes)
+        for name, counts in other.detectors.items():
+            self._detector(name).merge(counts)
 
     @property
     def top_reads(self) -> list[TopRead]:

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 MOST_BINS = 4096
 """Bins that are kept of an axis whose range is not known beforehand."""
+MOST_GRID_BINS = 512
+"""The same of either axis of a grid."""
 FINEST = -20
 """Power of two of the narrowest bin."""
 _LARGEST = 2.0**40
@@ -122,15 +124,10 @@ class GrowingHistogram:
             take them in.
         """
         total = self._counts.sum(axis=1)
-        low, high = quantile_place(total, tail), quantile_place(total, 1.0 - tail)
-        if low is None or high is None:
+        found = _trimmed(total, self._first, most_bins, tail)
+        if found is None:
             return None
-        low, high = low + self._first, high + self._first
-        shift = 0
-        while (high >> shift) - (low >> shift) >= most_bins:
-            shift += 1
-        rows = self._first + np.arange(len(self._counts), dtype=np.int64) >> shift
-        low, high = low >> shift, high >> shift
+        shift, low, high, rows = found
         counts = np.zeros((high - low + 1, self._counts.shape[1]), dtype=np.int64)
         np.add.at(counts, np.clip(rows, low, high) - low, self._counts)
         return Bins(
@@ -139,6 +136,101 @@ class GrowingHistogram:
             below=int(total[rows < low].sum()),
             above=int(total[rows > high].sum()),
         )
+
+
+def _trimmed(total: Ints, first: int, most_bins: int, tail: float) -> tuple[int, int, int, Ints] | None:
+    """How `view` draws bins: the powers of two by which they widen, the outermost, where each goes."""
+    low, high = quantile_place(total, tail), quantile_place(total, 1.0 - tail)
+    if low is None or high is None:
+        return None
+    low, high = low + first, high + first
+    shift = 0
+    while (high >> shift) - (low >> shift) >= most_bins:
+        shift += 1
+    return shift, low >> shift, high >> shift, first + np.arange(len(total), dtype=np.int64) >> shift
+
+
+class GrowingGrid:
+    """Counts of pairs of values, in bins as those of `GrowingHistogram`, at most `MOST_GRID_BINS` an axis."""
+
+    def __init__(self) -> None:
+        self.counts: Ints = np.zeros((0, 0), dtype=np.int64)
+        """By the bins of the first value and of the second."""
+        self._exponents = [FINEST, FINEST]
+        self._firsts = [0, 0]
+
+    def add(self, first: Floats, second: Floats) -> None:
+        """Count pairs of finite values, shape (N,) each; those beyond ±2^40 are counted there."""
+        if not len(first):
+            return
+        places = []
+        for axis, values in enumerate((first, second)):
+            limited = np.clip(values, -_LARGEST, _LARGEST)
+            mine = np.floor(np.ldexp(limited, -self._exponents[axis])).astype(np.int64)
+            mine >>= self._make_room(axis, int(mine.min()), int(mine.max()))
+            places.append(mine - self._firsts[axis])
+        flat = places[0] * self.counts.shape[1] + places[1]
+        self.counts += np.bincount(flat, minlength=self.counts.size).reshape(self.counts.shape)
+
+    def merge(self, other: GrowingGrid) -> None:
+        """Add the counts of another grid."""
+        if not other.counts.size:
+            return
+        rows = []
+        for axis in (0, 1):
+            if self._exponents[axis] < other._exponents[axis]:
+                self._widen(axis, other._exponents[axis] - self._exponents[axis])
+            shift = self._exponents[axis] - other._exponents[axis]
+            mine = other._firsts[axis] + np.arange(other.counts.shape[axis], dtype=np.int64) >> shift
+            mine >>= self._make_room(axis, int(mine[0]), int(mine[-1]))
+            rows.append(mine - self._firsts[axis])
+        np.add.at(self.counts, np.ix_(*rows), other.counts)
+
+    def view(self, most_bins: int, tail: float = 0.0) -> tuple[Floats, Floats, Ints] | None:
+        """Edges of both axes and counts, an axis as `GrowingHistogram.view` has it; None without values."""
+        counts, edges = self.counts, []
+        for axis in (0, 1):
+            found = _trimmed(self.counts.sum(axis=1 - axis), self._firsts[axis], most_bins, tail)
+            if found is None:
+                return None
+            shift, low, high, rows = found
+            counts = _gathered(counts, axis, np.clip(rows, low, high) - low, high - low + 1)
+            edges.append(np.ldexp(np.arange(low, high + 2, dtype=np.float64), self._exponents[axis] + shift))
+        return edges[0], edges[1], counts
+
+    def _make_room(self, axis: int, low: int, high: int) -> int:
+        """Let bins from `low` to `high` be counted; the powers of two by which bins became wider."""
+        size = self.counts.shape[axis]
+        if size:
+            low, high = min(low, self._firsts[axis]), max(high, self._firsts[axis] + size - 1)
+            if high - low + 1 == size:
+                return 0
+        shift = 0
+        while (high >> shift) - (low >> shift) >= MOST_GRID_BINS:
+            shift += 1
+        self._widen(axis, shift)
+        low, high = low >> shift, high >> shift
+        rows = self._firsts[axis] - low + np.arange(self.counts.shape[axis], dtype=np.int64)
+        self.counts = _gathered(self.counts, axis, rows, high - low + 1)
+        self._firsts[axis] = low
+        return shift
+
+    def _widen(self, axis: int, shift: int) -> None:
+        size = self.counts.shape[axis]
+        if shift and size:
+            rows = self._firsts[axis] + np.arange(size, dtype=np.int64) >> shift
+            self._firsts[axis] = int(rows[0])
+            self.counts = _gathered(self.counts, axis, rows - rows[0], int(rows[-1] - rows[0]) + 1)
+        self._exponents[axis] += shift
+
+
+def _gathered(counts: Ints, axis: int, rows: Ints, size: int) -> Ints:
+    """Counts whose rows along an axis are added up to `size` others."""
+    shape = list(counts.shape)
+    shape[axis] = size
+    gathered = np.zeros(shape, dtype=np.int64)
+    np.add.at(np.moveaxis(gathered, axis, 0), rows, np.moveaxis(counts, axis, 0))
+    return gathered
 
 
 def quantile_place(counts: Ints, level: float) -> int | None:

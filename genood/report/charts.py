@@ -33,7 +33,7 @@ _POWERS = [10.0**power for power in range(-9, 1)]
 _FEWEST_FOR_MEDIAN = 20
 _ROW_HEIGHT = 26
 
-_CALL_COLOUR: Spec = {
+CALL_COLOUR: Spec = {
     "field": "call",
     "type": "nominal",
     "scale": {"domain": ["in", "ood", "null"], "range": ["@in", "@ood", "@ink"]},
@@ -58,7 +58,7 @@ def score_chart(run: Run) -> Spec | None:
     bins = run.counts.score_bins(SCORE_BINS, TAIL)
     if bins is None:
         return None
-    layers: list[Spec] = [_bars(_by_call(bins.edges, bins.counts.sum(axis=1)), "OOD score")]
+    layers: list[Spec] = [bars_by_call(bins.edges, bins.counts.sum(axis=1), "OOD score")]
     expected = expected_in(run, bins)
     if expected is not None:
         points = [*expected.tolist(), float(expected[-1])]
@@ -66,7 +66,7 @@ def score_chart(run: Run) -> Spec | None:
             {"a": short(a), "n": round(n, 2), "call": "null"}
             for a, n in zip(bins.edges.tolist(), points, strict=True)
         ]
-        colour = _CALL_COLOUR | {"legend": _CALL_COLOUR["legend"] | {"values": [*_CALLED, "null"]}}
+        colour = CALL_COLOUR | {"legend": CALL_COLOUR["legend"] | {"values": [*_CALLED, "null"]}}
         layers[0]["encoding"]["color"] = colour
         mark = {"type": "line", "interpolate": "step-after", "strokeDash": [5, 3], "strokeWidth": 2}
         encoding = {
@@ -112,7 +112,7 @@ def _p_values(numbers: npt.NDArray[np.int64], unit: str, estimate: float | None)
                 "x": {"field": "a", "bin": "binned", "type": "quantitative", "title": "p-value"},
                 "x2": {"field": "b"},
                 "y": {"field": "n", **axis},
-                "tooltip": _tooltip(a="p-value above", b="to", n=unit),
+                "tooltip": tooltip(a="p-value above", b="to", n=unit),
             },
         }
     ]
@@ -169,7 +169,7 @@ def small_p_chart(counts: RunAccumulator) -> Spec | None:
             {
                 "data": {"values": rows},
                 "mark": {"type": "line", "point": {"color": "@ood", "size": 26}, "color": "@ood"},
-                "encoding": {"tooltip": _tooltip(p="level", n="reads at most", share="share")},
+                "encoding": {"tooltip": tooltip(p="level", n="reads at most", share="share")},
             },
         ],
     }
@@ -196,12 +196,6 @@ def gc_chart(counts: RunAccumulator) -> Spec | None:
     medians = [row for row in gc_rows(bins) if row["n"] >= _FEWEST_FOR_MEDIAN]
     gc_axis = {"type": "quantitative", "title": "GC", "scale": {"zero": False}, "axis": {"format": ".0%"}}
     score_axis = {"type": "quantitative", "title": "OOD score", "scale": {"zero": False}}
-    colour = {
-        "field": "n",
-        "type": "quantitative",
-        "scale": {"type": "log", "range": "heatmap"},
-        "legend": {"orient": "top", "title": "reads", "gradientLength": 160, "format": "~s", "tickCount": 4},
-    }
     return {
         "height": 280,
         "layer": [
@@ -214,12 +208,23 @@ def gc_chart(counts: RunAccumulator) -> Spec | None:
                     "x2": {"field": "g1"},
                     "y": {"field": "s0", **score_axis},
                     "y2": {"field": "s1"},
-                    "color": colour,
-                    "tooltip": _tooltip(g0="GC from", s0="score from", n="reads"),
+                    "color": heat_of("n", "reads"),
+                    "tooltip": tooltip(g0="GC from", s0="score from", n="reads"),
                 },
             },
             *([_median_line(medians, gc_axis, score_axis)] if medians else []),
         ],
+    }
+
+
+def heat_of(field: str, title: str) -> Spec:
+    """Colours for numbers, on a logarithmic scale."""
+    legend = {"orient": "top", "title": title, "gradientLength": 160, "format": "~s", "tickCount": 4}
+    return {
+        "field": field,
+        "type": "quantitative",
+        "scale": {"type": "log", "range": "heatmap"},
+        "legend": legend,
     }
 
 
@@ -230,7 +235,7 @@ def _median_line(medians: Rows, gc_axis: Spec, score_axis: Spec) -> Spec:
         "encoding": {
             "x": {"field": "gc", **gc_axis},
             "y": {"field": "median", **score_axis},
-            "tooltip": _tooltip(gc="GC", median="median score", n="reads"),
+            "tooltip": tooltip(gc="GC", median="median score", n="reads"),
         },
     }
 
@@ -292,6 +297,11 @@ def length_chart(counts: RunAccumulator) -> Spec | None:
     return {"height": 220, "layer": [spec]}
 
 
+def bars_by_call(edges: npt.NDArray[np.float64], numbers: npt.NDArray[np.int64], title: str) -> Spec:
+    """Bars of reads by call; numbers have the shape (K, calls)."""
+    return _bars(_by_call(edges, numbers), title)
+
+
 def _by_call(edges: npt.NDArray[np.float64], numbers: npt.NDArray[np.int64]) -> Rows:
     """Rows for bars: bins with reads, by call; numbers have the shape (K, calls)."""
     return [
@@ -310,8 +320,8 @@ def _bars(rows: Rows, title: str) -> Spec:
             "x": {"field": "a", "bin": "binned", "type": "quantitative", "title": title},
             "x2": {"field": "b"},
             "y": {"field": "n", **_COUNT_AXIS},
-            "color": dict(_CALL_COLOUR),
-            "tooltip": _tooltip(call="call", a="from", b="to", n="reads"),
+            "color": dict(CALL_COLOUR),
+            "tooltip": tooltip(call="call", a="from", b="to", n="reads"),
         },
     }
 
@@ -330,7 +340,7 @@ def fraction_chart(runs: Sequence[Run]) -> Spec | None:
     return {
         "height": _ROW_HEIGHT * len(rows),
         "data": {"values": rows},
-        "encoding": {"y": y, "tooltip": _tooltip(run="run", estimate="estimate", low="low", high="high")},
+        "encoding": {"y": y, "tooltip": tooltip(run="run", estimate="estimate", low="low", high="high")},
         "layer": [
             {
                 "mark": {"type": "rule", "strokeWidth": 3, "color": "@in"},
@@ -367,7 +377,7 @@ def spread_chart(runs: Sequence[Run]) -> Spec | None:
     return {
         "height": _ROW_HEIGHT * len(rows),
         "data": {"values": rows},
-        "encoding": {"y": y, "tooltip": _tooltip(run="run", **names)},
+        "encoding": {"y": y, "tooltip": tooltip(run="run", **names)},
         "layer": [
             span({"type": "rule", "color": "@in", "strokeWidth": 1.5}, "a", "e"),
             span({"type": "bar", "color": "@in", "height": 12, "opacity": 0.8}, "b", "d"),
@@ -379,5 +389,6 @@ def spread_chart(runs: Sequence[Run]) -> Spec | None:
     }
 
 
-def _tooltip(**titles: str) -> list[Spec]:
+def tooltip(**titles: str) -> list[Spec]:
+    """Fields that are shown of what is pointed at, with their titles."""
     return [{"field": field, "title": title} for field, title in titles.items()]

@@ -14,6 +14,7 @@ from genood.parquet import is_parquet, parquet_for
 from genood.readers.streams import DECOMPRESSION_ERRORS, STDIN, check_readable, decompressed, opened
 
 CHUNK_ROWS = 250_000
+_LAYOUT: dict[str, Any] = {"sep": "\t", "quoting": csv.QUOTE_NONE, "encoding_errors": "replace"}
 
 UNREADABLE: tuple[type[Exception], ...] = (ValueError, EOFError, OSError, *DECOMPRESSION_ERRORS)
 
@@ -63,6 +64,22 @@ def chunks_of(path: str, table: TableFormat, rows: int = CHUNK_ROWS) -> Iterator
         raise InputError(path, f"cannot be read as a {table.kind} ({reason})") from error
 
 
+def column_names(path: str, kind: str) -> list[str]:
+    """The names of a table's columns; see `chunks_of`, of which `kind` is that of the format."""
+    if path == STDIN:
+        raise InputError(path, "is not taken here; name a file")
+    check_readable([path])
+    try:
+        if is_parquet(path):
+            with parquet_for(path).ParquetFile(path) as file:
+                return list(file.schema_arrow.names)
+        with opened(path) as source, decompressed(path, source, warns=False) as stream:
+            return list(pd.read_csv(stream, nrows=0, **_LAYOUT).columns)
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())
+        raise InputError(path, f"cannot be read as a {kind} ({reason})") from error
+
+
 def at_row(path: str, row: int, problem: str) -> InputError:
     """An error in a row, from 0, of a table: of text the line, of Parquet the record."""
     if is_parquet(path):
@@ -86,9 +103,8 @@ def _of_parquet(path: str, table: TableFormat, rows: int) -> Iterator[pd.DataFra
 
 
 def _of_text(path: str, table: TableFormat, rows: int) -> Iterator[pd.DataFrame]:
-    layout: dict[str, Any] = {"sep": "\t", "quoting": csv.QUOTE_NONE, "encoding_errors": "replace"}
     with opened(path) as source, decompressed(path, source, warns=False) as stream:
-        _check_columns(path, table, pd.read_csv(stream, nrows=0, **layout).columns)
+        _check_columns(path, table, pd.read_csv(stream, nrows=0, **_LAYOUT).columns)
     with opened(path) as source, decompressed(path, source) as stream:
         yield from pd.read_csv(
             stream,
@@ -99,7 +115,7 @@ def _of_text(path: str, table: TableFormat, rows: int) -> Iterator[pd.DataFrame]
             index_col=False,  # else a row longer than the header shifts the columns
             skip_blank_lines=False,  # or rows could not be told by their number
             chunksize=rows,
-            **layout,
+            **_LAYOUT,
         )
 
 

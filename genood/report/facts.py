@@ -68,16 +68,7 @@ class BundleFacts:
         """
         root = Path(directory)
         metadata = read_format(root)
-        texts = {}
-        for name in (CALIBRATION_FILE, CARD_FILE):
-            path = root / name
-            if not path.is_file():
-                raise BundleError(f"{path}: is missing; copy the bundle again")
-            if sha256_of(path) != metadata["files"][name]:
-                raise BundleError(
-                    f"{path}: differs from the sha256 in {METADATA_FILE}; copy the bundle again"
-                )
-            texts[name] = read_text(path)
+        texts = {name: checked_text(root, name, metadata) for name in (CALIBRATION_FILE, CARD_FILE)}
         try:
             found = json.loads(texts[CALIBRATION_FILE])
         except ValueError as error:
@@ -108,6 +99,16 @@ class BundleFacts:
             nulls=calibration.nulls,
             source=calibration.source,
         )
+
+
+def checked_text(root: Path, name: str, metadata: Mapping[str, Any]) -> str:
+    """The text of a bundle's file; a BundleError if it is not the one that the bundle was made with."""
+    path = root / name
+    if not path.is_file():
+        raise BundleError(f"{path}: is missing; copy the bundle again")
+    if sha256_of(path) != metadata["files"][name]:
+        raise BundleError(f"{path}: differs from the sha256 in {METADATA_FILE}; copy the bundle again")
+    return read_text(path)
 
 
 def read_summary(path: str) -> dict[str, Any]:

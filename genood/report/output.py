@@ -117,7 +117,7 @@ class ReportOutput:
         self._stream = stream
         self._table = table
         self._bundle = bundle
-        self._counts = RunAccumulator(bundle.nulls[detector], NUM_TOP)
+        self._counts = RunAccumulator(bundle.nulls[detector], NUM_TOP, bundle.nulls)
         self.traces = TraceKeeper() if keeps_positions else None
         """Takes reads as they are scored, with their positions."""
         self.windows = WindowKeeper() if keeps_windows else None

@@ -1,95 +1,43 @@
-"""The page itself: everything in one HTML file that needs no network."""
+"""The page of scored runs."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from genood import __version__
 from genood.engine import CALLS
-from genood.errors import ConfigError
 from genood.report.facts import BundleFacts
-from genood.report.figures import Figure, figures_of, number, overview_of, share
+from genood.report.figures import figures_of, number, overview_of, share
 from genood.report.run import Run
+from genood.report.shell import card_html, filled, keyed, share_of_one, shown_name
 from genood.report.top import TopRead
 from genood.report.traces import Trace
+from genood.report.views import view_figures
 
-VEGA_LITE = "6.4"
-"""Of the versions that vl-convert brings along."""
 MOST_TRACE_BASES = 90_000
 """Bases whose values a page holds, of all its runs together."""
-_NEEDED = {"jinja2": "jinja2", "markdown_it": "markdown-it-py", "vl_convert": "vl-convert-python"}
-_LONGEST_NAME = 100
 _SPARKS = 60
 _SPARK_HEIGHT = 22
 
 
-def check_installed() -> None:
-    """Raise ConfigError if what a report is made with is not there."""
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"a report needs {_NEEDED[missing[0]]}: pip install {' '.join(_NEEDED.values())}, or genood "
-            "with its extra report"
-        )
-
-
 def render(runs: Sequence[Run], title: str) -> str:
     """The page for some runs, at least one."""
-    check_installed()
-    import jinja2
-    import vl_convert
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("genood.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    library = vl_convert.javascript_bundle(vl_version=VEGA_LITE)  # type: ignore[call-arg]  # so its stub
-    program = files("genood.report").joinpath("templates", "page.js").read_text(encoding="utf-8")
-    assert "</script" not in library
-    assert "<!--" not in library
     specs: dict[str, Any] = {}
     budget = MOST_TRACE_BASES // max(len(runs), 1)
     bundles = {run.bundle.fingerprint: run.bundle for run in runs if run.bundle is not None}
-    return environment.get_template("page.html").render(
+    return filled(
+        "page.html",
+        specs,
         title=title,
-        version=__version__,
-        libraries=f"Vega {vl_convert.get_vega_version()}, Vega-Lite {VEGA_LITE}, "
-        f"Vega-Embed {vl_convert.get_vega_embed_version()}",
-        overview=_figures(overview_of(runs) if len(runs) > 1 else [], "overview", specs),
+        overview=keyed(overview_of(runs) if len(runs) > 1 else [], "overview", specs),
         runs=[_run(run, f"run{place}", specs, budget) for place, run in enumerate(runs, 1)],
         bundles=[_bundle(bundle) for bundle in bundles.values()],
-        data=specs,
-        library=library,
-        program=program,
-        hashes=[_hash(f"\n{script}\n") for script in (library, program)],
     )
-
-
-def _hash(script: str) -> str:
-    """The source of a script as a content security policy names it."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
-def _figures(figures: Sequence[Figure], prefix: str, specs: dict[str, Any]) -> list[dict[str, Any]]:
-    shown = []
-    for place, figure in enumerate(figures):
-        key = f"{prefix}-chart{place}"
-        specs[key] = {"spec": figure.spec, "description": figure.description}
-        shown.append({"key": key, "figure": figure})
-    return shown
 
 
 def _run(run: Run, key: str, specs: dict[str, Any], budget: int) -> dict[str, Any]:
@@ -112,24 +60,13 @@ def _run(run: Run, key: str, specs: dict[str, Any], budget: int) -> dict[str, An
         "num_bases": counts.num_bases,
         "mean_length": number(counts.num_bases / counts.num_reads if counts.num_reads else math.nan),
         "gc": "–" if math.isnan(counts.gc) else share_of_one(counts.gc),
-        "figures": _figures(figures_of(run), key, specs),
+        "figures": keyed([*figures_of(run), *view_figures(run)], key, specs),
         "top": [_top_read(run, read, {entry["row"] for entry in traces}) for read in reads],
         "has_traces": bool(traces),
         "no_traces": _why_no_traces(run, len(reads), len(traces)),
         "has_windows": run.windows is not None,
         "parameters": _parameters(run),
     }
-
-
-def share_of_one(value: float) -> str:
-    """A fraction in percent."""
-    return f"{100 * value:.3g} %"
-
-
-def shown_name(name: str) -> str:
-    """A name as the page shows it: without control characters, and not endless."""
-    clean = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
-    return clean if len(clean) <= _LONGEST_NAME else clean[: _LONGEST_NAME - 1] + "…"
 
 
 def _top_read(run: Run, read: TopRead, drawn: set[int]) -> dict[str, Any]:
@@ -254,18 +191,5 @@ def _bundle(bundle: BundleFacts) -> dict[str, Any]:
             ("seed", json.dumps(metadata["seed"])),
             ("null of", bundle.source),
         ],
-        "card": _card(bundle.card),
+        "card": card_html(bundle.card),
     }
-
-
-def _card(text: str) -> Any:
-    """A model card as HTML, in which nothing of it is more than text; its headings go below the page's."""
-    from markdown_it import MarkdownIt
-    from markupsafe import Markup
-
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "link", "autolink"])
-    tokens = parser.parse(text)
-    for token in tokens:
-        if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(int(token.tag[1]) + 3, 6)}"
-    return Markup(parser.renderer.render(tokens, parser.options, {}))

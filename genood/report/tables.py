@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +11,16 @@ import pandas as pd
 
 from genood.engine import CALLS
 from genood.report.accumulate import RunAccumulator, ScoreColumns
-from genood.report.chunks import TableFormat, at_row, chunks_of
+from genood.report.chunks import TableFormat, at_row, chunks_of, column_names
+from genood.writers.tables import CLASS_COLUMN, SCORE_PREFIX
 
 SCORES = TableFormat(
     kind="score table",
     words=("read_id", "call"),
     numbers=("mate", "length", "num_scored", "gc", "llr_per_base", "ood_score", "p_value"),
 )
+MOST_DETECTORS = 16
+"""Further detectors that are shown; there are not more."""
 _COUNTS = ("mate", "length", "num_scored")
 _SHARES = ("gc", "p_value")
 
@@ -39,8 +43,22 @@ def count_table(path: str, accumulator: RunAccumulator) -> None:
 
 def score_columns_of(path: str) -> Iterator[ScoreColumns]:
     """The rows of a score table, some at a time; see `count_table`."""
-    for frame in chunks_of(path, SCORES):
+    for frame in chunks_of(path, _with_others(path)):
         yield checked_columns(path, frame)
+
+
+def _with_others(path: str) -> TableFormat:
+    """The columns of a table that are read: those of all tables, and what this one has of others."""
+    there = column_names(path, SCORES.kind)
+    words = [name for name in there if name == CLASS_COLUMN]
+    numbers = [name for name in there if _is_other(name)]
+    return replace(
+        SCORES, words=[*SCORES.words, *words], numbers=[*SCORES.numbers, *numbers[:MOST_DETECTORS]]
+    )
+
+
+def _is_other(name: str) -> bool:
+    return name.startswith(SCORE_PREFIX) and name != SCORE_PREFIX
 
 
 def checked_columns(path: str, frame: pd.DataFrame) -> ScoreColumns:
@@ -62,8 +80,9 @@ def checked_columns(path: str, frame: pd.DataFrame) -> ScoreColumns:
         refuse(~((column >= 0) & (column < 2**53) & (np.floor(column) == column)), name, "whole number")
     for name in _SHARES:
         refuse((values[name] < 0) | (values[name] > 1), name, "number from 0 to 1")
-    for name in ("llr_per_base", "ood_score"):
-        refuse(np.isinf(values[name]), name, "finite number")
+    others = {name: frame[name].to_numpy(dtype=np.float64) for name in map(str, frame) if _is_other(name)}
+    for name in ("llr_per_base", "ood_score", *others):
+        refuse(np.isinf(values[name] if name in values else others[name]), name, "finite number")
     return ScoreColumns(
         names=frame["read_id"].tolist(),
         mates=values["mate"].astype(np.int64),
@@ -74,4 +93,6 @@ def checked_columns(path: str, frame: pd.DataFrame) -> ScoreColumns:
         ood_scores=values["ood_score"],
         p_values=values["p_value"],
         calls=calls,
+        others={name.removeprefix(SCORE_PREFIX): scores for name, scores in others.items()},
+        classes=frame[CLASS_COLUMN].tolist() if CLASS_COLUMN in frame else None,
     )

@@ -14,8 +14,9 @@ from genood.readers.streams import check_readable
 from genood.report.accumulate import RunAccumulator
 from genood.report.facts import BundleFacts, detector_of, names_of, read_summary, summary_beside
 from genood.report.output import NUM_TOP, TITLE
-from genood.report.page import check_installed, render
+from genood.report.page import render
 from genood.report.run import Run, check_null, check_same_bundle, check_same_run
+from genood.report.shell import check_installed
 from genood.report.tables import count_table
 from genood.report.traces import read_traces, read_windows
 from genood.writers.streams import open_output
@@ -108,7 +109,7 @@ def _run(job: ReportJob, place: int, name: str, bundle: BundleFacts | None) -> R
     if summary is not None and bundle is not None:
         check_same_bundle(bundle, summary, name)
     null = None if bundle is None else bundle.nulls.get(detector_of(summary, bundle))
-    counts = RunAccumulator(null, job.num_top)
+    counts = RunAccumulator(null, job.num_top, {} if bundle is None else bundle.nulls)
     count_table(table, counts)
     if bundle is not None:
         check_null(bundle, table, counts)

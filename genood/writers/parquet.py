@@ -20,7 +20,7 @@ from genood.rounding import as_in_table
 from genood.sequence import decode
 from genood.text import Column
 from genood.writers.streams import write_errors_named
-from genood.writers.tables import POSITION_COLUMNS, score_columns, score_values
+from genood.writers.tables import CLASS_COLUMN, POSITION_COLUMNS, score_columns, score_values
 
 _GROUP_ROWS = 131_072
 """Rows of a row group of the score table, at least."""
@@ -89,11 +89,18 @@ class ScoreParquetWriter:
     """Writes the score table; the parameters are those of `ScoreTableWriter` and `_ParquetFile`."""
 
     def __init__(
-        self, target: str, path: Path, detectors: Sequence[str], *, paired: bool, fingerprint: str
+        self,
+        target: str,
+        path: Path,
+        detectors: Sequence[str],
+        *,
+        paired: bool,
+        fingerprint: str,
+        classes: bool = False,
     ) -> None:
         self._detectors = tuple(detectors)
-        self._paired = paired
-        names = score_columns(detectors, paired=paired)
+        self._also = {"paired": paired, "classes": classes}
+        names = score_columns(detectors, **self._also)
         types = {
             "read_id": "string",
             "mate": "int8",
@@ -101,6 +108,7 @@ class ScoreParquetWriter:
             "num_scored": "int64",
             "call": "letters",
             "pair_call": "letters",
+            CLASS_COLUMN: "names",
         }
         self._file = _ParquetFile(
             target, path, {name: types.get(name, "double") for name in names}, fingerprint
@@ -110,7 +118,7 @@ class ScoreParquetWriter:
 
     def write(self, scored: ScoredReads) -> None:
         """Append rows."""
-        values: list[Column] = score_values(scored, self._detectors, paired=self._paired)
+        values: list[Column] = score_values(scored, self._detectors, **self._also)
         self._tables.append(self._file.table(values))
         self._num_rows += len(scored.names)
         if self._num_rows >= _GROUP_ROWS:
@@ -180,11 +188,13 @@ class PositionParquetWriter:
 
 @contextmanager
 def score_parquet(
-    target: str, detectors: Sequence[str], *, paired: bool, fingerprint: str
+    target: str, detectors: Sequence[str], *, paired: bool, fingerprint: str, classes: bool = False
 ) -> Iterator[ScoreParquetWriter]:
     """A writer to a file that appears under its name when the block ends well."""
     with atomic_path(target) as path:
-        writer = ScoreParquetWriter(target, path, detectors, paired=paired, fingerprint=fingerprint)
+        writer = ScoreParquetWriter(
+            target, path, detectors, paired=paired, fingerprint=fingerprint, classes=classes
+        )
         with _closed(writer):
             yield writer
 

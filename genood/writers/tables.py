@@ -27,18 +27,23 @@ SCORE_COLUMNS = (
     "call",
 )
 PAIR_COLUMNS = ("pair_p_value", "pair_call")
+CLASS_COLUMN = "predicted_class"
+SCORE_PREFIX = "ood_score_"
+"""What the columns of further detectors begin with."""
 POSITION_COLUMNS = ("read_id", "position", "base", "log_p", "background_log_p", "llr")
 
 _POSITIONS_AT_ONCE = 65_536
 
 
-def score_columns(detectors: Sequence[str], *, paired: bool) -> list[str]:
+def score_columns(detectors: Sequence[str], *, paired: bool, classes: bool = False) -> list[str]:
     """Names of the columns of the score table; the parameters are those of `ScoreTableWriter`."""
-    extra = [f"ood_score_{name}" for name in detectors[1:]]
-    return [*SCORE_COLUMNS, *extra, *(PAIR_COLUMNS if paired else [])]
+    extra = [SCORE_PREFIX + name for name in detectors[1:]]
+    return [*SCORE_COLUMNS, *extra, *(PAIR_COLUMNS if paired else []), *([CLASS_COLUMN] if classes else [])]
 
 
-def score_values(scored: ScoredReads, detectors: Sequence[str], *, paired: bool) -> list[Column]:
+def score_values(
+    scored: ScoredReads, detectors: Sequence[str], *, paired: bool, classes: bool = False
+) -> list[Column]:
     """The columns of the score table, as many as `score_columns` names; NaN where there is no value."""
     first, *others = (scored.ood_scores[name] for name in detectors)
     columns: list[Column] = [
@@ -60,6 +65,9 @@ def score_values(scored: ScoredReads, detectors: Sequence[str], *, paired: bool)
         assert scored.pair_p_values is not None
         assert scored.pair_calls is not None
         columns += [scored.pair_p_values, scored.pair_calls]
+    if classes:
+        assert scored.predicted is not None
+        columns.append(scored.predicted)
     return [
         values.astype(np.float64) if isinstance(values, np.ndarray) and values.dtype == np.float32 else values
         for values in columns
@@ -77,19 +85,23 @@ class ScoreTableWriter:
         Names in the order of the engine: the first one's score is ``ood_score``; each further one
         adds a column ``ood_score_NAME`` at the end.
     paired
-        Whether ``pair_p_value`` and ``pair_call`` are the last columns.
+        Whether ``pair_p_value`` and ``pair_call`` come next.
+    classes
+        Whether ``predicted_class`` is the last column.
     """
 
-    def __init__(self, stream: IO[bytes], detectors: Sequence[str], *, paired: bool = False) -> None:
+    def __init__(
+        self, stream: IO[bytes], detectors: Sequence[str], *, paired: bool = False, classes: bool = False
+    ) -> None:
         self._stream = stream
         self._detectors = tuple(detectors)
-        self._paired = paired
+        self._also = {"paired": paired, "classes": classes}
         self._text = RowText()
-        self._stream.write(self._text.rows([[name] for name in score_columns(detectors, paired=paired)]))
+        self._stream.write(self._text.rows([[name] for name in score_columns(detectors, **self._also)]))
 
     def write(self, scored: ScoredReads) -> None:
         """Append rows."""
-        self._stream.write(self._text.rows(score_values(scored, self._detectors, paired=self._paired)))
+        self._stream.write(self._text.rows(score_values(scored, self._detectors, **self._also)))
 
 
 class PositionTableWriter:

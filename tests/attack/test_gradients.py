@@ -18,8 +18,7 @@ from genood.detectors.knn import Knn
 from genood.detectors.likelihood import Likelihood
 from genood.detectors.llr import LikelihoodRatio
 from genood.detectors.max_logit import MaxLogit
-from genood.engine import num_weights
-from genood.ensemble import EnsembleBundle
+from genood.ensemble import EnsembleBundle, num_weights
 from genood.models.cnn import CNN, CNNConfig
 from genood.models.lstm import LSTM, LSTMConfig
 from genood.sequence import Codes, pad
@@ -187,7 +186,7 @@ def test_gradients_of_weights_are_of_few_reads_at_a_time(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As detectors of weights' gradients have them, of which each read has as many as there are weights."""
-    monkeypatch.setattr("genood.engine._GRADIENT_NUMBERS", 2 * num_weights(bundle))
+    monkeypatch.setattr("genood.ensemble._GRADIENT_NUMBERS", 2 * num_weights(bundle))
     codes, lengths = pad([uniform_codes(LENGTH, seed) for seed in range(5)])
     sizes = [
         [len(batch.codes) for batch in batches_of(bundle, codes, lengths, needs)]

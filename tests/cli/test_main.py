@@ -16,7 +16,18 @@ from toys import markov_codes, write_fasta
 
 from genood import __version__
 
-COMMANDS = ("train", "tune", "score", "calibrate", "evaluate", "report", "benchmark", "attack", "info")
+COMMANDS = (
+    "train",
+    "tune",
+    "score",
+    "calibrate",
+    "evaluate",
+    "report",
+    "benchmark",
+    "attack",
+    "info",
+    "completion",
+)
 HEAVY = {"torch", "numba", "numpy", "pandas", "sklearn", "rich", "pysam"}
 
 
@@ -28,7 +39,7 @@ def test_version(genood: Genood) -> None:
 def test_help_lists_the_commands(genood_here: Genood) -> None:
     result = genood_here("--help")
     assert (result.returncode, result.stderr) == (0, "")
-    listed = result.stdout.partition("Commands:\n")[2].splitlines()
+    listed = result.stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
     assert [line.split()[0] for line in listed] == list(COMMANDS)
 
 

@@ -16,7 +16,7 @@ from pages import COLUMNS, Page, Row, score_row, write_scores
 from refusals import CPU, check_refused
 from toys import markov_codes, uniform_codes, write_fasta
 
-from genood.report import page as page_module
+from genood.report import shell
 
 HOSTILE = "</script><script>alert(1)</script><img/src=x/onerror=alert(1)>{{7*7}}&amp;\"'`"
 
@@ -134,7 +134,7 @@ def test_hostile_traces(genood_here: Genood, folder: Path) -> None:
 
 
 def test_model_cards_are_text() -> None:
-    card = page_module._card(
+    card = shell.card_html(
         "# T\n\n<script>alert(1)</script> [x](javascript:alert(1)) ![y](http://z/y.png)\n\n|a|\n|-|\n|1|\n"
     )
     assert "<script" not in card
@@ -226,7 +226,6 @@ def test_bad_tables(genood_here: Genood, folder: Path, monkeypatch: pytest.Monke
     Path("s.parquet").write_bytes(whole)
     cases = {
         "missing.tsv": "missing.tsv: no such file",
-        ".": ".: is a directory",
         "-": "standard input: is not taken here",
         "nothing.tsv": "nothing.tsv: cannot be read as a score table",
         "cut.tsv.gz": "cut.tsv.gz: cannot be read as a score table",
@@ -319,7 +318,7 @@ def test_what_is_refused(
     for arguments, says in cases.items():
         check_refused(genood_here, folder, "report", *arguments, says=says)
     monkeypatch.setattr(
-        page_module, "find_spec", lambda name: None if name == "vl_convert" else util.find_spec(name)
+        shell, "find_spec", lambda name: None if name == "vl_convert" else util.find_spec(name)
     )
     says = "a report needs vl-convert-python: pip install"
     check_refused(genood_here, folder, "report", "s.tsv", "-o", "r.html", says=says)

@@ -9,6 +9,7 @@ import pytest
 
 from genood.calibration import NullDistribution, ood_fraction, p_value_counts
 from genood.report.accumulate import RunAccumulator, ScoreColumns, gc_places
+from genood.report.agreement import DetectorCounts
 from genood.report.top import foremost
 
 LEVELS = np.linspace(0, 1, 101)
@@ -39,11 +40,15 @@ def columns_of(num_reads: int, seed: int = 1) -> ScoreColumns:
         ood_scores=scores,
         p_values=p_values,
         calls=calls,
+        others={"likelihood": scores + generator.uniform(0, 1, num_reads)},
+        classes=np.where(unscored, "", generator.choice(["A", "B", "C"], num_reads)).tolist(),
     )
 
 
 def part(columns: ScoreColumns, rows: slice) -> ScoreColumns:
-    return ScoreColumns(**{name: values[rows] for name, values in vars(columns).items()})
+    cut = {name: values[rows] for name, values in vars(columns).items() if name != "others"}
+    others = {name: scores[rows] for name, scores in columns.others.items()}
+    return ScoreColumns(**cut, others=others)
 
 
 def facts(counts: RunAccumulator) -> list[object]:
@@ -62,13 +67,21 @@ def facts(counts: RunAccumulator) -> list[object]:
         counts.top_reads,
         [counts.score_quantile(level) for level in (0.1, 0.5, 0.9)],
         *(array.tolist() for array in (*arrays, bins.edges, bins.counts, expected)),
+        *([name, counts.classes.calls(name).tolist()] for name in counts.classes.names),
+        *_facts_of_other(counts.detectors["likelihood"]),
     ]
+
+
+def _facts_of_other(counts: DetectorCounts) -> list[object]:
+    grid = counts.grid(40, 0.01)
+    assert grid is not None
+    found: list[object] = [array.tolist() for array in (*grid, counts.both)]
+    return [*found, counts.rank_correlation(), counts.score_quantile(0.5)]
 
 
 def test_pieces_and_merging_do_not_matter() -> None:
     columns = columns_of(3000)
-    whole, pieces = RunAccumulator(NULL), RunAccumulator(NULL)
-    first, second = RunAccumulator(NULL), RunAccumulator(NULL)
+    whole, pieces, first, second = (RunAccumulator(NULL, other_nulls={"likelihood": NULL}) for _ in range(4))
     whole.add(columns)
     for start in range(0, 3000, 7):
         pieces.add(part(columns, slice(start, start + 7)))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from pages import score_row, write_scores
+from pages import OpenTab, score_row, write_scores
 
 from genood.report.writing import ReportJob, write_report
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page as Tab
 
 HOSTILE = "</script><img/src=x/onerror=document.title='owned'>"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PHONE = {"width": 390, "height": 844}
 
 
@@ -29,19 +27,6 @@ def playwright_of() -> Any:
 def says(element: Locator, text: str) -> None:
     """Wait until an element has a text: a browser's events come in their own time."""
     playwright_of().expect(element).to_contain_text(text)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    playwright = playwright_of()
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
-        pytest.skip(f"there is no Chromium here: none of {', '.join(NAMES)}")
-    with playwright.sync_playwright() as started:
-        # Without its sandbox, which needs more rights than containers have: the page is our own.
-        opened = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -80,32 +65,15 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def said() -> list[str]:
-    """What the page said, loaded or failed to do."""
-    return []
+def tab(open_tab: OpenTab, report: Path) -> Iterator[Tab]:
+    with open_tab(report, 9, color_scheme="light") as opened:
+        yield opened
 
 
 @pytest.fixture
-def tab(browser: Browser, report: Path, said: list[str]) -> Iterator[Tab]:
-    yield from _opened(browser, report, said, color_scheme="light")
-
-
-@pytest.fixture
-def phone(browser: Browser, report: Path, said: list[str]) -> Iterator[Tab]:
-    yield from _opened(browser, report, said, color_scheme="dark", viewport=PHONE)
-
-
-def _opened(browser: Browser, report: Path, said: list[str], **options: Any) -> Iterator[Tab]:
-    context = browser.new_context(reduced_motion="reduce", **options)
-    page = context.new_page()
-    page.set_default_timeout(10_000)
-    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: said.append(request.url))
-    page.goto(report.as_uri())
-    page.wait_for_function("document.querySelectorAll('.chart svg').length >= 9")
-    yield page
-    context.close()
+def phone(open_tab: OpenTab, report: Path) -> Iterator[Tab]:
+    with open_tab(report, 9, color_scheme="dark", viewport=PHONE) as opened:
+        yield opened
 
 
 def shown(tab: Tab) -> list[str]:
