@@ -174,6 +174,11 @@ def samples_of(truth):
     return samples.index[samples["truth"] == truth].tolist()
 
 
+def evaluation_wanted():
+    """The evaluation, where the sheet has samples of both sides."""
+    return ["results/evaluation.json"] if samples_of("in") and samples_of("ood") else []
+
+
 def wanted():
     """What the target `all` asks for."""
     names = samples.index
@@ -185,6 +190,4 @@ def wanted():
         files += expand("results/reports/{sample}.html", sample=names)
     if config["multiqc"]["enabled"] and len(names):
         files.append("results/multiqc/multiqc_report.html")
-    if samples_of("in") and samples_of("ood"):
-        files.append("results/evaluation.json")
-    return files
+    return files + evaluation_wanted()

@@ -31,6 +31,7 @@ rule report_sample:
 rule multiqc:
     input:
         summaries=expand("results/summaries/{sample}.json", sample=samples.index),
+        evaluation=evaluation_wanted(),
     output:
         page=report(
             "results/multiqc/multiqc_report.html",
@@ -51,5 +52,5 @@ rule multiqc:
         directory=subpath(output.page, parent=True),
         options=config["multiqc"]["options"],
     shell:
-        "multiqc --force --outdir {params.directory} --filename multiqc_report {input.summaries}"
+        "multiqc --force --outdir {params.directory} --filename multiqc_report {input}"
         " {params.options} > {log} 2>&1"
