@@ -25,12 +25,16 @@ workflow-lint: $(VENV)/test.stamp
 check: $(VENV)/test.stamp
 	$(BIN)/pytest
 
+# The wheel, built from the sdist, in an environment that has nothing but what it asks for.
 packages: $(VENV)/test.stamp
 	rm -rf build build.log dist
 	$(BIN)/python -m build --outdir dist > build.log || { cat build.log; exit 1; }
-	$(PIP) install --quiet --no-deps --target dist/installed dist/*.whl
-	cd dist/installed && ../../$(BIN)/python -m genood --version
-	cd dist/installed && ../../$(BIN)/python -c 'import data_prep.cli, genood.models.context, genood.models.lstm, genood.scoring'
+	$(BIN)/python packaging/check_packages.py dist
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv dist/env
+	dist/env/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt dist/*.whl
+	packaging/try_installed.sh dist/env
+	rm -rf dist/env
 
 # A site in docs-out/; what Sphinx warns of is an error. Pages of an earlier API would stay in docs/api.
 docs: $(VENV)/docs.stamp

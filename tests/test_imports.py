@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import configparser
+import re
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -75,6 +79,13 @@ NEED_TORCH = {
 """Modules that import torch; all others do without, and import none of these before they must."""
 
 
+NOT_ASKED_FOR = {
+    "compression": "Python's, from 3.14 on",
+    "isal": "xopen's, on processors that have it; the import is tried",
+}
+"""Why setup.cfg need not name it."""
+
+
 def imports_of(path: Path, *, at_start_only: bool = False) -> set[str]:
     """Modules that a file imports; a name imported from a package counts as a module if it is one."""
     tree = ast.parse(path.read_text())
@@ -140,6 +151,21 @@ def test_data_prep_imports_little() -> None:
         for name in imports_of(path):
             if name.partition(".")[0] == "genood":
                 assert name.partition(".")[2].partition(".")[0] in PREP_MAY_IMPORT, f"{path}: {name}"
+
+
+def test_what_is_imported_is_asked_for() -> None:
+    """By setup.cfg, of whoever installs genood or one of its extras; the tests' own does not count."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    extras = {name: text for name, text in config["options.extras_require"].items() if name != "test"}
+    lines = "\n".join([config["options"]["install_requires"], *extras.values()]).splitlines()
+    asked = {re.split(r"[ <>=;]", line)[0].lower() for line in lines if line and not line.startswith("#")}
+    distributions = packages_distributions()
+    for path in [*genood_files(), *(ROOT / "data_prep").rglob("*.py")]:
+        for name in {found.partition(".")[0] for found in imports_of(path)} - sys.stdlib_module_names:
+            if name not in ("genood", "data_prep", *NOT_ASKED_FOR):
+                known = {found.lower() for found in distributions.get(name, ())}
+                assert known & asked, f"{path}: {name} of {known or 'nothing that is installed'}"
 
 
 def test_no_module_circle() -> None:

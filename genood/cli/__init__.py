@@ -70,15 +70,15 @@ class LazyGroup(Group):
     def __init__(self, *args: Any, package: str, summaries: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._package = package
-        self._summaries = summaries
+        self.summaries = summaries
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The subcommands in the order of their summaries."""
-        return list(self._summaries)
+        return list(self.summaries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The subcommand, imported."""
-        if cmd_name not in self._summaries:
+        if cmd_name not in self.summaries:
             return None
         command: click.Command = import_module(f"{self._package}.{cmd_name}").command
         if ctx.resilient_parsing:  # a shell asks how a line may go on
@@ -89,14 +89,14 @@ class LazyGroup(Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Options, or the subcommands' names; without an import."""
-        summaries = self._summaries.items()
+        summaries = self.summaries.items()
         named = [CompletionItem(name, help=text) for name, text in summaries if name.startswith(incomplete)]
         return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the summaries without an import."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(self._summaries.items()))
+            formatter.write_dl(list(self.summaries.items()))
 
 
 @click.group(
