@@ -15,7 +15,7 @@ from workflow_runs import BIN, GENOOD, ROOT, WORKFLOWS, environment, snakemake
 CLUSTER = WORKFLOWS / ".test" / "cluster"
 PROFILE = ("--profile", CLUSTER)
 READS = ROOT / "examples" / "reads" / "in.fasta.gz"
-GENOME = ROOT / "examples" / "genomes" / "Escherichia__coli_536__NC_008253.1.fna.gz"
+GENOME = WORKFLOWS / "wrapper" / "bio" / "genood" / "train" / "test" / "genomes" / "Portiera__BT-B-HRs.fasta"
 ONE_RULE = """
 rule work:
     output: "done"

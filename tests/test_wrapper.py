@@ -5,33 +5,19 @@ from __future__ import annotations
 import ast
 import gzip
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import click
 import pytest
 import yaml
+from workflow_runs import GENOOD, WORKFLOWS, snakemake
 
 from genood.cli.score import command
 
-ROOT = Path(__file__).resolve().parents[1]
-WRAPPERS = ROOT / "workflows" / "wrapper"
-BIN = Path(sys.executable).parent
-
-
-def snakemake(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    return subprocess.run(
-        [BIN / "snakemake", "--cores", "2", *options],
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=300,
-    )
+WRAPPERS = WORKFLOWS / "wrapper"
+OUTPUTS = {"FILE", "JSON", "FILE_mqc.json", "HTML", "BED"}
 
 
 def make_case(tmp_path: Path, wrapper: str) -> tuple[Path, tuple[str, str]]:
@@ -44,11 +30,11 @@ def make_case(tmp_path: Path, wrapper: str) -> tuple[Path, tuple[str, str]]:
 
 def test_train_and_score(tmp_path: Path) -> None:
     case, prefix = make_case(tmp_path, "bio/genood/score")
-    result = snakemake(case, *prefix, "scores/a.tsv.gz", "scores_paired/a.tsv")
+    result = snakemake(case, "--cores", "2", *prefix, "scores/a.tsv.gz", "scores_paired/a.tsv")
     assert result.returncode == 0, result.stderr
     with gzip.open(case / "scores" / "a.tsv.gz", "rt") as table:
         rows = table.read()
-    direct = [BIN / "genood", "score", "-q", "-m", "bundle", "reads/a.fastq"]
+    direct = [GENOOD, "score", "-q", "-m", "bundle", "reads/a.fastq"]
     assert subprocess.run(direct, cwd=case, capture_output=True, text=True, check=True).stdout == rows
     calls = json.loads((case / "scores" / "a.json").read_text())["calls"]
     parts = {}
@@ -71,7 +57,9 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         assert text.count(right) == 1
         text = text.replace(right, wrong)
     (case / "Snakefile").write_text(text)
-    result = snakemake(case, *prefix, "--keep-going", "scores/a.tsv.gz", "scores_paired/a.tsv")
+    result = snakemake(
+        case, "--cores", "2", *prefix, "--keep-going", "scores/a.tsv.gz", "scores_paired/a.tsv"
+    )
     assert result.returncode == 1
     assert "not sumary" in result.stderr
     assert "differ by 1 and 2 only, not: reads_out_paired/a.ood_1.fastq" in result.stderr
@@ -100,7 +88,7 @@ def test_every_output_of_the_command_can_be_named() -> None:
     of_command = {
         option.opts[-1]
         for option in command.params
-        if isinstance(option, click.Option) and option.metavar in {"FILE", "JSON", "HTML", "BED"}
+        if isinstance(option, click.Option) and option.metavar in OUTPUTS
     }
     assert set(of_wrapper.values()) == of_command
     meta = yaml.safe_load((WRAPPERS / "bio" / "genood" / "score" / "meta.yaml").read_text())

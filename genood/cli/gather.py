@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import click
 
+from genood.cli.examples import examples
 from genood.cli.options import logging_options
 
 
-@click.command("gather", no_args_is_help=True)
+@click.command(
+    "gather",
+    no_args_is_help=True,
+    epilog=examples(
+        "genood gather parts/*.tsv --manifest parts/manifest.json -o scores.tsv --summary summary.json",
+        "genood gather lane1.tsv lane2.tsv -o scores.tsv --fdr 0.05",
+    ),
+)
 @click.argument("scores", nargs=-1, required=True, metavar="SCORES.tsv...")
 @click.option(
     "-o",
@@ -72,13 +80,6 @@ def command(
 
     Beside each table lies its summary: NAME.summary.json beside NAME.tsv. Parts of different bundles,
     detectors or levels are refused.
-
-    \b
-    Example:
-      for part in 1-of-2 2-of-2; do
-        genood score -m bundle parts/$part.fastq.gz -o $part.tsv --summary $part.summary.json
-      done
-      genood gather *-of-2.tsv --manifest parts/manifest.json -o scores.tsv --summary summary.json
     """
     from genood.gathering import GatherJob, gather_tables
 

@@ -6,12 +6,15 @@ import logging
 
 import click
 
+from genood.cli.examples import examples
 from genood.cli.options import logging_options
 
 logger = logging.getLogger("genood.index")
 
 
-@click.command("index", no_args_is_help=True)
+@click.command(
+    "index", no_args_is_help=True, epilog=examples("genood index genomes/*.fna.gz -o reference.index")
+)
 @click.argument("genomes", metavar="FASTA...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="INDEX", help="Directory to write the index to.")
 @click.option(
@@ -25,10 +28,6 @@ def command(genomes: tuple[str, ...], output: str, classes: str | None) -> None:
 
     genood train takes the directory in place of the files, with the same result: the genomes are mapped
     into memory, not read into it, and training begins at once. An index takes a byte a base on disk.
-
-    \b
-    Example:
-      genood index genomes/*.fna.gz -o reference.index
     """
     from genood.genome_index import write_index
     from genood.genomes import GenomeFile

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import click
 
+from genood.cli.examples import examples
 from genood.cli.options import logging_options
 
 
-@click.command("split", no_args_is_help=True)
+@click.command(
+    "split",
+    no_args_is_help=True,
+    epilog=examples(
+        "genood split reads.fastq.gz -n 16 -o 'parts/%.fastq.gz' --manifest parts/manifest.json",
+        "genood split --paired R1.fastq.gz R2.fastq.gz -n 4 -o 'parts/%_R#.fastq.gz'",
+    ),
+)
 @click.argument("reads", nargs=-1, required=True)
 @click.option("-n", "--num-parts", type=click.IntRange(1, 10_000), required=True, metavar="N", help="Parts.")
 @click.option(
@@ -43,11 +51,6 @@ def command(
     last parts may be empty.
 
     genood gather makes one run of the parts' scores.
-
-    \b
-    Examples:
-      genood split reads.fastq.gz -n 16 -o 'parts/%.fastq.gz' --manifest parts/manifest.json
-      genood split --paired R1.fastq.gz R2.fastq.gz -n 4 -o 'parts/%_R#.fastq.gz'
     """
     if paired and interleaved:
         raise click.UsageError("--paired and --interleaved are two ways to give mates; give one")

@@ -10,6 +10,7 @@ from snakemake.shell import shell
 OPTIONS = {
     "scores": "--output",
     "summary": "--summary",
+    "multiqc": "--multiqc",
     "report": "--report",
     "per_position": "--per-position",
     "window_table": "--window-table",
