@@ -21,7 +21,7 @@ from genood.fdr import FdrCaller
 from genood.files import appear_together, check_distinct
 from genood.intake import IntakeConfig, intake
 from genood.parts import Manifest, check_apart
-from genood.readers import ReaderConfig, Records, check_readable
+from genood.readers import STDIN, ReaderConfig, Records, check_readable
 from genood.report.chunks import TableFormat, at_row, chunks_of
 from genood.report.facts import BundleFacts, name_of, read_summary, summary_beside
 from genood.report.tables import checked_columns
@@ -248,13 +248,11 @@ def _bundle_of(job: GatherJob, parts: _Parts) -> BundleFacts:
 
 def _as_scoring(job: GatherJob, parts: _Parts, bundle: str) -> ScoreJob:
     """The run that would have given the same."""
-    targets = [job.output, job.summary, job.multiqc, job.kraken_report, job.kraken_output]
-    check_distinct([*parts.tables, *([] if job.manifest is None else [job.manifest])], targets)
     manifest = parts.manifest
     pairs = manifest.pairs if manifest is not None else "interleaved" if parts.paired else None
-    return ScoreJob(
+    run = ScoreJob(
         bundle=bundle,
-        inputs=parts.inputs,
+        inputs=[path for path in parts.inputs if path != STDIN],
         intake=IntakeConfig(
             pairs=pairs, reader=ReaderConfig(reference=None if manifest is None else manifest.reference)
         ),
@@ -271,6 +269,10 @@ def _as_scoring(job: GatherJob, parts: _Parts, bundle: str) -> ScoreJob:
         fdr=job.fdr,
         seed=job.seed,
     )
+    beside = [path for path in map(summary_beside, parts.tables) if path is not None]
+    read = [*parts.tables, *beside, *([] if job.manifest is None else [job.manifest])]
+    check_distinct(read, run.outputs())
+    return run
 
 
 def _windows(parts: _Parts, null: NullDistribution) -> Iterator[ScoredReads]:

@@ -48,59 +48,28 @@ def best_step(trained: Trained, role: str) -> int | None:
 
 def _losses(trained: Trained) -> Figure | None:
     roles, drawn = roles_of(trained), trained.drawn_rows()
-    if not roles or not len(drawn):
-        return None
-    steps = trained.columns[STEP][drawn]
-    unit = _UNITS.get(roles[0], "nats per base")
-    lines: Rows = []
-    columns = {}
-    for role in roles:
-        for kind, column in (("training", f"{role}_train_loss"), ("validation", f"{role}_val_loss")):
-            values = trained.columns.get(column)
-            if values is not None:
-                columns[f"{role}, {kind}"] = values[drawn]
-                lines += [
-                    {"step": int(step), "loss": short(value), "model": role, "reads": kind}
-                    for step, value in zip(steps.tolist(), values[drawn].tolist(), strict=True)
-                    if not math.isnan(value)
-                ]
+    columns = {
+        (role, kind): trained.columns[column][drawn]
+        for role in roles
+        for kind, column in (("training", f"{role}_train_loss"), ("validation", f"{role}_val_loss"))
+        if column in trained.columns
+    }
+    steps = trained.columns[STEP][drawn].astype(np.int64).tolist()
+    lines: Rows = [
+        {"step": step, "loss": short(value), "model": role, "reads": kind}
+        for (role, kind), values in columns.items()
+        for step, value in zip(steps, values.tolist(), strict=True)
+        if not math.isnan(value)
+    ]
     if not lines:
         return None
+    unit = _UNITS.get(roles[0], "nats per base")
     best = _best_points(trained, roles)
-    colour = _role_colour(roles)
-    layers: list[Spec] = [
-        {
-            "data": {"values": lines},
-            "mark": {"type": "line", "strokeWidth": 2, "point": {"size": 14}},
-            "encoding": {
-                "x": _step_axis(),
-                "y": {"field": "loss", **_loss_axis(unit)},
-                "color": colour,
-                "strokeDash": {
-                    "field": "reads",
-                    "type": "nominal",
-                    "scale": {"domain": ["validation", "training"], "range": [[1, 0], [5, 4]]},
-                    "legend": {"orient": "top", "title": None, "symbolStrokeColor": "@ink"},
-                },
-                "tooltip": tooltip(model="model", reads="of reads of", step="step", loss=unit),
-            },
-        },
-    ]
-    if best:
-        encoding = layers[0]["encoding"]
-        layers.append(
-            {
-                "data": {"values": best},
-                "mark": {"type": "point", "filled": True, "size": 110, "shape": "diamond"},
-                "encoding": {
-                    **{name: encoding[name] for name in ("x", "y", "color")},
-                    "tooltip": tooltip(model="model kept", step="step", loss=unit),
-                },
-            }
-        )
     told = ", ".join(f"{row['model']} {row['step']:,}" for row in best)
-    caption = f"Lower is better; {unit}. Diamonds: the weights that are kept, those of the best validation"
-    caption += f" ({told})." if told else "."
+    caption = (
+        f"Lower is better; {unit}. Solid: validation reads; dashed: training reads. Diamonds: the weights"
+    )
+    caption += " that are kept, those of the best validation" + (f" ({told})." if told else ".")
     if roles[0] != "classifier":
         caption += (
             " The background's losses are those of mutated reads; a model that knows nothing has 1.386."
@@ -109,13 +78,45 @@ def _losses(trained: Trained) -> Figure | None:
         title="Losses",
         caption=caption + _thinned(trained),
         description=f"Training and validation losses of {', '.join(roles)}, {len(drawn)} validations.",
-        spec={"height": 260, "layer": layers},
-        header=("step", *columns),
+        spec=_loss_chart(lines, best, roles, unit),
+        header=("step", *(f"{role}, {kind}" for role, kind in columns)),
         rows=[
-            (f"{int(step):,}", *(number(values[place]) for values in columns.values()))
-            for place, step in enumerate(steps.tolist())
+            (f"{step:,}", *(number(values[place]) for values in columns.values()))
+            for place, step in enumerate(steps)
         ],
     )
+
+
+def _loss_chart(lines: Rows, best: Rows, roles: Sequence[str], unit: str) -> Spec:
+    """Losses by step, and the best of each model, of which there may be none."""
+    encoding: Spec = {
+        "x": _step_axis(),
+        "y": {"field": "loss", **_loss_axis(unit)},
+        "color": _role_colour(roles),
+    }
+    dashes: Spec = {
+        "field": "reads",
+        "type": "nominal",
+        "scale": {"domain": ["validation", "training"], "range": [[1, 0], [5, 4]]},
+        "legend": None,
+    }
+    told = tooltip(model="model", reads="of reads of", step="step", loss=unit)
+    layers: list[Spec] = [
+        {
+            "data": {"values": lines},
+            "mark": {"type": "line", "strokeWidth": 2, "point": {"size": 14}},
+            "encoding": encoding | {"strokeDash": dashes, "tooltip": told},
+        }
+    ]
+    if best:
+        layers.append(
+            {
+                "data": {"values": best},
+                "mark": {"type": "point", "filled": True, "size": 110, "shape": "diamond"},
+                "encoding": encoding | {"tooltip": tooltip(model="model kept", step="step", loss=unit)},
+            }
+        )
+    return {"height": 260, "layer": layers}
 
 
 def _best_points(trained: Trained, roles: Sequence[str]) -> Rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -18,6 +18,13 @@ _SHORTEST = 50
 _MOST_LENGTHS = 4
 _LEAST_DIFFERENCE = 1e-9
 _POWERS = [10.0**power for power in range(-6, 1)]
+_LENGTH: Spec = {
+    "field": "length",
+    "type": "quantitative",
+    "title": "scored bases",
+    "scale": {"type": "log", "nice": False},
+    "axis": {"format": "~s", "tickCount": 6},
+}
 _STYLES = (("@in", [1, 0]), ("@ood", [7, 3]), ("@ink", [2, 2]), ("@label", [8, 3, 2, 3]))
 """Colours and dashes: what is told apart by one is by the other, too."""
 
@@ -39,8 +46,9 @@ def threshold(null: NullDistribution, place: int, level: float = LEVEL) -> float
 def _by_length(null: NullDistribution, detector: str) -> Figure:
     quantiles = np.array([np.interp(_SPREAD, null.levels, row) for row in null.quantiles])
     called = [threshold(null, place) for place in range(len(null.lengths))]
+    names = dict(zip("abcde", (f"{100 * level:g} %" for level in _SPREAD), strict=True))
     rows: Rows = [
-        {"length": length, **dict(zip("abcde", map(short, values), strict=True))}
+        {"length": length, **dict(zip(names, map(short, values), strict=True))}
         for length, values in zip(null.lengths, quantiles.tolist(), strict=True)
     ]
     calls: Rows = [
@@ -48,41 +56,6 @@ def _by_length(null: NullDistribution, detector: str) -> Figure:
         for length, score in zip(null.lengths, called, strict=True)
         if score is not None
     ]
-    x: Spec = {
-        "field": "length",
-        "type": "quantitative",
-        "title": "scored bases",
-        "scale": {"type": "log", "nice": False},
-        "axis": {"format": "~s", "tickCount": 6},
-    }
-    y: Spec = {"type": "quantitative", "title": "OOD score", "scale": {"zero": False}}
-
-    def band(low: str, high: str, opacity: float) -> Spec:
-        mark = {"type": "area", "color": "@in", "opacity": opacity}
-        return {"mark": mark, "encoding": {"x": x, "y": {"field": low, **y}, "y2": {"field": high}}}
-
-    names = dict(zip("abcde", (f"{100 * level:g} %" for level in _SPREAD), strict=True))
-    layers: list[Spec] = [
-        band("a", "e", 0.22),
-        band("b", "d", 0.35),
-        {
-            "mark": {"type": "line", "color": "@in", "strokeWidth": 2, "point": {"color": "@in", "size": 26}},
-            "encoding": {"x": x, "y": {"field": "c", **y}, "tooltip": tooltip(length="bases", **names)},
-        },
-    ]
-    if calls:
-        mark = {"type": "line", "color": "@ood", "strokeWidth": 2.5, "strokeDash": [6, 3]}
-        layers.append(
-            {
-                "data": {"values": calls},
-                "mark": mark | {"point": {"color": "@ood", "size": 26}},
-                "encoding": {
-                    "x": x,
-                    "y": {"field": "score", **y},
-                    "tooltip": tooltip(length="bases", score=f"called from, at {LEVEL:g}"),
-                },
-            }
-        )
     return Figure(
         title=f"Scores of in-distribution reads: {detector}",
         caption=(
@@ -90,13 +63,35 @@ def _by_length(null: NullDistribution, detector: str) -> Figure:
             f" at least so high are called ood at a level of {LEVEL:g}."
         ),
         description=f"Quantiles of the null of {detector} at {len(rows)} lengths.",
-        spec={"height": 260, "data": {"values": rows}, "layer": layers},
+        spec=_bands(rows, calls, names),
         header=("scored bases", *names.values(), f"called from, at {LEVEL:g}"),
         rows=[
             (f"{length:,}", *map(number, values), number(score))
             for length, values, score in zip(null.lengths, quantiles.tolist(), called, strict=True)
         ],
     )
+
+
+def _bands(rows: Rows, calls: Rows, names: Mapping[str, str]) -> Spec:
+    """Quantiles by length, and where reads are called, which may be nowhere."""
+    y: Spec = {"type": "quantitative", "title": "OOD score", "scale": {"zero": False}}
+
+    def band(low: str, high: str, opacity: float) -> Spec:
+        mark = {"type": "area", "color": "@in", "opacity": opacity}
+        return {"mark": mark, "encoding": {"x": _LENGTH, "y": {"field": low, **y}, "y2": {"field": high}}}
+
+    def line(mark: Spec, colour: str, field: str, told: list[Spec]) -> Spec:
+        encoding = {"x": _LENGTH, "y": {"field": field, **y}, "tooltip": told}
+        shared = {"type": "line", "color": colour, "point": {"color": colour, "size": 26}}
+        return {"mark": shared | mark, "encoding": encoding}
+
+    layers = [band("a", "e", 0.22), band("b", "d", 0.35)]
+    layers.append(line({"strokeWidth": 2}, "@in", "c", tooltip(length="bases", **names)))
+    if calls:
+        told = tooltip(length="bases", score=f"called from, at {LEVEL:g}")
+        layers.append(line({"strokeWidth": 2.5, "strokeDash": [6, 3]}, "@ood", "score", told))
+        layers[-1]["data"] = {"values": calls}
+    return {"height": 260, "data": {"values": rows}, "layer": layers}
 
 
 def chosen_lengths(lengths: Sequence[int]) -> list[int]:
@@ -122,46 +117,6 @@ def _by_score(null: NullDistribution, detector: str) -> Figure:
             for score, p in zip(kept.tolist(), p_values.tolist(), strict=True)
         ]
     domain = [f"{null.lengths[place]:,}" for place in places]
-    colours, dashes = zip(*_STYLES[: len(places)], strict=True)
-    legend = {"orient": "top", "title": "scored bases"}
-    p_axis = {
-        "type": "quantitative",
-        "scale": {"type": "log", "nice": False},
-        "axis": {"values": _POWERS, "format": "~g"},
-    }
-    layers: list[Spec] = [
-        {
-            "data": {"values": rows},
-            "mark": {"type": "line", "strokeWidth": 2},
-            "encoding": {
-                "x": {
-                    "field": "score",
-                    "type": "quantitative",
-                    "title": "OOD score",
-                    "scale": {"zero": False},
-                },
-                "y": {"field": "p", "title": "p-value", **p_axis},
-                "color": {
-                    "field": "bases",
-                    "type": "nominal",
-                    "scale": {"domain": domain, "range": list(colours)},
-                    "legend": legend,
-                },
-                "strokeDash": {
-                    "field": "bases",
-                    "type": "nominal",
-                    "scale": {"domain": domain, "range": list(dashes)},
-                    "legend": legend,
-                },
-                "tooltip": tooltip(bases="scored bases", score="OOD score", p="p-value"),
-            },
-        },
-        {
-            "data": {"values": [{}]},
-            "mark": {"type": "rule", "strokeDash": [5, 3], "color": "@label"},
-            "encoding": {"y": {"datum": LEVEL, **p_axis}},
-        },
-    ]
     levels = [0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.001]
     return Figure(
         title=f"From score to p-value: {detector}",
@@ -170,12 +125,43 @@ def _by_score(null: NullDistribution, detector: str) -> Figure:
             " below, the null ends: no p-value is smaller."
         ),
         description=f"P-values by score for reads of {', '.join(domain)} bases, on a logarithmic axis.",
-        spec={"height": 260, "layer": layers},
+        spec=_lines_by_score(rows, domain),
         header=("p-value at most", *(f"score, {bases} bases" for bases in domain)),
         rows=[
             (f"{level:g}", *(number(threshold(null, place, level)) for place in places)) for level in levels
         ],
     )
+
+
+def _lines_by_score(rows: Rows, lengths: Sequence[str]) -> Spec:
+    """P-values by score, a line for each length."""
+    colours, dashes = zip(*_STYLES[: len(lengths)], strict=True)
+    p_axis: Spec = {
+        "type": "quantitative",
+        "scale": {"type": "log", "nice": False},
+        "axis": {"values": _POWERS, "format": "~g"},
+    }
+
+    def by_length(shown: Sequence[object]) -> Spec:
+        scale = {"domain": list(lengths), "range": list(shown)}
+        legend = {"orient": "top", "title": "scored bases"}
+        return {"field": "bases", "type": "nominal", "scale": scale, "legend": legend}
+
+    encoding: Spec = {
+        "x": {"field": "score", "type": "quantitative", "title": "OOD score", "scale": {"zero": False}},
+        "y": {"field": "p", "title": "p-value", **p_axis},
+        "color": by_length(colours),
+        "strokeDash": by_length(dashes),
+        "tooltip": tooltip(bases="scored bases", score="OOD score", p="p-value"),
+    }
+    level = {"mark": {"type": "rule", "strokeDash": [5, 3], "color": "@label"}, "data": {"values": [{}]}}
+    return {
+        "height": 260,
+        "layer": [
+            {"data": {"values": rows}, "mark": {"type": "line", "strokeWidth": 2}, "encoding": encoding},
+            level | {"encoding": {"y": {"datum": LEVEL, **p_axis}}},
+        ],
+    }
 
 
 def _smallest(null: NullDistribution) -> Figure:
@@ -188,13 +174,7 @@ def _smallest(null: NullDistribution) -> Figure:
         "data": {"values": rows},
         "mark": {"type": "line", "color": "@in", "strokeWidth": 2, "point": {"color": "@in", "size": 30}},
         "encoding": {
-            "x": {
-                "field": "length",
-                "type": "quantitative",
-                "title": "scored bases",
-                "scale": {"type": "log", "nice": False},
-                "axis": {"format": "~s", "tickCount": 6},
-            },
+            "x": _LENGTH,
             "y": {
                 "field": "n",
                 "type": "quantitative",

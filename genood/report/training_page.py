@@ -23,6 +23,7 @@ from genood.writers.streams import open_output
 TITLE = "genood bundle"
 MOST_FILES = 200
 """Files of the reference, and members, that are named on a page."""
+_LONGEST_COMMAND = 400
 _KINDS = {
     "lstm": "LSTM density models",
     "context": "context model",
@@ -99,6 +100,10 @@ def render_training(trained: Trained, title: str) -> str:
         member_rows=_member_rows(trained),
         files=_files(metadata),
         rows=_parameters(trained),
+        own_files=[
+            (name, _bytes(trained.sizes.get(name, 0)), str(sha256))
+            for name, sha256 in metadata["files"].items()
+        ],
         card=card_html(trained.facts.card),
     )
 
@@ -293,15 +298,18 @@ def _parameters(trained: Trained) -> list[tuple[str, str]]:
         ("kind", str(metadata["kind"])),
         ("fingerprint", trained.facts.fingerprint),
         ("data's fingerprint", str(metadata["data"].get("fingerprint"))),
-        ("command", str(metadata["command"]) or "not recorded"),
+        ("command", _shortened(str(metadata["command"])) or "not recorded"),
         ("seed", json.dumps(metadata["seed"])),
         ("made by", f"genood {metadata.get('genood_version', '')}"),
         (
             "bundle format",
             f"{metadata['format_version']}, read from genood {metadata.get('readable_from')} on",
         ),
-        *(
-            (f"sha256 of {name}", f"{sha256} ({_bytes(trained.sizes.get(name, 0))})")
-            for name, sha256 in metadata["files"].items()
-        ),
     ]
+
+
+def _shortened(command: str) -> str:
+    """A command line that may name a thousand files; the model card has all of it."""
+    if len(command) <= _LONGEST_COMMAND:
+        return command
+    return f"{command[:_LONGEST_COMMAND]}… ({len(command):,} characters; all are in the model card)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from genood.engine import CALLS
 from genood.report import charts
@@ -19,6 +20,8 @@ MOST_DRAWN = 40
 """Classes that charts have room for."""
 MOST_ROWS = 500
 """Classes that are in the tables."""
+Floats = npt.NDArray[np.float64]
+
 _GRID_BINS = 48
 _IN, _OOD = CALLS.index("in"), CALLS.index("ood")
 _LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -62,29 +65,6 @@ def _agreement(run: Run, name: str, counts: DetectorCounts) -> Figure | None:
     found = counts.grid(_GRID_BINS, charts.TAIL)
     if found is None:
         return None
-    first_edges, edges, numbers = found
-    cells = [{"x": x, "y": y, "n": int(numbers[x, y])} for x, y in np.argwhere(numbers).tolist()]
-    where = []
-    for field, axis in (("x", first_edges), ("y", edges)):
-        start, width = float(axis[0]), float(axis[1] - axis[0])
-        for end in (0, 1):
-            place = f"{start!r} + (datum.{field} + {end}) * {width!r}"
-            where.append({"calculate": place, "as": f"{field}{end}"})
-    axis_of: Spec = {"type": "quantitative", "scale": {"zero": False}}
-    spec: Spec = {
-        "height": 260,
-        "data": {"values": cells},
-        "transform": where,
-        "mark": {"type": "rect", "aria": False},
-        "encoding": {
-            "x": {"field": "x0", "title": f"score of {run.detector}", **axis_of},
-            "x2": {"field": "x1"},
-            "y": {"field": "y0", "title": f"score of {name}", **axis_of},
-            "y2": {"field": "y1"},
-            "color": charts.heat_of("n", "reads"),
-            "tooltip": tooltip(x0=f"{run.detector} from", y0=f"{name} from", n="reads"),
-        },
-    }
     correlation = counts.rank_correlation()
     caption = "Number of reads by both scores; those that lie along one line are judged alike."
     if not math.isnan(correlation):
@@ -112,10 +92,38 @@ def _agreement(run: Run, name: str, counts: DetectorCounts) -> Figure | None:
         title=f"{run.detector} and {name}",
         caption=caption,
         description=f"Numbers of reads by the scores of {run.detector} and {name}; how far these agree.",
-        spec=spec,
+        spec=_score_grid(run.detector, name, *found),
         header=("of both", "reads"),
         rows=rows,
     )
+
+
+def _score_grid(
+    first: str, name: str, first_edges: Floats, edges: Floats, numbers: npt.NDArray[np.int64]
+) -> Spec:
+    """Numbers of reads by both scores, as `DetectorCounts.grid` has them."""
+    cells = [{"x": x, "y": y, "n": int(numbers[x, y])} for x, y in np.argwhere(numbers).tolist()]
+    where = []
+    for field, axis in (("x", first_edges), ("y", edges)):
+        start, width = float(axis[0]), float(axis[1] - axis[0])
+        for end in (0, 1):
+            place = f"{start!r} + (datum.{field} + {end}) * {width!r}"
+            where.append({"calculate": place, "as": f"{field}{end}"})
+    axis_of: Spec = {"type": "quantitative", "scale": {"zero": False}}
+    return {
+        "height": 260,
+        "data": {"values": cells},
+        "transform": where,
+        "mark": {"type": "rect", "aria": False},
+        "encoding": {
+            "x": {"field": "x0", "title": f"score of {first}", **axis_of},
+            "x2": {"field": "x1"},
+            "y": {"field": "y0", "title": f"score of {name}", **axis_of},
+            "y2": {"field": "y1"},
+            "color": charts.heat_of("n", "reads"),
+            "tooltip": tooltip(x0=f"{first} from", y0=f"{name} from", n="reads"),
+        },
+    }
 
 
 def _classes(counts: ClassCounts) -> Figure:

@@ -17,9 +17,12 @@ from toys import markov_codes, write_fasta
 from genood import __version__
 
 COMMANDS = (
+    "index",
     "train",
     "tune",
     "score",
+    "split",
+    "gather",
     "calibrate",
     "evaluate",
     "report",

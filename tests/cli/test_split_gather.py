@@ -182,6 +182,18 @@ def test_parquet_and_compressed_tables(run: Run, context_dir: Path, tmp_path: Pa
         assert Path("gathered.tsv").read_bytes() == Path("scores.tsv").read_bytes()
 
 
+def test_parts_from_standard_input(run: Run, context_dir: Path, tmp_path: Path) -> None:
+    run("score", "-m", context_dir, "reads.fa", "-o", "scores.tsv", *CPU)
+    Path("parts").mkdir()
+    run("split", "reads.fa", "-n", "2", "-o", "parts/%.fa", "--manifest", "parts/manifest.json")
+    tables = score_parts(run, context_dir, [])
+    for part in (1, 2):
+        edit_summary(Path(f"parts/{part}-of-2.summary.json"), inputs=["-"])
+    run("gather", *tables, "-o", "gathered.tsv", "--summary", "s.json")
+    assert Path("gathered.tsv").read_bytes() == Path("scores.tsv").read_bytes()
+    assert summary_of(Path("s.json"))["inputs"] == ["-", "-"]
+
+
 def test_alignments_stay_as_they_were(run: Run) -> None:
     Path("parts").mkdir()
     run("split", "--interleaved", "reads.bam", "-n", "4", "-o", "parts/%.bam")
@@ -263,6 +275,9 @@ def test_what_does_not_belong_together_is_refused(parts: Path, genood_here: Geno
     refused(*tables, "--ood-out", "ood.fa", says="give its --manifest")
     refused(*tables, "--manifest", "parts/1-of-3.summary.json", says="is no manifest")
     refused(*tables, "--bundle", "nowhere", says="nowhere")
+    refused(
+        *tables, *manifest, "--kraken-report", "parts/2-of-3.summary.json", says="both an input and an output"
+    )
     second, text = parts / "2-of-3.summary.json", (parts / "2-of-3.summary.json").read_text()
     for values, says in [
         ({"inputs": ["parts/1-of-3.fa"]}, "give each part once"),

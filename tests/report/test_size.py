@@ -28,6 +28,8 @@ def columns_of(num_reads: int, seed: int) -> ScoreColumns:
         ood_scores=scores,
         p_values=p_values,
         calls=(p_values <= 0.05).astype(np.int64),
+        others={f"detector{i}": generator.normal(scores, 1) for i in range(2)},
+        classes=[f"class {i % 5000}" for i in range(num_reads)],
     )
 
 
