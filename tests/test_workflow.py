@@ -157,7 +157,14 @@ def test_snakemakes_own_report(finished: Path) -> None:
     with zipfile.ZipFile(finished / "report.zip") as archive:
         names = {Path(name).name for name in archive.namelist()}
         page = archive.read("report/report.html").decode()
-    assert {"coli.html", "others.html", "coli.json", "evaluation.tsv", "MODEL_CARD.md"} <= names
+    assert {
+        "coli.html",
+        "others.html",
+        "bundle.html",
+        "coli.json",
+        "evaluation.tsv",
+        "MODEL_CARD.md",
+    } <= names
     assert "95 % interval" in page  # of the captions
 
 

@@ -23,6 +23,7 @@ NUM_READS = 70
 STRAIN = strain_of(uniform_codes(24_000, 1), 77)
 TIMES = {"wall_seconds", "reads_per_second", "bases_per_second"}
 HEADER = {"HD": {"VN": "1.6", "SO": "unsorted"}, "SQ": [{"SN": "chr", "LN": 999}], "CO": ["as it was"]}
+MORE_COLUMNS = ("--detector", "llr", "--detector", "likelihood", "--predicted-class")
 Run = Callable[..., None]
 
 
@@ -128,7 +129,7 @@ def test_parts_give_what_one_run_gives(run: Run, context_dir: Path, tmp_path: Pa
     whole, gathered = tmp_path / "whole", tmp_path / "gathered"
     for level in ([], ["--fdr", "0.2"]):
         run("score", "-m", context_dir, *pairs, *reads, "-o", "scores.tsv", "--summary", "s.json",
-            "--detector", "llr", "--detector", "likelihood", *outputs, *level, *CPU)  # fmt: skip
+            *MORE_COLUMNS, *outputs, *level, *CPU)  # fmt: skip
         keep_outputs(tmp_path, whole)
         for number in (1, 4, 16):
             if not level:
@@ -144,7 +145,7 @@ def test_parts_give_what_one_run_gives(run: Run, context_dir: Path, tmp_path: Pa
                     "--manifest",
                     "parts/manifest.json",
                 )
-                score_parts(run, context_dir, pairs, "--detector", "llr", "--detector", "likelihood")
+                score_parts(run, context_dir, pairs, *MORE_COLUMNS)
                 Path("parts").rename(f"parts{number}")
             Path(f"parts{number}").rename("parts")
             tables = sorted(Path("parts").glob("*.tsv"))  # not in the order of the parts

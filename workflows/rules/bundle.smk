@@ -32,6 +32,7 @@ rule train:
             patterns=["{name}.md"],
             caption="../report/card.rst",
             category="Bundle",
+            labels={"what": "model card"},
         ),
     log:
         "logs/train.log",

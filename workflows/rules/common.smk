@@ -188,6 +188,7 @@ def wanted():
         files += expand("results/ood/{sample}", sample=names)
     if config["report"]["enabled"]:
         files += expand("results/reports/{sample}.html", sample=names)
+        files.append("results/bundle.html")
     if config["multiqc"]["enabled"] and len(names):
         files.append("results/multiqc/multiqc_report.html")
     return files + evaluation_wanted()

@@ -1,4 +1,4 @@
-# Pages: one of each sample, and one of all.
+# Pages: one of each sample, one of the bundle, and one of all samples.
 
 
 rule report_sample:
@@ -26,6 +26,28 @@ rule report_sample:
     shell:
         "genood report {input.table} --summary {input.summary} -m {input.bundle:q} -o {output.page}"
         " --title {wildcards.sample:q} {params.options} 2> {log}"
+
+
+rule report_bundle:
+    input:
+        bundle=bundle_directory(),
+    output:
+        page=report(
+            "results/bundle.html",
+            caption="../report/bundle.rst",
+            category="Bundle",
+            labels={"what": "training and calibration"},
+        ),
+    log:
+        "logs/report_bundle.log",
+    conda:
+        "../envs/genood.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * 2000,
+        runtime=60,
+    shell:
+        "genood report {input.bundle:q} -o {output.page} 2> {log}"
 
 
 rule multiqc:
