@@ -4,12 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint types check workflow-lint packages lint-packaging bench-real bench-quality bench-speed clean
+.PHONY: demo test lint types check workflow-lint packages lint-packaging docs bench-real bench-quality bench-speed clean
 
 demo: $(VENV)/demo.stamp
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh demo-out
 
-test: lint types workflow-lint packages check
+test: lint types workflow-lint packages docs check
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check
@@ -35,6 +35,11 @@ packages: $(VENV)/test.stamp
 	dist/env/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt dist/*.whl
 	packaging/try_installed.sh dist/env
 	rm -rf dist/env
+
+# A site in docs-out/; what Sphinx warns of is an error. Pages of an earlier API would stay in docs/api.
+docs: $(VENV)/docs.stamp
+	rm -rf docs/api
+	$(BIN)/python -m sphinx -b html -d docs-out/.doctrees --fail-on-warning --keep-going --quiet docs docs-out
 
 # Linters of other ecosystems, heavy, in an environment of their own; not part of the tests.
 lint-packaging: .venv-packaging/done.stamp
@@ -67,5 +72,9 @@ $(VENV)/test.stamp: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/pytho
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[prep,test,workflow]'
 	touch $@
 
+$(VENV)/docs.stamp: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[docs,prep]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-packaging demo-out bench-out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-packaging demo-out docs-out docs/api bench-out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -14,10 +14,24 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, type[T]], Generic[T]):
-    """A read-only mapping from a name to a class, given as ``"package.module:Class"``."""
+    """A mapping from a name to a class, given as ``"package.module:Class"``."""
 
     def __init__(self, targets: Mapping[str, str]) -> None:
         self._targets = dict(targets)
+
+    def register(self, name: str, target: str) -> None:
+        """Add a class of a module that can be imported, so that its name is taken wherever those here are.
+
+        To be done before the command line is imported, which has the names from here.
+
+        Raises
+        ------
+        ValueError
+            There is a class of that name.
+        """
+        if name in self._targets:
+            raise ValueError(f"{name!r} is {self._targets[name]} already")
+        self._targets[name] = target
 
     def __getitem__(self, name: str) -> type[T]:
         module, _, attribute = self._targets[name].partition(":")

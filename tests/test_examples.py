@@ -35,6 +35,20 @@ def test_reads() -> None:
         assert len(genomes_named) >= num_sources
 
 
+def test_run() -> None:
+    number = {"negatives": 700, "control": 500, "sample": 610}
+    seen: set[str] = set()
+    for name, expected in number.items():
+        reads = list(read_file(EXAMPLES / "run" / f"{name}.fastq.gz"))
+        assert len(reads) == expected
+        assert {len(read.codes) for read in reads} == {101}
+        seen |= {read.name for read in reads}
+    assert len(seen) == sum(number.values())
+    sources = [name.partition(".")[0] for name in seen]
+    assert sources.count("SRR2838702") == 1750
+    assert (sources.count("SRR5646583"), sources.count("ERR12033846")) == (40, 20)
+
+
 def test_dataset() -> None:
     directory = EXAMPLES / "dataset"
     assert sum(path.stat().st_size for path in directory.iterdir()) < 1_200_000
