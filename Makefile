@@ -23,7 +23,7 @@ workflow-lint: $(VENV)/test.stamp
 	$(BIN)/snakemake --lint --snakefile workflows/Snakefile --directory workflows/.test
 
 check: $(VENV)/test.stamp
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 # The wheel, built from the sdist, in an environment that has nothing but what it asks for.
 packages: $(VENV)/test.stamp

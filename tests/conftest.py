@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from toys import TRAIN_OPTIONS, markov_codes, strain_of, uniform_codes, write_fasta
@@ -17,10 +19,15 @@ from toys import TRAIN_OPTIONS, markov_codes, strain_of, uniform_codes, write_fa
 from genood import threads
 from genood.cli import main
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 # Tiny models gain nothing from threads, and lose much where the cores are busy.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 Genood = Callable[..., subprocess.CompletedProcess[str]]
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
 StartGenood = Callable[..., AbstractContextManager[subprocess.Popen[bytes]]]
 
 
@@ -131,3 +138,17 @@ def running_genood(*arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
 def start_genood() -> StartGenood:
     """Run the command beside the test, with pipes; killed at the end of the block."""
     return running_genood
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real Chromium; there is one, as a process can drive no other beside it."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if path is None:
+        pytest.skip(f"there is no Chromium here: none of {', '.join(CHROMIUMS)}")
+    with playwright.sync_playwright() as started:
+        # Without its sandbox, which needs more rights than containers have: the pages are our own.
+        opened = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield opened
+        opened.close()

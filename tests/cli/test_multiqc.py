@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -28,7 +28,6 @@ from genood.sequence import Codes
 
 ROOT = Path(__file__).resolve().parents[2]
 STRAIN = strain_of(uniform_codes(24_000, 1), 77)
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OTHERS = {
     "broken.json": '{\n"tool": "genood",\n"reads"',
     "odd.json": '{\n"tool": "genood", "reads": {}, "calls": [1]}',
@@ -309,18 +308,6 @@ def test_names_that_multiqc_would_not_find(genood_here: Genood, context_dir: Pat
     result = genood_here("score", "-m", context_dir, "-", "--multiqc", tmp_path / "a.json")
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.endswith("let it end in _mqc.json\n")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = next(filter(None, map(shutil.which, CHROMIUMS)), None)
-    if path is None:
-        pytest.skip(f"there is no Chromium here: none of {', '.join(CHROMIUMS)}")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 def test_the_page_in_a_browser(browser: Any, shown: Shown) -> None:
