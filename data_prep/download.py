@@ -27,6 +27,7 @@ from data_prep.fetch import (
     UnavailableError,
     open_fetcher,
 )
+from data_prep.interrupts import run_until_interrupted
 from data_prep.lock import sole_writer
 from data_prep.tsv import read_table
 from genood.errors import ConfigError, GenoodError, InputError
@@ -219,7 +220,7 @@ def download_genomes(
     target = Path(directory)
     try:
         with sole_writer(target, "download"):
-            return asyncio.run(_download_all(genomes, target, config, progress))
+            return run_until_interrupted(_download_all(genomes, target, config, progress))
     except OSError as error:
         kept = "what has been fetched is kept, " if any(target.iterdir()) else ""
         advice = f"{kept}run again when that is put right"
