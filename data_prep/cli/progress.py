@@ -44,7 +44,24 @@ def stage_progress(*, show: bool) -> Iterator[Callable[[str, int, int], None]]:
         yield update
 
 
-class TransferProgress:
+class _Drawing:
+    """Something that is drawn on standard error, until the block ends."""
+
+    _progress: Progress
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+
+class TransferProgress(_Drawing):
     """Draws files done, bytes received and their rate, from the first of them on; a context manager.
 
     Parameters
@@ -65,17 +82,6 @@ class TransferProgress:
         self._task = self._progress.add_task("downloading", total=None, amount="")
         self._num_bytes = 0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
-
     def received(self, num_bytes: int) -> None:
         """See `data_prep.download.Progress.received`."""
         self._progress.start()
@@ -92,7 +98,7 @@ class TransferProgress:
             self._progress.stop()  # what comes after may take its time
 
 
-class ImportProgress:
+class ImportProgress(_Drawing):
     """Draws bytes received, then reads imported; a context manager."""
 
     def __init__(self) -> None:
@@ -109,14 +115,6 @@ class ImportProgress:
     def __enter__(self) -> Self:
         self._progress.start()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
 
     def received(self, num_bytes: int) -> None:
         """See `data_prep.published.Progress.received`."""
