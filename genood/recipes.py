@@ -174,6 +174,7 @@ PRESETS: Mapping[str, Preset] = {
             "lstm": {"hidden_size": 64},
             "context": {},
             "markov": {},
+            "sketch": {},
             "cnn": {"num_filters": 128, "hidden_size": 128},
         },
         changes={"cnn": {"learning_rate": 2e-3}},
@@ -191,6 +192,7 @@ PRESETS: Mapping[str, Preset] = {
             "lstm": {"hidden_size": 256},
             "context": {},
             "markov": {},
+            "sketch": {},
             "cnn": {"num_filters": 500, "hidden_size": 500},
         },
     ),
@@ -206,6 +208,7 @@ PRESETS: Mapping[str, Preset] = {
             "lstm": {"hidden_size": 2000, "dropout": 0.1, "forget_bias": 1.0},
             "context": {},
             "markov": {},
+            "sketch": {},
             "cnn": {"num_filters": 1000, "filter_length": 20, "hidden_size": 1000, "dropout": 0.1},
         },
         # The defaults of the code released with the paper.
@@ -225,3 +228,5 @@ CONTEXT_BACKGROUNDS = ("other-classes", LOW_ORDER, "read-chain", MUTATED)
 """Backgrounds that a context model can be compared with; the first is the default."""
 MARKOV_BACKGROUNDS = (MUTATED, LOW_ORDER)
 """The same of a Markov chain."""
+SKETCH_BACKGROUNDS = ("composition",)
+"""The same of a sketch: itself without windows, see `genood.models.sketch.SketchModel`."""

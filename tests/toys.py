@@ -11,11 +11,14 @@ import numpy.typing as npt
 
 from genood.bundle import Bundle
 from genood.context.dense import count
+from genood.context.genes import GENETIC_CODE
 from genood.context.learn import learn
+from genood.context.sketch import condense
 from genood.genomes import GenomeFile, Genomes
 from genood.models.base import DensityModel
 from genood.models.context import ContextModel
 from genood.models.markov import MarkovModel
+from genood.models.sketch import SketchModel
 from genood.recipes import MUTATED
 from genood.sequence import Codes, decode, mutate
 
@@ -43,6 +46,13 @@ def markov_codes(num_bases: int, seed: int, stay: float = 0.7) -> Codes:
 def uniform_codes(num_bases: int, seed: int) -> Codes:
     """Codes drawn independently and uniformly."""
     return np.random.default_rng(seed).integers(0, 4, num_bases, dtype=np.uint8)
+
+
+def coding_codes(num_bases: int, seed: int) -> Codes:
+    """Whole codons drawn independently and uniformly, but for stop codons: one open reading frame."""
+    codons = [codon for codon, acid in enumerate(GENETIC_CODE) if acid != "*"]
+    drawn = np.random.default_rng(seed).choice(codons, num_bases // 3)
+    return np.stack([drawn >> 4, drawn >> 2 & 3, drawn & 3], axis=1).astype(np.uint8).ravel()
 
 
 def strain_of(codes: Codes, seed: int, divergence: float = 0.01) -> Codes:
@@ -86,6 +96,11 @@ def markov_model(genome: Codes, *, order: int, prior: float = 1.0) -> MarkovMode
     counts = np.zeros(4 ** (order + 1), dtype=np.float32)
     count(genome, np.array([0]), np.array([len(genome)]), order, counts)
     return MarkovModel.from_counts(counts, prior_count=prior)
+
+
+def sketch_model(num_bytes: int = 200_000, **classes: Codes) -> SketchModel:
+    """A sketch of one genome of each class."""
+    return SketchModel.from_sketch(condense(genomes_of(list(classes.items())), num_bytes))
 
 
 def write_fasta(path: Path, records: dict[str, Codes], width: int = 70) -> Path:

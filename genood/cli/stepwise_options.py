@@ -35,13 +35,15 @@ OPTIONS_OF: Sequence[tuple[Sequence[str], Sequence[str]]] = (
         ),
         STEPWISE,
     ),
-    (("held_out_fraction",), ("markov", *STEPWISE)),
+    (("held_out_fraction",), ("markov", "sketch", *STEPWISE)),
     (("l2", "num_layers"), ("lstm",)),
     (("variant", "num_filters", "filter_length"), tuple(CLASSIFIERS)),
     (("background",), ("context", "markov")),
     (("memory", "add"), ("context",)),
     (("order",), ("markov",)),
-    (("per_class",), tuple(MODELS)),
+    (("max_size",), ("sketch",)),
+    (("mutation_rate", "num_members", "resume"), ("context", "markov", *STEPWISE)),
+    (("per_class",), tuple(kind for kind in MODELS if kind != "sketch")),
 )
 """Options that not all models have a use for, with those that do."""
 

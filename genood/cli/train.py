@@ -39,6 +39,7 @@ logger = logging.getLogger("genood")
     no_args_is_help=True,
     epilog=examples(
         "genood train genomes/*.fna.gz -o bundle",
+        "genood train genomes/*.fna.gz -o small --model sketch --max-size 8",
         "genood train genomes/*.fna.gz -o ensemble --members 5",
         "genood train more/*.fna.gz --add bundle -o larger",
         "genood train genomes/*.fna.gz -o bundle --model lstm --preset small",
@@ -80,6 +81,12 @@ logger = logging.getLogger("genood")
     "contexts.  [default: 2]",
 )
 @click.option(
+    "--max-size",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MIB",
+    help="Size that the bundle of a sketch may have.  [default: 8]",
+)
+@click.option(
     "--add",
     metavar="BUNDLE",
     help="A context bundle to add the files to; the result is that of training on all at once.",
@@ -92,7 +99,7 @@ logger = logging.getLogger("genood")
 @click.option(
     "--held-out-fraction",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Part of each class to hold out for lstm, cnn and markov; unused with --val or a dataset.",
+    help="Part of each class to hold out, but for context; unused with --val or a dataset.",
 )
 @click.option(
     "--val",
@@ -161,6 +168,7 @@ def command(
     background: str | None,
     order: int | None,
     memory: float | None,
+    max_size: float | None,
     add: str | None,
     preset: str,
     classes: str | None,
@@ -185,8 +193,9 @@ def command(
     FASTA files, plain or compressed, are the in-distribution reference; or an index of them is, which
     genood index writes; or a dataset of genood-prep, by its train_in.
 
-    The context model remembers the genomes; it takes seconds on any computer. The markov model is a chain
-    of fixed order, the simplest there is, for comparison. The lstm is the model of
+    The context model remembers the genomes; it takes seconds on any computer. The sketch keeps of them
+    what fits into a few megabytes, to be passed on. The markov model is a chain of fixed order, the simplest
+    there is, for comparison. The lstm is the model of
     Ren et al. 2019 and needs a GPU: reads are drawn on the fly, uniformly over classes, then over
     positions, from both strands; options left out take the preset's values; Ctrl-C leaves a checkpoint,
     and the same command with --resume goes on from it. The cnn is that paper's classifier, trained in the
@@ -218,6 +227,8 @@ def command(
         _remember(common, add, seed, background, memory, ensemble, **training)
     elif model == "markov":
         _count(common, seed, background, order, ensemble, **training)
+    elif model == "sketch":
+        _sketch(common, seed, max_size, **training)
     else:
         if model in CLASSIFIERS and training["mutation_rate"] is not None and variant in (None, "plain"):
             raise click.UsageError("--mutation-rate needs a --variant that learns from mutated reads")
@@ -319,6 +330,24 @@ def _count(
     from genood.members import CountedMembers
 
     ensemble.train(CountedMembers(job))
+
+
+def _sketch(
+    common: Mapping[str, Any],
+    seed: int,
+    max_size: float | None,
+    read_length: int | None,
+    held_out_fraction: float | None,
+    **_: Any,
+) -> None:
+    from genood.sketching import SketchingConfig, SketchJob, sketch_bundle
+
+    given = overrides(
+        max_size=None if max_size is None else int(max_size * 2**20),
+        read_length=read_length,
+        held_out_fraction=held_out_fraction,
+    )
+    sketch_bundle(SketchJob(config=SketchingConfig(seed=seed, **given), **common))
 
 
 def _train(

@@ -73,7 +73,7 @@ _OPTIONS_OF = (*OPTIONS_OF, (("l2s",), ("lstm",)))
 @click.option("-o", "--output", required=True, metavar="DIR", help="Directory to write tables and bundle to.")
 @click.option(
     "--model",
-    type=one_of(MODELS),
+    type=one_of(kind for kind in MODELS if kind != "sketch"),  # which has but one background
     help="Density model.  [default: lstm where there is a GPU, else context]",
 )
 @click.option(

@@ -78,7 +78,7 @@ def learn(genomes: Genomes, *, memory: int, num_threads: int = 1) -> tuple[Table
     with ThreadPoolExecutor(max(1, min(num_threads, 3))) as pool:
         nuc = pool.submit(index_nucleotides)
         counted = pool.submit(
-            _count, reference, offsets, genomes.lengths, labels, plan.class_order, len(genomes.classes)
+            dense_tables, reference, offsets, genomes.lengths, labels, plan.class_order, len(genomes.classes)
         )
         aa = pool.submit(index_translated)
         low, by_class = counted.result()
@@ -100,16 +100,27 @@ def learn(genomes: Genomes, *, memory: int, num_threads: int = 1) -> tuple[Table
     return tables, plan
 
 
-def _count(
-    reference: npt.NDArray[np.uint8],
-    offsets: Ints,
+def dense_tables(
+    codes: npt.NDArray[np.uint8],
+    starts: Ints,
     lengths: Ints,
     labels: Ints,
     class_order: int,
     num_classes: int,
+    order: int = dense.MAX_ORDER,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """The dense tables, over all classes and by class."""
-    size = 4 ** (dense.MAX_ORDER + 1)
+    """The dense tables, over all classes and by class, see `genood.context.dense`.
+
+    Parameters
+    ----------
+    codes, starts, lengths, labels
+        Segments as in `genood.genomes.Genomes`; the codes may be annotated.
+    class_order, order
+        Of the tables by class, at most that of the table over all classes.
+    num_classes
+        Classes of the labels.
+    """
+    size = 4 ** (order + 1)
     pooled = np.zeros(size, dtype=np.float32)
     counts = np.empty(size, dtype=np.float32)
     stride = dense.stride_of(num_classes)
@@ -118,20 +129,19 @@ def _count(
     for label in range(num_classes):
         mine = labels == label
         counts[:] = 0.0
-        dense.count(reference, offsets[mine], lengths[mine], dense.MAX_ORDER, counts)
+        dense.count(codes, starts[mine], lengths[mine], order, counts)
         # Classes weigh equally, as if each had the mean number of bases.
         dense.add_scaled(pooled, counts, mean_bases / max(int(lengths[mine].sum()), 1))
-        _put_class(by_class, counts, label, stride, class_order)
-    return _pooled_table(pooled), by_class
+        _put_class(by_class, dense.lower_orders(counts, order)[: class_order + 1], label, stride)
+    return _pooled_table(dense.lower_orders(pooled, order)), by_class
 
 
-def _put_class(out: npt.NDArray[np.uint8], counts: dense.Counts, label: int, stride: int, order: int) -> None:
-    by_order = dense.lower_orders(counts, dense.MAX_ORDER)[: order + 1]
+def _put_class(out: npt.NDArray[np.uint8], by_order: list[dense.Counts], label: int, stride: int) -> None:
     for k, probabilities in enumerate(dense.interpolate(by_order, dense.CLASS_PRIOR_COUNT)):
         start, stop = stride * dense.start_of(k), stride * dense.start_of(k + 1)
         out[start:stop].reshape(-1, 4, stride)[:, :, label] = dense.to_class_bytes(probabilities)
 
 
-def _pooled_table(counts: dense.Counts) -> npt.NDArray[np.uint8]:
-    tables = dense.interpolate(dense.lower_orders(counts, dense.MAX_ORDER), dense.PRIOR_COUNT)
+def _pooled_table(by_order: list[dense.Counts]) -> npt.NDArray[np.uint8]:
+    tables = dense.interpolate(by_order, dense.PRIOR_COUNT)
     return np.concatenate([dense.to_bytes(table).ravel() for table in tables])

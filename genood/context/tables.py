@@ -142,7 +142,7 @@ class Tables:
                 classes[part],
             )
 
-        _share(rows, len(codes), num_threads)
+        share(rows, len(codes), num_threads)
         return out, background_out
 
     def observe(
@@ -170,7 +170,7 @@ class Tables:
                 logs[part],
             )
 
-        _share(rows, num_reads, num_threads)
+        share(rows, num_reads, num_threads)
         return states, packed, logs
 
 
@@ -178,7 +178,7 @@ def _without(files: npt.NDArray[np.int64] | None, num_reads: int) -> npt.NDArray
     return np.full(num_reads, -1, dtype=np.int64) if files is None else files
 
 
-def _share(work: Callable[[slice], None], num_rows: int, num_threads: int) -> None:
+def share(work: Callable[[slice], None], num_rows: int, num_threads: int) -> None:
     """Do rows in equal parts, a few for each thread."""
     num_parts = max(1, min(_PARTS * num_threads, num_rows // _MIN_ROWS))
     if num_parts == 1 or num_threads == 1:

@@ -14,6 +14,7 @@ MODELS: Registry[DensityModel] = Registry(
         "lstm": "genood.models.lstm:LSTM",
         "context": "genood.models.context:ContextModel",
         "markov": "genood.models.markov:MarkovModel",
+        "sketch": "genood.models.sketch:SketchModel",
     }
 )
 """Density models by the name that ``--model`` takes."""

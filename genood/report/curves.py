@@ -277,6 +277,7 @@ def _final_losses(trained: Trained) -> Figure | None:
     about = {
         "context": "A context model remembers its reference in one pass, and has no curve.",
         "markov": "A Markov chain is counted, and has no curve of steps.",
+        "sketch": "A sketch is made of its reference in one pass, and has no curve.",
     }.get(trained.kind, "This bundle has no curve.")
     return Figure(
         title="Losses on in-distribution reads",

@@ -28,6 +28,7 @@ _KINDS = {
     "lstm": "LSTM density models",
     "context": "context model",
     "markov": "Markov chains",
+    "sketch": "sketch of a reference",
     "cnn": "classifier (cnn)",
 }
 

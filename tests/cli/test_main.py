@@ -76,7 +76,7 @@ USAGE = {
     "no arguments": (("score",), "Usage: genood score "),
     "unknown command": (("scorn",), "No such command 'scorn'"),
     "unknown option": (("score", "--colour", "red"), "No such option"),
-    "no bundle": (("score", "reads.fa"), "Missing option '-m' / '--bundle'"),
+    "tuning of sketches": (("tune", "genome.fa", "-o", "tuning", "--model", "sketch"), "'sketch' is not"),
     "no reads": (("score", "-m", "bundle"), "Missing argument 'READS...'"),
     "alpha above 1": (("score", "-m", "bundle", "reads.fa", "--alpha", "2"), "2.0 is not in the range 0<x<1"),
     "alpha of 0": (("score", "-m", "bundle", "reads.fa", "--alpha", "0"), "0.0 is not in the range 0<x<1"),

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from conftest import Genood, StartGenood
 from safetensors import safe_open
-from toys import TRAIN_OPTIONS, markov_codes, uniform_codes, write_fasta
+from toys import TRAIN_OPTIONS, coding_codes, markov_codes, uniform_codes, write_fasta
 
 from genood.cli.progress import TrainingProgress
 from genood.sequence import Codes
@@ -647,6 +647,10 @@ NO_MEANING = [
     *(("markov", option, value) for option, value in LSTM_ONLY.items() if option != "--held-out-fraction"),
     *(("markov", option, value) for option, value in CONTEXT_ONLY.items() if option != "--background"),
     *((model, "--order", "3") for model in ("context", "lstm")),
+    *(("sketch", option, value) for option, value in CONTEXT_ONLY.items()),
+    *(("sketch", option, LSTM_ONLY.get(option)) for option in ("--steps", "--l2", "--resume", "--per-class")),
+    *(("sketch", option, "2") for option in ("--order", "--members")),
+    *((model, "--max-size", "8") for model in ("context", "lstm", "markov")),
 ]
 
 
@@ -660,10 +664,31 @@ def test_options_of_the_other_model(
     result = genood_here("train", "none.fa", "-o", tmp_path / "b", "--device", "cpu", *kind, *given)
     assert (result.returncode, result.stdout) == (2, "")
     says = f"Error: {option} has no meaning for --model {model or 'context'}"
-    if option == "--resume":
+    if option == "--resume" and model != "sketch":
         says += " without --members"
     assert result.stderr.splitlines()[-1] == says
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sketch(genood: Genood, tmp_path: Path) -> None:
+    genomes = [
+        write_fasta(tmp_path / f"{name}__1.fna", {"one": coding_codes(60_000, seed)})
+        for seed, name in enumerate(("Alpha", "Beta"))
+    ]
+    options = ("--model", "sketch", "--max-size", "0.55", "--held-out-fraction", "0.2")
+    result = genood("train", *genomes, "-o", tmp_path / "bundle", *options)
+    assert (result.returncode, result.stdout) == (0, "")
+    assert "keeping" in result.stderr
+    files = snapshot(tmp_path / "bundle")
+    assert set(files) == BUNDLE_FILES - {
+        *("checkpoint.safetensors", "detectors.safetensors", "background.safetensors")
+    }
+    assert sum(map(len, files.values())) <= 0.55 * 2**20
+    metadata = json.loads(files["genood.json"])
+    assert (metadata["kind"], metadata["background"]) == ("sketch", "composition")
+    assert (metadata["training"]["max_size"], metadata["training"]["held_out_fraction"]) == (576716, 0.2)
+    small = genood("train", *genomes, "-o", tmp_path / "small", *options, "--max-size", "0.1")
+    check_error(small, "max size must be above 0.46 MiB, not 0.1")
 
 
 def test_markov(genood: Genood, strain_files: list[Path], tmp_path: Path) -> None:

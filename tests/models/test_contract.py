@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from toys import context_model, markov_codes, markov_model, uniform_codes
+from toys import context_model, genomes_of, markov_codes, markov_model, uniform_codes
 
+from genood.context.fuse import make_filter
+from genood.context.sketch import condense
+from genood.context.windows import ALL, WINDOW
 from genood.errors import ConfigError
 from genood.models import MODELS
 from genood.models.base import DensityModel
 from genood.models.network import DensityNetwork, scored_mask
+from genood.models.sketch import SketchModel
 from genood.recipes import PRESETS
-from genood.sequence import UNKNOWN, Codes, pad
+from genood.sequence import UNKNOWN, Codes, pad, reverse_complement
 
 TOLERANCE = 1e-5
 """Nats a base: what the order of float32 sums may change."""
@@ -42,10 +47,24 @@ def small_markov() -> DensityModel:
     return markov_model(np.concatenate([uniform_codes(9, seed) for seed in range(200)]), order=6)
 
 
+def small_sketch() -> DensityModel:
+    """Has kept the windows of the reads that are asked for here, in all frames, so that it expects bases."""
+    sketch = condense(genomes_of([("A", uniform_codes(3000, 1)), ("B", markov_codes(3000, 1))]), 100_000)
+    reads = [uniform_codes(120, seed) for seed in range(64)]
+    starts = np.arange(120 - 3 * WINDOW + 1)[:, None] + np.delete(np.arange(3 * WINDOW), np.s_[2::3])
+    strands = [strand[starts] for read in reads for strand in (read, reverse_complement(read))]
+    digits = 4 ** np.arange(2 * WINDOW, dtype=np.uint64)[::-1]
+    keys = np.unique(np.concatenate(strands).astype(np.uint64) @ digits)
+    windows, seed = make_filter(keys)
+    kept = replace(sketch, windows=windows, num_windows=len(keys), seed=seed, threshold=ALL)
+    return SketchModel.from_sketch(kept)
+
+
 SMALL: dict[str, Callable[[], DensityModel]] = {
     "lstm": small_lstm,
     "context": small_context,
     "markov": small_markov,
+    "sketch": small_sketch,
 }
 """Makes a small model of each kind that has learned something; a new kind adds its own."""
 

@@ -1,0 +1,269 @@
+"""A reference in a few megabytes: a sample of its windows of codons, and dense tables of low orders."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from genood.compiling import compiled, compiled_to_allocate
+from genood.context import dense
+from genood.context.classes import mix_classes
+from genood.context.fuse import holds, make_filter, most_keys, segment_length
+from genood.context.genes import GROUPS, STOP
+from genood.context.instructions import signed
+from genood.context.learn import dense_tables
+from genood.context.mixture import BLOCK, Block, make_block, read_tables, softmax
+from genood.context.record import other_strand
+from genood.context.tables import share
+from genood.context.windows import FIRST, LETTER, MASK, WINDOW, kept_windows, letter_of, rank_of
+from genood.errors import ConfigError
+from genood.genomes import Genomes
+
+COMPOSITION_ORDER = 6
+"""Order of the dense table over all classes, and the highest of those by class: of higher ones reads are
+told apart no better."""
+_TABLES_SHARE = 4
+"""The tables by class take at most one byte in so many."""
+VOTE = np.float32(1.0)
+"""Nats that the odds of a base gain for each strand on which a window that is kept ends with it."""
+FLATTENING = np.float32(0.15)
+"""Weight of the composition of all classes in the background; that of the classes' mixture is the rest."""
+
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sketch:
+    """What is kept of a reference.
+
+    Attributes
+    ----------
+    windows
+        uint8: the filter of the windows that are kept, see `genood.context.fuse`.
+    num_windows, seed
+        How many there are, and what it takes besides to ask the filter.
+    threshold
+        Windows of a lower rank are kept, see `genood.context.windows`.
+    composition
+        uint8: the dense table over all classes up to `COMPOSITION_ORDER`, see `genood.context.dense`.
+    by_class
+        uint8: the dense tables by class, without what only fills up vectors.
+    class_order, num_classes
+        Order of `by_class`, and its classes.
+    """
+
+    windows: Bytes
+    num_windows: int
+    seed: int
+    threshold: int
+    composition: Bytes
+    by_class: Bytes
+    class_order: int
+    num_classes: int
+
+    @cached_property
+    def _filled_up(self) -> Bytes:
+        """The dense tables by class with whole vectors of classes."""
+        rows = self.by_class.reshape(-1, self.num_classes)
+        filled = np.full((len(rows), dense.stride_of(self.num_classes)), dense.NEVER, dtype=np.uint8)
+        filled[:, : self.num_classes] = rows
+        return filled.ravel()
+
+    def score(self, codes: Bytes, lengths: Ints, *, num_threads: int = 1) -> tuple[Floats, Floats]:
+        """Log-probabilities of each base, and the background's.
+
+        Parameters
+        ----------
+        codes, lengths
+            uint8 (B, L) and int64 (B,), in bases.
+        num_threads
+            Threads to share the reads among.
+
+        Returns
+        -------
+        log_probs, background_log_probs
+            float32 (B, L), nats; 0 where not scored.
+        """
+        out = np.zeros(codes.shape, dtype=np.float32)
+        background_out = np.zeros(codes.shape, dtype=np.float32)
+        composition, by_class = self.composition.view(np.uint32), self._filled_up
+
+        def rows(part: slice) -> None:
+            _score(
+                codes[part],
+                lengths[part],
+                self.windows,
+                self.seed,
+                segment_length(self.num_windows),
+                self.threshold,
+                composition,
+                by_class,
+                self.class_order,
+                self.num_classes,
+                dense.stride_of(self.num_classes),
+                out[part],
+                background_out[part],
+            )
+
+        share(rows, len(codes), num_threads)
+        return out, background_out
+
+
+def condense(genomes: Genomes, num_bytes: int) -> Sketch:
+    """A sketch of a reference that takes at most so many bytes; nothing is drawn at random.
+
+    Raises
+    ------
+    ConfigError
+        They are too few.
+    """
+    num_classes = len(genomes.classes)
+    order = COMPOSITION_ORDER
+    while order > 0 and _TABLES_SHARE * num_classes * dense.start_of(order + 1) > num_bytes:
+        order -= 1
+    tables = num_classes * dense.start_of(order + 1) + dense.start_of(COMPOSITION_ORDER + 1)
+    most = most_keys(num_bytes - tables)
+    if most < 1:
+        raise ConfigError(f"a sketch of {num_classes} classes needs more than {tables:,} bytes")
+    keys, threshold = kept_windows(genomes, most)
+    logger.info("keeping %s windows, one in %.1f", f"{len(keys):,}", 2**32 / max(1, threshold))
+    windows, seed = make_filter(keys)
+    composition, by_class = dense_tables(
+        genomes.codes,
+        genomes.starts,
+        genomes.lengths,
+        genomes.labels,
+        order,
+        num_classes,
+        COMPOSITION_ORDER,
+    )
+    compact = by_class.reshape(-1, dense.stride_of(num_classes))[:, :num_classes]
+    return Sketch(
+        windows=windows,
+        num_windows=len(keys),
+        seed=seed,
+        threshold=threshold,
+        composition=composition,
+        by_class=np.ascontiguousarray(compact).ravel(),
+        class_order=order,
+        num_classes=num_classes,
+    )
+
+
+@compiled_to_allocate
+def _score(
+    codes: Bytes,
+    lengths: Ints,
+    windows: Bytes,
+    seed: int,
+    segment: int,
+    threshold: int,
+    composition: npt.NDArray[np.uint32],
+    by_class: Bytes,
+    class_order: int,
+    num_classes: int,
+    stride: int,
+    out: Floats,
+    background_out: Floats,
+) -> None:
+    """Do `Sketch.score`."""
+    block = make_block()
+    logs = np.empty((5, BLOCK), dtype=np.float32)
+    posterior, least = np.zeros(stride, dtype=np.float32), np.zeros(stride, dtype=np.float32)
+    strands = np.empty((2, codes.shape[1]), dtype=np.uint8)
+    for r in range(len(codes)):
+        read = codes[r, : lengths[r]]
+        look_up(read, windows, seed, segment, threshold, strands[0], strands[1])
+        history = 0
+        for start in range(0, len(read), BLOCK):
+            history = read_tables(
+                read,
+                start,
+                history,
+                composition,
+                COMPOSITION_ORDER,
+                by_class,
+                class_order,
+                stride,
+                block.low,
+                block.rows,
+            )
+            mix_classes(read, start, by_class, num_classes, posterior, least, block.rows, block.mixed)
+            _mix(read, start, strands, block, logs, out[r], background_out[r])
+
+
+@compiled
+def _mix(
+    read: Bytes, start: int, strands: Bytes, block: Block, logs: Floats, out: Floats, background_out: Floats
+) -> None:
+    """Log-probabilities of a block from what its tables and the windows say."""
+    low, _, mixed, votes, gates = block
+    votes[:] = np.float32(0.0)
+    gates[0, :], gates[1, :] = FLATTENING, np.float32(1.0) - FLATTENING
+    softmax(read, start, low, mixed, votes, gates, logs, background_out)
+    gates[0, :], gates[1, :] = np.float32(0.0), np.float32(1.0)
+    for i in range(min(BLOCK, len(read) - start)):
+        for strand in range(2):
+            found = signed(strands[strand, start + i])
+            for b in range(4):
+                votes[b, i] += VOTE * np.float32((found >> b) & 1)
+    softmax(read, start, low, mixed, votes, gates, logs, out)
+
+
+@compiled
+def look_up(
+    read: Bytes, windows: Bytes, seed: int, segment: int, threshold: int, forward: Bytes, backward: Bytes
+) -> None:
+    """The bases that would end a window that is kept, a bit for each, at each base of a read.
+
+    Parameters
+    ----------
+    read
+        uint8, shape (L,).
+    windows, seed, segment, threshold
+        The filter, and which windows it holds.
+    forward, backward
+        Receive the bits, uint8, at least L: of genes on the read's strand, where the base is a codon's
+        second, and of those on the other, where it is a codon's first.
+    """
+    ahead, behind = np.uint64(0), np.uint64(0)
+    for frame in range(3):
+        num_ahead = num_behind = 0
+        unknown = -1
+        for t in range(frame, len(read), 3):
+            forward[t] = backward[t] = 0
+            for age in range(min(3, t + 1)):
+                if read[t - age] > 3 and t - age > unknown:
+                    unknown = t - age
+            if t < 2:
+                continue
+            a, b, c = signed(read[t - 2] & 3), signed(read[t - 1] & 3), signed(read[t] & 3)
+            known = t - unknown > 3 * WINDOW
+            # Of the codon whose second base is to come, the first is known; the third base is that before.
+            open_window = ((ahead << LETTER) | letter_of(b, 0)) & MASK
+            num_ahead += 1
+            ahead = open_window | np.uint64(c)
+            if known and num_ahead >= WINDOW and rank_of(open_window) < threshold:
+                for base in range(4):
+                    if holds(windows, seed, segment, open_window | np.uint64(base)):
+                        forward[t] |= np.uint8(1 << base)
+            open_window = (behind >> LETTER) | (letter_of(0, 3 - b) << FIRST)
+            num_behind += 1
+            behind = open_window | (letter_of(3 - c, 0) << FIRST)
+            if known and num_behind >= WINDOW and rank_of(open_window) < threshold:
+                for base in range(4):
+                    if holds(windows, seed, segment, open_window | (letter_of(3 - base, 0) << FIRST)):
+                        backward[t] |= np.uint8(1 << base)
+            # A gene has no stop codon within.
+            if GROUPS[other_strand(16 * a + 4 * b + c)] == STOP:
+                num_behind = 0
+            if t + 1 < len(read) and GROUPS[16 * b + 4 * c + signed(read[t + 1] & 3)] == STOP:
+                num_ahead = 0

@@ -1,0 +1,152 @@
+"""From sequence files to a bundle of a few megabytes: `genood train --model sketch`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from genood.bundle import Bundle
+from genood.bundling import calibrate, check_output, losses_of, null_lengths, usual_null
+from genood.cards import model_card
+from genood.context.sketch import condense
+from genood.counting import null_scores
+from genood.errors import ConfigError
+from genood.models.sketch import SketchModel
+from genood.recipes import SKETCH_BACKGROUNDS
+from genood.reference import load_training, provenance
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_SIZE = 8 << 20
+_OTHER_FILES = 480_000
+"""Bytes left for all but the model: calibration, model card and what is known of the reference's files."""
+_A_FILE = 700
+"""Bytes more for each file of the reference."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SketchingConfig:
+    """How to make a sketch.
+
+    Attributes
+    ----------
+    max_size
+        Bytes that the bundle may take.
+    read_length
+        Runs of known bases shorter than this are left out; bases of a validation read.
+    held_out_fraction
+        Part of each class kept apart to calibrate on, where no validation sequences are given.
+    num_calibration_reads
+        In-distribution reads behind the p-values of a length, at most.
+    seed
+        Of everything random: what is held out, and what is calibrated on.
+    """
+
+    max_size: int = DEFAULT_SIZE
+    read_length: int = 250
+    held_out_fraction: float = 0.05
+    num_calibration_reads: int = 2000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_size <= _OTHER_FILES:
+            raise ConfigError(
+                f"max size must be above {_OTHER_FILES / 2**20:.2g} MiB, not {self.max_size / 2**20:.2g}"
+            )
+        if self.read_length < 1:
+            raise ConfigError(f"read length must be at least 1, not {self.read_length}")
+        if not 0 < self.held_out_fraction < 1:
+            raise ConfigError(f"held-out fraction must lie between 0 and 1, not {self.held_out_fraction}")
+        if self.seed < 0:
+            raise ConfigError(f"seed must not be negative, but is {self.seed}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SketchJob:
+    """What to sketch, and where to put it.
+
+    Attributes
+    ----------
+    inputs, classes, validation
+        See `genood.reference.load_training`.
+    output
+        Directory of the bundle.
+    config
+        How.
+    command
+        What the user typed, for the record.
+    """
+
+    inputs: Sequence[str]
+    output: str
+    config: SketchingConfig
+    classes: str | None = None
+    validation: Sequence[str] = field(default=())
+    command: str = ""
+
+
+def sketch_bundle(job: SketchJob) -> Bundle:
+    """Keep of a reference what there is room for, calibrate and write a bundle.
+
+    Returns
+    -------
+    bundle
+        As written.
+
+    Raises
+    ------
+    GenoodError
+        The input, the options or the output directory are unfit; nothing that was there is changed.
+    """
+    output, config = Path(job.output), job.config
+    check_output(output)
+    training, validation = load_training(
+        job.inputs,
+        read_length=config.read_length,
+        classes=job.classes,
+        validation=job.validation,
+        held_out_fraction=config.held_out_fraction,
+        seed=config.seed,
+    )
+    logger.info(
+        "reference: %d classes, %d files, %s bases",
+        len(training.classes),
+        len(training.files),
+        f"{training.lengths.sum():,}",
+    )
+    lengths = null_lengths(validation.genomes, config.read_length, validation.source)
+    room = config.max_size - _OTHER_FILES - _A_FILE * len(training.files)
+    bundle = Bundle(
+        foreground=SketchModel.from_sketch(condense(training, room)),
+        metadata={
+            "background": SKETCH_BACKGROUNDS[0],
+            "classes": list(training.classes),
+            "training": asdict(config),
+            "seed": config.seed,
+            "command": job.command,
+            "data": provenance(training, validation),
+        },
+        calibration={},
+    )
+    score_null = null_scores(bundle, validation, config.seed)
+    calibration = calibrate(bundle, score_null, lengths, config.num_calibration_reads, validation.source)
+    bundle.calibration = calibration.to_json()
+    losses = losses_of(score_null(*usual_null(lengths, config.read_length, config.num_calibration_reads)))
+    bundle.metadata["metrics"] = losses
+    rows = [f"{role}\t{values['val_nats_per_base']:.6g}" for role, values in losses.items()]
+    bundle.training_table = "\n".join(["model\tval_nats_per_base", *rows]) + "\n"
+    bundle.card = model_card(
+        bundle, calibration, _ABOUT_MODELS, _ABOUT_VALIDATION if validation.apart else _ABOUT_HELD_OUT
+    )
+    return bundle.save(output)
+
+
+_ABOUT_MODELS = """The model is a sketch: of windows of nine codons, third bases left out, those of one class
+alone, as large a sample as there was room for, and tables of the composition of each class. The background
+is the composition without the windows, that of all classes together weighing 0.15 in it."""
+_ABOUT_HELD_OUT = """Held-out stretches share their genome with what was sketched; reads of another strain or
+species of a class score as more OOD than they do."""
+_ABOUT_VALIDATION = """Where reads to be scored are closer to the reference than these, p-values are
+too large; where they are further from it, too small."""
