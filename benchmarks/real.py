@@ -85,9 +85,9 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def command(program: str, *arguments: object) -> None:
-    """Run one of the two commands of this environment."""
-    subprocess.run([Path(sys.executable).with_name(program), *map(str, arguments)], check=True)
+def command(program: str, *arguments: object, cwd: Path | None = None) -> None:
+    """Run one of the two commands of this environment, in a directory if that is given."""
+    subprocess.run([Path(sys.executable).with_name(program), *map(str, arguments)], check=True, cwd=cwd)
 
 
 def genomes_by_split(data: Path) -> dict[str, list[Path]]:

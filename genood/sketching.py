@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from genood.counting import null_scores
 from genood.errors import ConfigError
 from genood.models.sketch import SketchModel
 from genood.recipes import SKETCH_BACKGROUNDS
-from genood.reference import load_training, provenance
+from genood.reference import Validation, load_training, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +130,14 @@ def sketch_bundle(job: SketchJob) -> Bundle:
         },
         calibration={},
     )
+    _calibrate(bundle, validation, lengths, config)
+    return bundle.save(output)
+
+
+def _calibrate(
+    bundle: Bundle, validation: Validation, lengths: Mapping[int, float], config: SketchingConfig
+) -> None:
+    """Fill in what validation reads tell, and the model card."""
     score_null = null_scores(bundle, validation, config.seed)
     calibration = calibrate(bundle, score_null, lengths, config.num_calibration_reads, validation.source)
     bundle.calibration = calibration.to_json()
@@ -140,7 +148,6 @@ def sketch_bundle(job: SketchJob) -> Bundle:
     bundle.card = model_card(
         bundle, calibration, _ABOUT_MODELS, _ABOUT_VALIDATION if validation.apart else _ABOUT_HELD_OUT
     )
-    return bundle.save(output)
 
 
 _ABOUT_MODELS = """The model is a sketch: of windows of nine codons, third bases left out, those of one class

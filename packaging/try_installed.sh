@@ -27,6 +27,8 @@ PYTHON
 genood train --quiet --model markov "$data/genomes.fasta" -o bundle
 genood score --quiet -m bundle "$data/reads.fastq" -o scores.tsv --summary summary.json
 test "$(wc -l < scores.tsv)" -gt 1
+genood score --quiet "$data/reads.fastq" -o by_default.tsv
+test "$(wc -l < by_default.tsv)" -gt 1
 genood completion bash > completion.bash
 bash -n completion.bash
 for page in genood genood-score genood-prep genood-prep-reads; do

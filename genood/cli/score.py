@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -18,16 +19,20 @@ from genood.cli.examples import examples
 from genood.cli.options import compute_options, logging_options, one_of, overrides, show_progress
 from genood.detectors import DEFAULT_DETECTOR, DETECTORS
 from genood.files import sha256_ahead
+from genood.shipped import DEFAULT_BUNDLE, about_default
+
+logger = logging.getLogger("genood")
 
 
 def _start_fast(function: Callable[..., None]) -> Callable[..., None]:
     """Hash the bundle's weights while modules are imported; and spare these the garbage collector."""
 
     @wraps(function)
-    def wrapper(*, bundle: str, **kwargs: Any) -> None:
+    def wrapper(*, bundle: str | None, **kwargs: Any) -> None:
         gc.disable()  # until the imports are done: they make many objects and no garbage
         places = ("*ground.safetensors", "classifier.safetensors", "member-*/*ground.safetensors")
-        hashes = sha256_ahead(path for place in places for path in sorted(Path(bundle).glob(place)))
+        root = DEFAULT_BUNDLE if bundle is None else Path(bundle)
+        hashes = sha256_ahead(path for place in places for path in sorted(root.glob(place)))
         try:
             function(bundle=bundle, hashes=hashes, **kwargs)
         finally:
@@ -52,10 +57,17 @@ def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
     epilog=examples(
         "genood score -m bundle reads.fastq.gz -o scores.tsv --summary summary.json",
         "genood score -m bundle dataset/test_in.npy -o in.tsv",
+        "genood score reads.fastq.gz -o scores.tsv",
     ),
 )
 @click.argument("reads", nargs=-1, required=True)
-@click.option("-m", "--bundle", required=True, metavar="BUNDLE", help="Directory from genood train.")
+@click.option(
+    "-m",
+    "--bundle",
+    metavar="BUNDLE",
+    help="Directory from genood train.  [default: one of nine genera of bacteria that comes with genood, "
+    "see genood info]",
+)
 @click.option(
     "-o",
     "--output",
@@ -180,7 +192,7 @@ def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
 @logging_options
 def command(
     reads: tuple[str, ...],
-    bundle: str,
+    bundle: str | None,
     output: str,
     detectors: tuple[str, ...],
     predict_classes: bool,
@@ -218,6 +230,9 @@ def command(
     test_in:1 and so on, by row.
 
     Writes a table with one row a read, in input order.
+
+    Without -m, reads are compared with a few genera of bacteria, and those of anything else are ood. For
+    another reference, train a bundle of your own.
     """
     if alpha is not None and fdr is not None:
         raise click.UsageError("--alpha and --fdr are two ways to call; give one")
@@ -235,8 +250,10 @@ def command(
     from genood.selection import SelectionConfig
     from genood.writers import RegionConfig
 
+    if bundle is None:
+        logger.info(about_default())
     job = ScoreJob(
-        bundle=bundle,
+        bundle=str(DEFAULT_BUNDLE) if bundle is None else bundle,
         inputs=reads,
         intake=IntakeConfig(
             reader=ReaderConfig(reference=reference, min_quality=min_quality),

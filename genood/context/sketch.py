@@ -247,7 +247,8 @@ def look_up(
                 continue
             a, b, c = signed(read[t - 2] & 3), signed(read[t - 1] & 3), signed(read[t] & 3)
             known = t - unknown > 3 * WINDOW
-            # Of the codon whose second base is to come, the first is known; the third base is that before.
+            # On the read's strand t is a codon's second base, on the other a codon's first: t - 1 is known,
+            # and of the window all but the base at t.
             open_window = ((ahead << LETTER) | letter_of(b, 0)) & MASK
             num_ahead += 1
             ahead = open_window | np.uint64(c)
