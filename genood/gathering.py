@@ -26,6 +26,7 @@ from genood.report.chunks import TableFormat, at_row, chunks_of
 from genood.report.facts import BundleFacts, name_of, read_summary, summary_beside
 from genood.report.tables import checked_columns
 from genood.scoring import ScoreJob, level_of, open_outputs, tell_of_null
+from genood.shipped import named
 from genood.writers import STDOUT, Summary, summary_files
 from genood.writers.tables import CLASS_COLUMN, PAIR_COLUMNS, score_columns
 
@@ -203,7 +204,7 @@ class _Parts:
         return {
             "tool": first["tool"],
             "version": first["version"],
-            "bundle": {"path": os.fspath(facts.path), "fingerprint": facts.fingerprint},
+            "bundle": named(facts.path, facts.fingerprint),
             "inputs": self.inputs,
             "detectors": self.detectors,
             **({CLASS_COLUMN: True} if self.predict_classes else {}),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from genood.files import appear_together, check_distinct, check_outside
 from genood.intake import IntakeConfig, check_inputs, files_read, intake
 from genood.multiqc.content import check_content_name
 from genood.parquet import is_parquet
+from genood.shipped import named
 from genood.threads import num_threads
 from genood.writers import (
     STDOUT,
@@ -358,7 +358,7 @@ def _about(job: ScoreJob, bundle: AnyBundle, caller: FdrCaller | None) -> dict[s
     return {
         "tool": "genood",
         "version": __version__,
-        "bundle": {"path": os.fspath(job.bundle), "fingerprint": bundle.fingerprint},
+        "bundle": named(job.bundle, bundle.fingerprint),
         "inputs": list(job.inputs),
         "detectors": list(job.detectors),
         **({"predicted_class": True} if job.predict_classes else {}),

@@ -5,12 +5,25 @@ The command line asks where it is before it has anything to do, so that nothing 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from genood.errors import BundleError
 
 DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "nine-genera"
 """Its directory."""
+
+
+_ABOUT = (
+    "comes with genood and knows nine genera of bacteria, see genood info; reads of anything else are "
+    "out-of-distribution"
+)
+
+
+def named(bundle: str | os.PathLike[str], fingerprint: str) -> dict[str, str]:
+    """How a summary names a bundle; of the one that comes with genood, with what it is for."""
+    name = {"path": os.fspath(bundle), "fingerprint": fingerprint}
+    return name | ({"about": _ABOUT} if Path(bundle) == DEFAULT_BUNDLE else {})
 
 
 def check_default() -> None:

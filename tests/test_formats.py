@@ -102,6 +102,7 @@ def write_everything(home: Path, dataset: Path) -> None:
         ("score", "-m", "cnn", "pairs.fasta", "--interleaved", "--fdr", "0.1", "--predicted-class",
          "-o", "pairs.tsv", "--summary", "pairs.json"),
         ("score", "-m", "markov", reads[1], "-o", "ood.tsv"),
+        ("score", "pairs.fasta", "-o", "default.tsv", "--summary", "default.json"),
         ("index", "other.fasta", "-o", "index"),
         ("split", "pairs.fasta", "--interleaved", "-n", "2", "-o", "%.fasta", "--manifest", "parts.json"),
         ("evaluate", "in.tsv", "ood.tsv", "-o", "evaluation.json"),
@@ -154,7 +155,7 @@ def test_tags(folder: Path) -> None:
 
 
 def test_summary(folder: Path) -> None:
-    check_keys("Summary", folder / "summary.json", folder / "pairs.json")
+    check_keys("Summary", *(folder / f"{name}.json" for name in ("summary", "pairs", "default")))
 
 
 def test_evaluation(folder: Path) -> None:

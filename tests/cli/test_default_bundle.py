@@ -32,6 +32,7 @@ def test_scores_and_says_with_what(genood: Genood, tmp_path: Path) -> None:
     assert "50 reads" in last
     summary = json.loads((tmp_path / "summary.json").read_text())
     loaded = Bundle.load(DEFAULT_BUNDLE)
+    assert "nine genera of bacteria" in summary["bundle"].pop("about")
     assert summary["bundle"] == {"path": str(DEFAULT_BUNDLE), "fingerprint": loaded.fingerprint}
     assert len((tmp_path / "scores.tsv").read_text().splitlines()) == 51
     named = genood("score", "-m", DEFAULT_BUNDLE, READS, "-q")
