@@ -194,12 +194,11 @@ def command(
     genood index writes; or a dataset of genood-prep, by its train_in.
 
     The context model remembers the genomes; it takes seconds on any computer. The sketch keeps of them
-    what fits into a few megabytes, to be passed on. The markov model is a chain of fixed order, the simplest
-    there is, for comparison. The lstm is the model of
-    Ren et al. 2019 and needs a GPU: reads are drawn on the fly, uniformly over classes, then over
-    positions, from both strands; options left out take the preset's values; Ctrl-C leaves a checkpoint,
-    and the same command with --resume goes on from it. The cnn is that paper's classifier, trained in the
-    same way.
+    what fits into a few megabytes, to be passed on. The markov model is a chain of fixed order, the
+    simplest there is, for comparison. The lstm is the model of Ren et al. 2019 and needs a GPU: reads are
+    drawn on the fly, uniformly over classes, then over positions, from both strands; options left out take
+    the preset's values; Ctrl-C leaves a checkpoint, and the same command with --resume goes on from it. The
+    cnn is that paper's classifier, trained in the same way.
     """
     page = None
     if report is not None and is_first_process():  # what is wrong with it is said before training

@@ -74,6 +74,7 @@ class SketchModel(DensityModel):
     kind: ClassVar[str] = "sketch"
     backgrounds: ClassVar[tuple[str, ...]] = SKETCH_BACKGROUNDS
     batch_bases: ClassVar[int] = 524_288
+    piece_bases: ClassVar[int | None] = 131_072
     overlap: ClassVar[int] = 2
 
     def __init__(self, config: SketchConfig, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
