@@ -380,10 +380,8 @@ def forward(
 
 
 def _means_of(batch: ScoreBatch) -> dict[str, Floats]:
-    # C and G are the codes 1 and 2.
-    strong = (batch.mask & ((batch.codes == 1) | (batch.codes == 2))).sum(axis=1)
     return {
-        "gc": batch.per_base(strong.astype(np.float64)),
+        "gc": batch.per_base(batch.num_strong.astype(np.float64)),
         # Rounded as detectors round, so that -llr_per_base is the ratio detector's score.
         "llr_per_base": batch.per_base(batch.llr).astype(np.float32),
     }
