@@ -22,13 +22,14 @@ from genood.distributed import ALONE, World
 from genood.engine import forward
 from genood.ensemble import AnyBundle
 from genood.errors import BundleError
+from genood.following import Progress
 from genood.learners import Learner, classifier_learners, density_learners
 from genood.models import CLASSIFIERS
 from genood.recipes import MUTATED, Stream, TrainConfig
 from genood.reference import TrainingData, Validation, load_training, provenance
 from genood.sampling import ReadSampler
 from genood.threads import num_threads
-from genood.training import Progress, Trainer
+from genood.training import Trainer
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from genood.bundle import CLASSIFIER, ROLES
 from genood.device import computing
 from genood.distributed import ALONE, World
 from genood.errors import ConfigError, TrainingError
-from genood.examples import Examples
+from genood.examples import Examples, View
 from genood.models import CLASSIFIERS, MODELS
 from genood.models.cnn import CNN
 from genood.models.network import DensityNetwork, Network
@@ -71,7 +71,10 @@ class Learner(ABC, Generic[M]):
         self.parameters = dict(model.named_parameters())
         # λ·½‖w‖² adds λw to the gradient, which is what Adam's (not AdamW's) weight decay does.
         self.l2 = l2
-        self.optimizer = torch.optim.Adam(self.parameters.values(), lr=config.learning_rate)
+        self._fused = self.device.type == "cuda"
+        self.optimizer = torch.optim.Adam(
+            self.parameters.values(), lr=config.learning_rate, fused=self._fused or None
+        )
         self.best_loss = math.inf
         self.best_step = 0
         self.best_measured: dict[str, Any] = {}
@@ -80,8 +83,8 @@ class Learner(ABC, Generic[M]):
         self.watch = LossWatch()
 
     @abstractmethod
-    def seen(self, reads: SampledReads, *seed: int) -> Examples:
-        """Reads as this model sees them, mutations drawn from the seed."""
+    def view(self, num_reads: int) -> View:
+        """What this model sees of so many reads."""
 
     @abstractmethod
     def metrics(self) -> dict[str, Any]:
@@ -105,11 +108,21 @@ class Learner(ABC, Generic[M]):
         """Where the model is."""
         return next(self.model.parameters()).device
 
-    def mutated(self, codes: Codes, *seed: int) -> Codes:
-        """Codes with substitutions that are drawn from the seed."""
-        if self.mutation_rate == 0:
-            return codes
-        return mutate(codes, self.mutation_rate, np.random.default_rng([self.config.seed, *seed]))
+    def seen(self, reads: SampledReads, *seed: int) -> Examples:
+        """Reads as this model sees them, mutations drawn from the seed."""
+        view = self.view(len(reads.codes))
+        labels = reads.labels if view.by_class else np.zeros_like(reads.labels)
+        if view.num_mutated == 0:
+            return Examples(reads.codes, labels)
+        generator = np.random.default_rng([self.config.seed, *seed])
+        mutated = mutate(reads.codes[: view.num_mutated], self.mutation_rate, generator)
+        of_mutated = labels[: view.num_mutated]
+        if view.mutated_label is not None:
+            of_mutated = np.full_like(of_mutated, view.mutated_label)
+        return Examples(
+            np.concatenate([reads.codes[: view.num_plain], mutated]),
+            np.concatenate([labels[: view.num_plain], of_mutated]),
+        )
 
     def gradients(self, examples: Examples) -> Gradients:
         """The loss and its gradients; the weights stay."""
@@ -199,12 +212,13 @@ class Learner(ABC, Generic[M]):
             for key in ("step", "exp_avg", "exp_avg_sq"):
                 stored = tensors.get(f"{self.role}.adam.{key}.{name}")
                 if stored is not None:
-                    state[key] = stored.to("cpu" if key == "step" else self.device, copy=True)
+                    on_host = key == "step" and not self._fused
+                    state[key] = stored.to("cpu" if on_host else self.device, copy=True)
             if state:
                 self.optimizer.state[parameter] = state
 
-    def _outputs(self, codes: Codes) -> Tensor:
-        codes_BL = torch.from_numpy(codes).to(self.device)
+    def _outputs(self, codes: Codes | Tensor) -> Tensor:
+        codes_BL = torch.as_tensor(codes).to(self.device, non_blocking=True)
         lengths_B = torch.full((len(codes),), codes.shape[1], device=self.device)
         outputs: Tensor = self.model(codes_BL, lengths_B)
         return outputs
@@ -226,9 +240,9 @@ class Learner(ABC, Generic[M]):
 class DensityLearner(Learner[DensityNetwork]):
     """A density model; its loss is the mean negative log-probability, nats per base."""
 
-    def seen(self, reads: SampledReads, *seed: int) -> Examples:
-        """See `Learner.seen`: all of them mutated, where there is a mutation rate."""
-        return Examples(self.mutated(reads.codes, *seed), reads.labels)
+    def view(self, num_reads: int) -> View:
+        """See `Learner.view`: all of them mutated, where there is a mutation rate."""
+        return View(0, num_reads) if self.mutation_rate else View(num_reads, 0)
 
     def metrics(self) -> dict[str, Any]:
         """See `Learner.metrics`."""
@@ -268,17 +282,15 @@ class ClassifierLearner(Learner[CNN]):
         """See `Learner.uses_labels`."""
         return self.model.variant != "binary"
 
-    def seen(self, reads: SampledReads, *seed: int) -> Examples:
-        """See `Learner.seen`."""
+    def view(self, num_reads: int) -> View:
+        """See `Learner.view`."""
         if self.model.variant == "plain":
-            return Examples(reads.codes, reads.labels)
-        number = len(reads.codes)
+            return View(num_reads, 0)
+        number = num_reads
         if self.model.variant == "noise-class":
             number = max(1, round(number / self.model.num_classes))
-        codes = np.concatenate([reads.codes, self.mutated(reads.codes[:number], *seed)])
         mutated = _UNIFORM if self.model.mutated_class is None else self.model.mutated_class
-        labels = reads.labels if self.uses_labels else np.zeros_like(reads.labels)
-        return Examples(codes, np.concatenate([labels, np.full(number, mutated)]))
+        return View(num_reads, number, mutated, by_class=self.uses_labels)
 
     def metrics(self) -> dict[str, Any]:
         """See `Learner.metrics`; of the confusion, rows are what reads are, columns what they are called."""
@@ -294,7 +306,7 @@ class ClassifierLearner(Learner[CNN]):
 
     def _losses(self, logits_BK: Tensor, examples: Examples) -> Tensor:
         log_p_BK = F.log_softmax(logits_BK, dim=1)
-        labels_B = torch.from_numpy(examples.labels).to(self.device)
+        labels_B = torch.as_tensor(examples.labels).to(self.device, non_blocking=True)
         of_class_B = -log_p_BK.gather(1, labels_B.clamp(min=0)[:, None])[:, 0]
         from_uniform_B = -log_p_BK.mean(dim=1) - math.log(log_p_BK.shape[1])
         return torch.where(labels_B == _UNIFORM, from_uniform_B, of_class_B)
@@ -305,7 +317,9 @@ class ClassifierLearner(Learner[CNN]):
 
         def total_loss(batch: Examples) -> float:
             logits_BK = self._outputs(batch.codes)
-            counts[:] += _confusion(batch.labels, logits_BK.argmax(dim=1).cpu().numpy(), num_outputs)
+            counts[:] += _confusion(
+                np.asarray(batch.labels), logits_BK.argmax(dim=1).cpu().numpy(), num_outputs
+            )
             return float(self._losses(logits_BK, batch).sum())
 
         total = sum(self._by_batch(examples, world, total_loss))
