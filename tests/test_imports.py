@@ -73,6 +73,7 @@ NEED_TORCH = {
     "genood.randomness",
     "genood.models.network",
     "genood.models.lstm",
+    "genood.models.cast_lstm",
     "genood.models.cnn",
     "genood.checkpoints",
     "genood.examples",
