@@ -4,13 +4,15 @@ The paper's recipe has a constant learning rate of 5e-4 and 100 reads a step. Th
 its steps, with larger batches, a warm-up, half a cosine and clipped gradients; one of them with batches
 no larger, to tell what the schedule does from what the batch does. All train the foreground model of the
 same shape, from the same weights, and are validated on the same held-out reads. Prints the losses, and
-what share of the paper's fall of the loss each reaches.
+what share of the paper's fall of the loss each reaches; with `--update`, writes the table of
+`docs/long_training.md` anew, of `large_batch.json` beside this script.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -30,6 +32,8 @@ from genood.recipes import PRESETS, Stream, TrainConfig
 from genood.sampling import ReadSampler
 from genood.threads import set_num_threads
 
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "docs" / "long_training.md"
 VALIDATIONS = 20
 """Of each training."""
 
@@ -99,8 +103,36 @@ def compared(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, A
     return found
 
 
+def table(report: Mapping[str, Any]) -> str:
+    """What came of each training, as Markdown."""
+    lines = [
+        "| | validation loss, nats per base | less the paper's | reads | processor time | paper's at step |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, found in report["compared"].items():
+        there = found["steps until the paper's last loss"]
+        cells = [
+            f"{found['last loss']:.4f}",
+            "{:+.4f}".format(found["above the paper's"]),
+            "{:.2f}".format(found["reads over the paper's"]),
+            "{:.2f}".format(found["processor time over the paper's"]),
+        ]
+        lines.append(f"| {' | '.join([name, *cells, '' if there is None else f'{there:,}'])} |")
+    return "\n".join(lines)
+
+
+def updated(page: str) -> str:
+    """The page with its table as it is now."""
+    report = json.loads((HERE / "large_batch.json").read_text())
+    marks = r"(<!-- large batches -->).*?(<!-- end -->)"
+    return re.sub(marks, lambda match: f"{match[1]}\n{table(report)}\n{match[2]}", page, flags=re.DOTALL)
+
+
 def main() -> None:
     arguments = parse_arguments()
+    if arguments.update:
+        PAGE.write_text(updated(PAGE.read_text()))
+        return
     set_num_threads(arguments.threads)
     torch.set_num_threads(arguments.threads)
     device = resolve_device(arguments.device)
@@ -160,6 +192,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--update", action="store_true", help="write the table of docs/long_training.md anew")
     return parser.parse_args()
 
 

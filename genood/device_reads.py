@@ -115,24 +115,20 @@ class DeviceSampler:
         self._num_classes = len(sampler.genomes.classes)
         self._places = [torch.from_numpy(array).to(self.device) for array in sampler.places]
         self._offsets = torch.arange(sampler.read_length, device=self.device)
+        self._two = torch.arange(2, device=self.device)[:, None]
 
     def reads(self, step: int, numbers: Tensor, *again: int) -> DrawnReads:
         """Reads of one step by their numbers, int64 (B,); further numbers draw others."""
         key = key_of(*self._seed, step, *again)
         num_of_class, first_of_class, ends, shifts = self._places
-        bits = random_bits(key, 2 * numbers)
+        bits, place_bits = random_bits(key, 2 * numbers + self._two)
         labels = below(bits, self._num_classes)
-        fraction = fractions(random_bits(key, 2 * numbers + 1))
-        positions = (fraction * num_of_class[labels]).to(torch.int64) + first_of_class[labels]
+        positions = (fractions(place_bits) * num_of_class[labels]).to(torch.int64) + first_of_class[labels]
         starts = positions + shifts[torch.searchsorted(ends, positions, right=True)]
         is_reverse = (bits & 1).bool()[:, None]
         last = len(self._offsets) - 1
         codes = self._store.at(starts[:, None] + torch.where(is_reverse, last - self._offsets, self._offsets))
         return DrawnReads(torch.where(is_reverse, 3 - codes, codes), labels)
-
-    def numbers(self, rows: slice) -> Tensor:
-        """Numbers of examples, int64."""
-        return torch.arange(rows.start, rows.stop, device=self.device)
 
 
 def mutate_on_device(codes: Tensor, rate: float, key: int, numbers: Tensor) -> Tensor:

@@ -6,12 +6,20 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import torch
+from torch import Tensor
 
-from genood.device_reads import DeviceSampler, HostCodes, PackedCodes, holds, mutate_on_device
+from genood.device_reads import (
+    DeviceSampler,
+    DrawnReads,
+    HostCodes,
+    PackedCodes,
+    holds,
+    mutate_on_device,
+)
 from genood.distributed import World
 from genood.draws import key_of
 from genood.errors import ConfigError
-from genood.examples import Examples, Share
+from genood.examples import Examples, Share, View
 from genood.learners import Learner
 from genood.overlap import ahead
 from genood.recipes import Stream
@@ -61,42 +69,55 @@ class NumpyFeed(NamedTuple):
         """See `Feed.close`."""
 
 
-class TorchFeed(NamedTuple):
-    """Reads and mutations that torch draws, where the sampler's genomes are, of this process's part alone."""
+class TorchFeed:
+    """Reads and mutations that torch draws, where the sampler's genomes are, of this process's part alone.
 
-    sampler: DeviceSampler
-    learners: Mapping[str, Learner[Any]]
-    num_reads: int
-    world: World
+    Parameters
+    ----------
+    sampler
+        Where to draw reads.
+    learners, num_reads, world
+        See `feed_of`.
+    """
+
+    def __init__(
+        self, sampler: DeviceSampler, learners: Mapping[str, Learner[Any]], num_reads: int, world: World
+    ) -> None:
+        self._sampler = sampler
+        self._learners = learners
+        self._num_reads = num_reads
+        self._world = world
 
     def step(self, step: int, again: tuple[int, ...]) -> Seen:
-        """See `Feed.step`; each model's reads are drawn when asked for, in the stream of that time."""
-        return lambda role: self._seen(self.learners[role], step, again)
+        """See `Feed.step`; what is drawn is queued in the stream that is current when it is asked for."""
+        drawn: dict[tuple[range, range], tuple[Tensor, DrawnReads]] = {}
+
+        def seen(role: str) -> Examples:
+            learner = self._learners[role]
+            view = learner.view(self._num_reads)
+            rows = self._world.part(view.num_examples)
+            share = None if self._world.size == 1 else Share(rows.start, view.num_examples)
+            plain, mutated = _reads_of(view, rows)
+            # Models that see the same reads, if only mutated, share their draws.
+            key = (plain, mutated) if plain and mutated else (plain or mutated, range(0))
+            if key not in drawn:
+                numbers = torch.cat([torch.arange(x.start, x.stop, device=self._sampler.device) for x in key])
+                drawn[key] = numbers, self._sampler.reads(step, numbers, *again)
+            numbers, (codes, labels) = drawn[key]
+            labels = labels if view.by_class else torch.zeros_like(labels)
+            if mutated:
+                split = len(plain)
+                seed = key_of(learner.config.seed, Stream.MUTATION, learner.number, step, *again)
+                changed = mutate_on_device(codes[split:], learner.mutation_rate, seed, numbers[split:])
+                codes = torch.cat([codes[:split], changed])
+                if view.mutated_label is not None:
+                    labels = torch.cat([labels[:split], torch.full_like(labels[split:], view.mutated_label)])
+            return Examples(codes, labels, share)
+
+        return seen
 
     def close(self) -> None:
         """See `Feed.close`."""
-
-    def _seen(self, learner: Learner[Any], step: int, again: tuple[int, ...]) -> Examples:
-        view = learner.view(self.num_reads)
-        rows = self.world.part(view.num_examples)
-        numbers = self.sampler.numbers(rows)
-        # Rows of mutated reads begin here; they are of the first reads, as the plain ones are.
-        split = min(max(view.num_plain - rows.start, 0), len(numbers))
-        of_reads = torch.cat([numbers[:split], numbers[split:] - view.num_plain])
-        codes, labels = self.sampler.reads(step, of_reads, *again)
-        if not view.by_class:
-            labels = torch.zeros_like(labels)
-        if split < len(numbers):
-            key = key_of(learner.config.seed, Stream.MUTATION, learner.number, step, *again)
-            mutated = mutate_on_device(codes[split:], learner.mutation_rate, key, of_reads[split:])
-            codes = torch.cat([codes[:split], mutated])
-            if view.mutated_label is not None:
-                of_mutated = torch.full_like(labels[split:], view.mutated_label)
-                labels = torch.cat([labels[:split], of_mutated])
-        return Examples(codes, labels, self._share(rows, view.num_examples))
-
-    def _share(self, rows: slice, total: int) -> Share | None:
-        return None if self.world.size == 1 else Share(rows.start, total)
 
 
 class FeedAhead:
@@ -191,3 +212,11 @@ def _pinned(examples: Examples) -> Examples:
     """The same in memory that a GPU can fetch from while all else goes on."""
     codes, labels = (torch.as_tensor(each).pin_memory() for each in (examples.codes, examples.labels))
     return examples._replace(codes=codes, labels=labels)
+
+
+def _reads_of(view: View, rows: slice) -> tuple[range, range]:
+    """Numbers of the reads that some of a model's examples are of: as they are, and mutated."""
+    return (
+        range(min(rows.start, view.num_plain), min(rows.stop, view.num_plain)),
+        range(max(rows.start - view.num_plain, 0), max(rows.stop - view.num_plain, 0)),
+    )

@@ -27,11 +27,22 @@ class Queue:
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
     @contextmanager
-    def used(self) -> Iterator[None]:
-        """A block whose work is queued here."""
+    def used(self, *tensors: Any) -> Iterator[None]:
+        """A block whose work is queued here, behind all that is queued by now where it is entered.
+
+        Parameters
+        ----------
+        tensors
+            Made outside, and used in the block: their memory is not given away before it is done. All
+            else is passed over.
+        """
         if self._stream is None:
             yield
             return
+        self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
+        for tensor in tensors:
+            if isinstance(tensor, Tensor) and tensor.is_cuda:
+                tensor.record_stream(self._stream)
         with torch.cuda.stream(self._stream):
             yield
 
@@ -103,9 +114,9 @@ class Stepper:
         for role, learner in self._learners.items():
             apart = () if self._world.size == 1 or learner.model.drops_by_read else (self._world.rank,)
             seed = torch_seed(self._seed, Stream.DROPOUT, learner.number, step, *again, *apart)
-            with self._queues[role].used():
+            mine = seen(role)  # in the stream of the caller, beside what the models are at
+            with self._queues[role].used(mine.codes, mine.labels):
                 torch.manual_seed(seed)
-                mine = seen(role)
                 loss, gradients = learner.gradients(mine)
                 weight = 1.0 if mine.share is None else len(mine.codes) / mine.share.total
                 begun[role] = self._world.start_sum([loss.reshape(1), *gradients], weight)
