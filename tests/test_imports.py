@@ -83,6 +83,7 @@ NEED_TORCH = {
     "genood.feeding",
     "genood.stepping",
     "genood.models.lstm_gradients",
+    "genood.models.one_core",
     "genood.context.fitting",
     "genood.training",
     "genood.build",
