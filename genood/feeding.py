@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
@@ -24,6 +25,8 @@ from genood.learners import Learner
 from genood.overlap import ahead
 from genood.recipes import Stream
 from genood.sampling import ReadSampler
+
+logger = logging.getLogger(__name__)
 
 Drawing = Literal["auto", "numpy", "torch", "torch-held"]
 """Who draws reads: NumPy; torch, on the CPU; torch, from genomes held on the device of the models.
@@ -198,6 +201,7 @@ def feed_of(
         drawing = "torch" if device.type == "cuda" else "numpy"
         if holds(device, len(sampler.genomes.codes)):
             drawing = "torch-held"
+    logger.debug("reads are drawn by %s", drawing)
     if drawing == "numpy":
         return NumpyFeed(sampler, learners, num_reads, world)
     codes = sampler.genomes.codes
