@@ -278,7 +278,8 @@ def counted_launches(units: int, reads: int, length: int) -> Counter[str]:
     )
     config = TrainConfig(steps=1, batch_size=reads, learning_rate=1e-3, read_length=length)
     cpu = torch.device("cpu")
-    learners = density_learners("lstm", {"hidden_size": units}, config, cpu)
+    shape = {"hidden_size": units, "dropout": 0.1}  # with dropout, all is done in this thread
+    learners = density_learners("lstm", shape, config, cpu)
     for learner in learners.values():
         learner.optimizer = torch.optim.Adam(learner.parameters.values(), fused=True)  # as on a GPU
     sampler = ReadSampler(genomes, length, (0, Stream.READS))

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from toys import genomes_of, markov_codes
 
+from genood.classifier_learner import classifier_learners
 from genood.distributed import World
 from genood.errors import InputError
 from genood.feeding import Drawing
 from genood.following import Validated
-from genood.learners import classifier_learners, density_learners
+from genood.learners import density_learners
 from genood.recipes import Stream, TrainConfig
 from genood.recovery import Recovery
 from genood.sampling import ReadSampler

@@ -12,10 +12,11 @@ import torch
 from rank_work import CNN, CONFIG, LSTM, Losses, Trained, result_of
 from toys import genomes_of, markov_codes, uniform_codes
 
+from genood.classifier_learner import classifier_learners
 from genood.device_reads import DeviceSampler, PackedCodes, mutate_on_device
 from genood.feeding import Drawing
 from genood.genomes import Genomes
-from genood.learners import classifier_learners, density_learners
+from genood.learners import density_learners
 from genood.models import lstm
 from genood.recipes import Stream, TrainConfig
 from genood.sampling import ReadSampler

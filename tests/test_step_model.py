@@ -83,5 +83,5 @@ def test_what_is_launched_beside_the_lstm_does_not_grow(model: ModuleType) -> No
     """With positions or reads; less than half of them draw the reads of the models."""
     counts = [model.counted_launches(8, *size) for size in ((4, 20), (8, 40))]
     assert counts[0] == counts[1]
-    assert 100 < counts[0].total() < 200
+    assert 100 < counts[0].total() < 300
     assert counts[0]["_fused_adam_"] == 2
