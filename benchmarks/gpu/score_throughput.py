@@ -49,7 +49,9 @@ def main() -> None:
                 for precision in precisions_of(device)
             }
         if not arguments.no_command:
-            report["command"][f"{units} units"] = of_command(units, arguments)
+            report["command"][f"{units} units"] = {
+                precision: of_command(units, precision, arguments) for precision in ("fp32", "bf16")
+            }
         print(units, json.dumps(report["in memory"], indent=2), flush=True)
     path = written("score-throughput", report, arguments)
     print(path)
@@ -88,8 +90,8 @@ def of_memory(
     }
 
 
-def of_command(units: int, arguments: argparse.Namespace) -> dict[str, float]:
-    """`genood score` from a file, and of an empty one, which is its start."""
+def of_command(units: int, precision: str, arguments: argparse.Namespace) -> dict[str, float]:
+    """`genood score` from a file, and from one of a single read, which is its start."""
     folder = ROOT / "bench-out" / "gpu"
     folder.mkdir(parents=True, exist_ok=True)
     bundle = folder / f"score-{units}-{arguments.read_length}"
@@ -101,7 +103,7 @@ def of_command(units: int, arguments: argparse.Namespace) -> dict[str, float]:
     for name, number in (("start", 1), ("all", arguments.reads)):
         reads = fastq(folder / f"reads-{number}-{arguments.read_length}.fastq.gz", number, arguments)
         table = folder / "scores.tsv"
-        options = ["--device", arguments.device, "-q", "-o", table]
+        options = ["--device", arguments.device, "--precision", precision, "-q", "-o", table]
         seconds[name] = genood("score", "-m", bundle, reads, *options)
     scoring = seconds["all"] - seconds["start"]
     return {

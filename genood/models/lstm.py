@@ -112,8 +112,9 @@ class LSTM(DensityNetwork):
     def forward(self, codes: Tensor, lengths: Tensor) -> Tensor:
         """See `DensityNetwork.forward`.
 
-        Positions are taken in stretches, on an accelerator only without gradients, that bound the memory
-        whatever the length; the state goes on from stretch to stretch, and so do gradients. Inside, positions come first, as the layers have them.
+        Positions are taken in stretches that bound the memory whatever the length (on an accelerator only
+        without gradients); the state goes on from stretch to stretch, and so do gradients. Inside,
+        positions come first, as the layers have them.
         """
         num_reads, num_positions = codes.shape
         state = self._start_state(num_reads)

@@ -79,6 +79,10 @@ class Network(nn.Module, Model):
         """See `Model.on`."""
         return self.to(resolve_device(device))
 
+    def compute_in(self, precision: Precision) -> None:
+        """See `Model.compute_in`."""
+        self.precision = precision
+
     @property
     def draws(self) -> bool:
         """Whether it drops out anything in training."""
