@@ -90,7 +90,7 @@ def of_memory(
     }
 
 
-def of_command(units: int, precision: str, arguments: argparse.Namespace) -> dict[str, float]:
+def of_command(units: int, precision: str, arguments: argparse.Namespace) -> dict[str, float | None]:
     """`genood score` from a file, and from one of a single read, which is its start."""
     folder = ROOT / "bench-out" / "gpu"
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,12 +106,13 @@ def of_command(units: int, precision: str, arguments: argparse.Namespace) -> dic
         options = ["--device", arguments.device, "--precision", precision, "-q", "-o", table]
         seconds[name] = genood("score", "-m", bundle, reads, *options)
     scoring = seconds["all"] - seconds["start"]
+    rate = arguments.reads / scoring if scoring > 0 else None  # with too few reads to tell
     return {
         "reads": arguments.reads,
         "seconds": seconds["all"],
         "seconds to start": seconds["start"],
-        "reads a second": arguments.reads / scoring,
-        "bases a second": arguments.reads * arguments.read_length / scoring,
+        "reads a second": rate,
+        "bases a second": rate and rate * arguments.read_length,
     }
 
 
