@@ -93,7 +93,7 @@ def join_bundles(job: JoinJob, *, device: str = "auto") -> EnsembleBundle:
         raise ConfigError("a bundle is named twice")
     _check_alike(members)
     read_length = max(_training_of(path, member)["read_length"] for path, member in members.items())
-    null = _null_of(job, members, read_length)
+    null = null_for(job, members, read_length)
     lengths = null_lengths(null.genomes, read_length, null.source)
     first = next(iter(members.values()))
     ensemble = EnsembleBundle(
@@ -165,8 +165,23 @@ def _keys_of(member: Bundle) -> list[_Key]:
         raise BundleError(f"the metadata do not list the files of the reference ({error})") from error
 
 
-def _null_of(job: JoinJob, members: Mapping[str, Bundle], read_length: int) -> Null:
-    """Reads that no member was trained on, or that it can judge as if it had not been."""
+def null_for(job: JoinJob, members: Mapping[str, Bundle], read_length: int) -> Null:
+    """The reads to calibrate on: no member was trained on them, or it judges them as if it had not been.
+
+    Parameters
+    ----------
+    job
+        With the sequences to take them from, if they are given.
+    members
+        By path.
+    read_length
+        Runs of known bases shorter than this are left out of given sequences.
+
+    Raises
+    ------
+    GenoodError
+        There are none, or what is given is unfit.
+    """
     if job.validation:
         validation = load_validation(job.validation, (), min_length=read_length, classes=job.classes)
         assert validation is not None  # there are some

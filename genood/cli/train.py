@@ -34,15 +34,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("genood")
 
 
-def _only_one(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
-    """The model that was named, if any."""
-    if len(values) > 1:
-        raise click.UsageError(
-            "--model is given once: train a bundle of each model, and join them with genood join"
-        )
-    return values[0] if values else None
-
-
 @click.command(
     "train",
     no_args_is_help=True,
@@ -62,9 +53,8 @@ def _only_one(context: click.Context, parameter: click.Parameter, values: tuple[
 @click.option(
     "--model",
     type=one_of([*MODELS, *CLASSIFIERS]),
-    multiple=True,
-    callback=_only_one,
-    help="Density model, or cnn, a classifier.  [default: lstm where there is a GPU, else context]",
+    help="Density model, or cnn, a classifier; genood join joins bundles of several.  "
+    "[default: lstm where there is a GPU, else context]",
 )
 @click.option(
     "--preset",
