@@ -1,4 +1,4 @@
-"""Bundles of different models as one that asks them together: all of `genood join` but the command line."""
+"""From bundles of different models to one that asks them together: `genood join`."""
 
 from __future__ import annotations
 

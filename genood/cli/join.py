@@ -1,4 +1,4 @@
-"""Join bundles of different models into one that asks them together."""
+"""Join bundles of different models into one."""
 
 from __future__ import annotations
 
