@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from genood.device import computing, resolve_device
 from genood.examples import Share
 from genood.models.base import DensityModel, Model
+from genood.recipes import Precision
 from genood.sequence import UNKNOWN, Codes
 from genood.threads import chosen_threads
 
@@ -45,6 +46,8 @@ class Network(nn.Module, Model):
     A subclass has `forward`, `config` and `from_config`, and evaluates itself in a `scoring` block.
     """
 
+    precision: Precision = "fp32"
+    """What matrix products run in where the model is asked and not trained."""
     share: Share | None = None
     """What part of a step's reads it is trained on, where several processes share them."""
 
@@ -101,12 +104,12 @@ class Network(nn.Module, Model):
 
     @contextmanager
     def scoring(self) -> Iterator[None]:
-        """The context in which a model is asked and not trained: no gradients, no dropout, float32."""
+        """The context in which a model is asked and not trained: no gradients, no dropout."""
         was_training = self.training
         if was_training:
             self.eval()
         try:
-            with torch.inference_mode(), computing(self._torch_device, "fp32"):
+            with torch.inference_mode(), computing(self._torch_device, self.precision):
                 yield
         finally:
             if was_training:
