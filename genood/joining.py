@@ -128,7 +128,8 @@ def join_bundles(job: JoinJob, *, device: str = "auto") -> EnsembleBundle:
 
 def _check_alike(members: Mapping[str, Bundle]) -> None:
     """Raise BundleError unless all are density models of one reference."""
-    (first_path, first), *others = members.items()
+    first_path, first = next(iter(members.items()))
+    seen: dict[str, str] = {}
     for path, member in members.items():
         if member.foreground is None:
             raise BundleError(f"{path}: holds a classifier; genood join takes density models")
@@ -136,9 +137,8 @@ def _check_alike(members: Mapping[str, Bundle]) -> None:
             raise BundleError(
                 f"{path}: knows a half of its reference, as a member of an ensemble; genood join takes others"
             )
-    for path, member in others:
-        if member.fingerprint == first.fingerprint:
-            raise BundleError(f"{path}: is a copy of {first_path}")
+        if seen.setdefault(member.fingerprint, path) != path:
+            raise BundleError(f"{path}: is a copy of {seen[member.fingerprint]}")
         if member.metadata["classes"] != first.metadata["classes"]:
             raise BundleError(f"{path}: knows other classes than {first_path}; train both on the same files")
         if {key[:2] for key in _keys_of(member)} != {key[:2] for key in _keys_of(first)}:
@@ -198,6 +198,8 @@ def null_for(job: JoinJob, members: Mapping[str, Bundle], read_length: int) -> N
         if _keys_of(member) != _keys_of(first):
             raise ConfigError(f"{path}: was given the files in another order than {first_path}; {_GIVE_VAL}")
     genomes = genomes_of(first)
+    if genomes.datasets:
+        raise ConfigError(f"{first_path}: was made of a dataset, whose reads overlap; {_GIVE_VAL}")
     null = null_of(genomes, None)
     others = {path: member for path, member in members.items() if path not in remembering}
     if not others:

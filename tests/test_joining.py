@@ -267,6 +267,11 @@ def test_held_out_stretches_that_cannot_be_found_again(
         match = f"^{bundles[-1]}: {problem}.*; give sequences that no bundle was trained on with --val"
         with pytest.raises(ConfigError, match=match):
             joined(context_dir, *bundles, output=tmp_path / "x")
+    part = {"name": "toy", "split": "train_in", "sha256": {}}
+    data = json.loads((context_dir / "genood.json").read_text())["data"] | {"datasets": [part]}
+    of_dataset = changed(context_dir, tmp_path / "of_dataset", data=data)
+    with pytest.raises(ConfigError, match=f"^{of_dataset}: was made of a dataset, whose reads overlap; give"):
+        joined(of_dataset, train(), output=tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
@@ -301,6 +306,8 @@ def test_bundles_that_do_not_go_together(
     ):
         with pytest.raises(BundleError, match=f"^{other}: {problem}"):
             joined(context_dir, other, output=tmp_path / "x")
+    with pytest.raises(BundleError, match=f"^{copy}: is a copy of {context_dir}"):
+        joined(train(), context_dir, copy, output=tmp_path / "x")
     with pytest.raises(ConfigError, match="a bundle is named twice"):
         joined(context_dir, context_dir, output=tmp_path / "x")
     with pytest.raises(BundleError, match="is not empty; give a new directory"):
