@@ -112,7 +112,7 @@ def about(bundle: Bundle) -> dict[str, Any]:
 
 
 def simulated_reads(reads: Reads) -> dict[str, Reads]:
-    """Reads that nobody has: in-distribution ones that were changed, see `SIMULATED`."""
+    """Reads that nobody has: in-distribution ones that were changed, see `joint.SIMULATED`."""
     generator = np.random.default_rng(0)
     blocks = reads.codes.reshape(len(reads.codes), -1, 10)
     order = np.argsort(generator.random(blocks.shape[:2]), axis=1)
