@@ -41,7 +41,7 @@ LAYERS = [
     {"spool", "regions", "bundling", "cards", "null_reads"},
     {"writers", "parts", "build", "remember", "counting", "evaluation", "fdr", "recalibrate"},
     {"report"},
-    {"scoring", "splitting", "members", "attack"},
+    {"scoring", "splitting", "members", "joining", "attack"},
     {"build_members", "gathering"},
     {"analyses"},
     {"position_maps"},
