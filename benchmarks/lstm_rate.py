@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -45,7 +46,10 @@ def main() -> None:
             bench = Bench(threads, units, arguments.rounds)
             key = f"{units} units, {threads} thread{'s' if threads > 1 else ''}"
             report["ratio to the fp32 matrix rate"][key] = found = {}
-            for name, ratio in bench.measure():
+            for name, function, operations in bench.ways():
+                if not re.search(arguments.only, name):
+                    continue
+                ratio = bench.ratio(function, operations)
                 found[name] = round(ratio, 3)
                 print(f"{key}: {name}: {ratio:.3f}", flush=True)
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -59,6 +63,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--units", type=int, nargs="+", default=[256])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", default="", help="a regular expression that names of ways match")
     return parser.parse_args()
 
 
@@ -75,29 +80,28 @@ class Bench:
         self.lengths = np.full(self.num_reads, READ_LENGTH)
         self.models = [lstm.LSTM(lstm.LSTMConfig(hidden_size=units)).eval() for _ in range(2)]
 
-    def measure(self) -> Iterator[tuple[str, float]]:
-        """Names of the ways, and their ratios."""
-        yield "bf16 matrix product", self.ratio(self.multiply(torch.bfloat16), 2 * MATRIX**3)
+    def ways(self) -> Iterator[tuple[str, Callable[[], object], int]]:
+        """Names of the ways, what to do, and the operations that it takes."""
+        yield "bf16 matrix product", self.multiply(torch.bfloat16), 2 * MATRIX**3
         operations = self.operations(self.num_reads)
         plain = [nn.LSTM(4, self.units, batch_first=True) for _ in self.models]
-        yield "scoring: plain nn.LSTM, whole batch", self.ratio(lambda: self.plain(plain), operations)
-        yield "scoring: genood", self.ratio(self.score, operations)
+        yield "scoring: plain nn.LSTM, whole batch", lambda: self.plain(plain), operations
+        yield "scoring: genood", self.score, operations
         for batch in BATCHES:
             for stretch in STRETCHES:
                 with sizes(batch, stretch):
-                    yield f"scoring: {batch} reads, {stretch} bases", self.ratio(self.score, operations)
-        yield "scoring: bf16", self.ratio(lambda: self.score("bf16"), operations)
+                    yield f"scoring: {batch} reads, {stretch} bases", self.score, operations
+        yield "scoring: bf16", lambda: self.score("bf16"), operations
         quantised = [torch.ao.quantization.quantize_dynamic(one, {nn.LSTM, nn.Linear}) for one in self.models]
-        yield "scoring: int8", self.ratio(lambda: self.plain([one.lstm for one in quantised]), operations)
+        yield "scoring: int8", lambda: self.plain([one.lstm for one in quantised]), operations
         if self.threads > 1:
             context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(self.threads, context, start_process, (self.units,)) as pool:
-                self.in_processes(pool)
-                yield "scoring: processes", self.ratio(lambda: self.in_processes(pool), operations)
+                yield "scoring: processes", lambda: self.in_processes(pool), operations
         for precision in ("fp32", "bf16"):
             for batch in BATCHES:
                 step = self.training(batch, precision)
-                yield f"training: {precision}, {batch} reads", self.ratio(step, 3 * self.operations(batch))
+                yield f"training: {precision}, {batch} reads", step, 3 * self.operations(batch)
 
     def operations(self, num_reads: int) -> int:
         """Of both models."""
@@ -164,7 +168,7 @@ class Bench:
 def sizes(num_reads: int, num_bases: int) -> Iterator[None]:
     """Let the LSTM take so many reads at a time, in stretches of so many bases."""
     with (
-        mock.patch.object(lstm, "_READS_AT_ONCE", num_reads),
+        mock.patch.object(lstm.LSTM, "reads_per_core", num_reads),
         mock.patch.object(lstm, "_MIN_STRETCH", num_bases),
         mock.patch.object(lstm, "_BASES_AT_ONCE", num_bases * num_reads),
     ):

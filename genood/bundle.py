@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.bundle_files import (
+    ANY_MEMBER,
     ENSEMBLE,
     FIRST_MEMBER,
     METADATA_FILE,
@@ -47,7 +48,7 @@ from genood.errors import BundleError, ConfigError
 from genood.files import atomic_path, sha256_of, write_text
 from genood.models import CLASSIFIERS, MODELS
 from genood.models.base import Classified, Classifier, DensityModel, Model
-from genood.recipes import MUTATED, NO_BACKGROUND
+from genood.recipes import MUTATED, NO_BACKGROUND, Precision
 from genood.sequence import Codes
 from genood.tensors import write_tensors
 
@@ -109,6 +110,11 @@ class Bundle:
         return self.foreground is not None and self.foreground.names_classes
 
     @property
+    def leaves_files_out(self) -> bool:
+        """Whether its models can judge a read without a file of the reference that they know."""
+        return self.foreground is not None and self.foreground.leaves_files_out
+
+    @property
     def model(self) -> Model:
         """The foreground model or the classifier, which says how all are best asked."""
         model = self.foreground if self.foreground is not None else self.classifier
@@ -120,6 +126,11 @@ class Bundle:
     def device(self) -> str:
         """The device that the models are on."""
         return self.model.device
+
+    def compute_in(self, precision: Precision) -> None:
+        """See `Model.compute_in`; of all its models."""
+        for model in self._models().values():
+            model.compute_in(precision)
 
     def log_probs(
         self,
@@ -270,9 +281,11 @@ def prepare(directory: str | os.PathLike[str]) -> None:
         No bundle, or a newer format.
     """
     root = Path(directory)
+    roots = [root]
     if read_format(root)["kind"] == ENSEMBLE:
-        root = root / FIRST_MEMBER
-    _model_class(root, read_metadata(root)).prepare()
+        roots = [root / FIRST_MEMBER, *sorted(root.glob(ANY_MEMBER))]
+    for model_class in dict.fromkeys(_model_class(each, read_metadata(each)) for each in roots):
+        model_class.prepare()
 
 
 def read_metadata(directory: str | os.PathLike[str]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from genood.recipes import MUTATED, NO_BACKGROUND
+from genood.errors import ConfigError
+from genood.recipes import MUTATED, NO_BACKGROUND, Precision
 from genood.sequence import Codes
 
 
@@ -88,6 +89,19 @@ class Model(ABC):
         """
         return self
 
+    def compute_in(self, precision: Precision) -> None:
+        """Choose what matrix products run in from now on, where the model is asked and not trained.
+
+        Raises
+        ------
+        ConfigError
+            The model has no such products and `precision` is bf16.
+        """
+        if precision == "bf16":
+            raise ConfigError(
+                f"a {self.kind} model has no matrix products to run in bf16; leave --precision out"
+            )
+
 
 class DensityModel(Model):
     """A distribution over reads, factored from the first base to the last.
@@ -105,6 +119,8 @@ class DensityModel(Model):
     """Whether it has `layer_gradients`."""
     names_classes: ClassVar[bool] = False
     """Whether it knows which class explains a read best."""
+    leaves_files_out: ClassVar[bool] = False
+    """Whether it can judge a read without a file of the reference that it knows."""
 
     @abstractmethod
     def log_probs(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

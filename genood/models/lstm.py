@@ -15,16 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from genood.errors import ConfigError
+from genood.models.cast_lstm import CastLSTM
 from genood.models.lstm_gradients import layer_gradients, reads_at_once
 from genood.models.network import DensityNetwork, scored_mask
 from genood.models.one_core import one_core_each
 from genood.sequence import BASES, Codes
 
 _NUM_BASES = len(BASES)
-_READS_AT_ONCE = 64
-"""Reads that one core takes at a time, and the bases of all of them in one stretch; gates of more would not
-stay in the core's cache. Chosen by ``benchmarks/lstm_rate.py``."""
 _BASES_AT_ONCE = 2048
+"""Bases of all reads that a CPU takes in one stretch; gates of more would not stay in a core's cache.
+Chosen, as `LSTM.reads_per_core`, by ``benchmarks/lstm_rate.py``."""
 _DEVICE_ELEMENTS = 2**24
 """Hidden values held at once on an accelerator, B x positions x H: 64 MiB of float32."""
 _MIN_STRETCH = 16
@@ -84,12 +84,13 @@ class LSTM(DensityNetwork):
 
     kind = "lstm"
     differentiable: ClassVar[bool] = True
+    reads_per_core: ClassVar[int | None] = 64
 
     def __init__(self, config: LSTMConfig) -> None:
         super().__init__()
         self._config = config
         hidden, layers = config.hidden_size, config.num_layers
-        self.lstm = nn.LSTM(
+        self.lstm = CastLSTM(
             _NUM_BASES,
             hidden,
             num_layers=layers,
@@ -111,8 +112,9 @@ class LSTM(DensityNetwork):
     def forward(self, codes: Tensor, lengths: Tensor) -> Tensor:
         """See `DensityNetwork.forward`.
 
-        Without gradients, positions are taken in stretches that bound the memory whatever the length;
-        the state goes on from stretch to stretch. Inside, positions come first, as the layers have them.
+        Positions are taken in stretches that bound the memory whatever the length (on an accelerator only
+        without gradients); the state goes on from stretch to stretch, and so do gradients. Inside,
+        positions come first, as the layers have them.
         """
         num_reads, num_positions = codes.shape
         state = self._start_state(num_reads)
@@ -136,7 +138,8 @@ class LSTM(DensityNetwork):
         if self._torch_device.type != "cpu":
             return super().log_probs(codes, lengths)
         score = super().log_probs
-        parts = [slice(first, first + _READS_AT_ONCE) for first in range(0, len(codes), _READS_AT_ONCE)]
+        size = self.reads_per_core or len(codes)
+        parts = [slice(first, first + size) for first in range(0, len(codes), size)]
         with self.scoring():
             found = one_core_each(lambda part: score(codes[part], lengths[part]), parts)
         return np.concatenate([np.zeros((0, codes.shape[1]), np.float32), *found])
@@ -188,6 +191,11 @@ class LSTM(DensityNetwork):
             raise ConfigError(f"configuration of the LSTM: {error}") from error
 
     @property
+    def draws(self) -> bool:
+        """See `Network.draws`."""
+        return self._config.dropout > 0.0
+
+    @property
     def drops_by_read(self) -> bool:
         """See `Network.drops_by_read`; what is dropped out between layers is torch's matter."""
         return self._config.num_layers == 1 or self._config.dropout == 0.0
@@ -199,10 +207,10 @@ class LSTM(DensityNetwork):
         )
 
     def _stretch_length(self, num_reads: int, num_positions: int) -> int:
-        if torch.is_grad_enabled():
-            return max(num_positions, 1)
         if self._torch_device.type == "cpu":
             return max(_MIN_STRETCH, _BASES_AT_ONCE // max(num_reads, 1))
+        if torch.is_grad_enabled():
+            return max(num_positions, 1)
         return max(_MIN_STRETCH, _DEVICE_ELEMENTS // max(num_reads * self._config.hidden_size, 1))
 
     def _inputs(self, codes: Tensor) -> Tensor:

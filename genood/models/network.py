@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,8 @@ class Network(nn.Module, Model):
     A subclass has `forward`, `config` and `from_config`, and evaluates itself in a `scoring` block.
     """
 
+    reads_per_core: ClassVar[int | None] = None
+    """Reads that a CPU's core works on best by itself, where cores get more done so than together."""
     precision: Precision = "fp32"
     """What matrix products run in where the model is asked and not trained."""
     share: Share | None = None
@@ -76,6 +78,15 @@ class Network(nn.Module, Model):
     def on(self, device: str) -> Self:
         """See `Model.on`."""
         return self.to(resolve_device(device))
+
+    def compute_in(self, precision: Precision) -> None:
+        """See `Model.compute_in`."""
+        self.precision = precision
+
+    @property
+    def draws(self) -> bool:
+        """Whether it drops out anything in training."""
+        return True
 
     @property
     def drops_by_read(self) -> bool:
