@@ -98,12 +98,13 @@ def parse_arguments() -> argparse.Namespace:
 
 def train(genomes: Sequence[Path], out: Path) -> dict[str, Path]:
     """A bundle of each density model; how good it is does not matter here."""
-    bundles = {"context": out / "context", "lstm": out / "lstm"}
     steps = ["--hidden-size", LSTM_UNITS, "--steps", 2]
-    for name, options in (("context", []), ("lstm", steps)):
+    options_of: dict[str, list[object]] = {"context": [], "markov": [], "lstm": steps}
+    bundles = {name: out / name for name in options_of}
+    for name, options in options_of.items():
         if not (bundles[name] / "genood.json").is_file():
             shutil.rmtree(bundles[name], ignore_errors=True)
-            chosen = genomes if name == "context" else genomes[:1]
+            chosen = genomes[:1] if name == "lstm" else genomes
             timed([GENOOD, "train", "--model", name, *chosen, "-o", bundles[name], "-q", "-t", 2, *options])
     return bundles
 

@@ -40,7 +40,7 @@ from genood.bundle_files import (
 )
 from genood.detectors.base import Classified, ScoreBatch
 from genood.detectors.classes import most_likely
-from genood.errors import BundleError
+from genood.errors import BundleError, ConfigError
 from genood.files import sha256_of
 from genood.models.base import Model
 from genood.recipes import Precision
@@ -115,9 +115,15 @@ class EnsembleBundle:
         return next((m.device for m in self.members if m.device != "cpu"), "cpu")
 
     def compute_in(self, precision: Precision) -> None:
-        """See `Model.compute_in`; of all its models."""
+        """See `Model.compute_in`; of those models that have matrix products, refused if none has."""
+        refused: list[ConfigError] = []
         for member in self.members:
-            member.compute_in(precision)
+            try:
+                member.compute_in(precision)
+            except ConfigError as error:
+                refused.append(error)
+        if len(refused) == len(self.members):
+            raise refused[0]
 
     def save(self, directory: str | os.PathLike[str], *, replace: bool = False) -> Self:
         """Write the ensemble, its members first; the parameters and errors are those of `Bundle.save`."""

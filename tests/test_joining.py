@@ -118,6 +118,9 @@ def test_a_mixture_is_asked_as_all_members_can_be(context_dir: Path, bundle_dir:
         assert config.batch_bases == lstm.model.batch_bases < context.model.batch_bases
         assert config.piece_bases == context.model.piece_bases
         assert config.overlap == lstm.model.overlap < context.model.overlap
+    mixture(context, lstm).compute_in("bf16")
+    with pytest.raises(ConfigError, match="a context model has no matrix products"):
+        mixture(context, context).compute_in("bf16")
     assert mixture(context, lstm).kinds == "context+lstm"
     assert mixture(context, lstm).gives == {"likelihood", "background"}
 

@@ -25,6 +25,7 @@ from toys import uniform_codes
 
 from genood.errors import InputError
 from genood.readers import Read, ReadBlock, blocks_of, check_readable, read_blocks, read_file, read_files
+from genood.readers.blocks import grouped
 from genood.sequence import decode
 
 DATA = Path(__file__).parent / "data"
@@ -329,6 +330,7 @@ def test_reads_before_the_broken_one_are_handed_out(tmp_path: Path) -> None:
 def test_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int]) -> None:
     monkeypatch.setattr("genood.readers.blocks.BLOCK_BASES", limits[0])
     monkeypatch.setattr("genood.readers.blocks.BLOCK_READS", limits[1])
+    monkeypatch.setattr("genood.readers.files._RECORDS_AT_ONCE", 1)
     blocks = list(read_blocks([written(tmp_path / "reads", FASTQ)]))
     assert listed([read for block in blocks for read in block.reads()]) == CONTENT
     assert all(len(block.names) == len(block.mates) == len(block.lengths) for block in blocks)
@@ -341,6 +343,22 @@ def test_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: tuple[i
     again = ReadBlock.joined(list(blocks_of(whole.reads())))
     assert (again.names, again.lengths.tolist()) == (whole.names, whole.lengths.tolist())
     assert again.codes.tolist() == whole.codes.tolist()
+
+
+def test_items_at_once() -> None:
+    """Looked at after every fourth: no more than three are too many, and none is lost."""
+    lengths = [1, 2, 30, 4, 5, 6, 7]
+    groups = list(grouped(iter(lengths), lambda length: length * 5_000, at_once=4))
+    assert groups == [[1, 2, 30, 4], [5, 6, 7]]
+
+    def broken() -> Iterator[int]:
+        yield from lengths[:2]
+        raise RuntimeError("reader")
+
+    failing = grouped(broken(), lambda length: length, at_once=4)
+    assert next(failing) == [1, 2]
+    with pytest.raises(RuntimeError, match="reader"):
+        next(failing)
 
 
 def test_blocks_hold_the_reads_before_a_failure(tmp_path: Path) -> None:

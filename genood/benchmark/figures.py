@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,16 @@ from genood.analyses import ReadScores, read_distances
 from genood.benchmark.methods import METHODS
 from genood.benchmark.running import Benchmark, Result
 from genood.engine import forward
+from genood.ensemble import AnyBundle
 from genood.plots import draw_all
 from genood.position_maps import PositionMap, spread_reads
+from genood.sequence import Codes
 
 _PAIRS = (("likelihood", "llr"), ("context-likelihood", "context-llr"), ("markov-likelihood", "markov-llr"))
 """Methods that are a log-likelihood and a ratio of one kind of model; the first that is there is drawn."""
 _SPLITS = ("test_in", "test_ood")
+_CLASSIFIER = "cnn"
+"""The source whose classes the table of classes counts."""
 
 
 def draw_benchmark(benchmark: Benchmark, distances: str | None = None) -> list[Path]:
@@ -59,9 +63,10 @@ def draw_benchmark(benchmark: Benchmark, distances: str | None = None) -> list[P
 
 
 def read_scores_of(benchmark: Benchmark, results: Iterable[Result]) -> ReadScores:
-    """The test reads of one seed and what methods, under their titles, say of them."""
+    """The test reads of one seed, what methods, under their titles, say, and a classifier's classes."""
     by_title = {METHODS[result.method].title: result for result in results}
     first = next(iter(by_title.values()))
+    plain = next((one for one in by_title.values() if METHODS[one.method].source == _CLASSIFIER), None)
     origins = _origins(benchmark, first)
     in_origins, ood_origins = (origins[split] for split in _SPLITS)
     return ReadScores.of_sides(
@@ -70,7 +75,25 @@ def read_scores_of(benchmark: Benchmark, results: Iterable[Result]) -> ReadScore
         ood_scores={
             title: (result.scores.inside[0], result.scores.ood[0]) for title, result in by_title.items()
         },
+        predicted=None if plain is None else _predicted(benchmark, plain),
     )
+
+
+def _predicted(benchmark: Benchmark, result: Result) -> tuple[list[str], list[str]]:
+    """The class that the classifier gives each test read, of either side."""
+    bundle = benchmark.chosen_bundle(result.method, result.seed)
+    classes = benchmark.classes
+    inside, ood = ([classes[k] for k in _leading(bundle, side.codes)] for side in (result.inside, result.ood))
+    return inside, ood
+
+
+def _leading(bundle: AnyBundle, codes: Codes) -> Iterator[int]:
+    size = max(1, bundle.model.batch_bases // max(codes.shape[1], 1))
+    for start in range(0, len(codes), size):
+        batch = codes[start : start + size]
+        leading = forward(bundle, batch, np.full(len(batch), codes.shape[1]), names=True).leading
+        assert leading is not None
+        yield from leading.tolist()
 
 
 def _origins(benchmark: Benchmark, result: Result) -> Mapping[str, pd.DataFrame]:

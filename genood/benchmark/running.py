@@ -216,6 +216,11 @@ class Benchmark:
         found = [self._result(cell, name) for cell in self.scorings for name in cell.methods]
         return sorted(found, key=lambda result: self.methods.index(result.method))
 
+    @property
+    def classes(self) -> Sequence[str]:
+        """The classes that the models know, in the order of a classifier's outputs."""
+        return self._place.training.classes
+
     def chosen_bundle(self, method: str, seed: int) -> AnyBundle:
         """The models that the validation reads chose for a method; its cell is done."""
         cell = next(cell for cell in self.scorings if cell.seed == seed and method in cell.methods)

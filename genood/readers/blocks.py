@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress
+from itertools import compress, islice
 from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -136,14 +136,22 @@ def blocks_of(reads: Iterable[Read]) -> Iterator[ReadBlock]:
     return map(ReadBlock.of, grouped(reads, lambda read: len(read.codes)))
 
 
-def grouped(items: Iterable[T], num_bases: Callable[[T], int]) -> Iterator[list[T]]:
-    """Lists of items, each worth a block; those before a failure of `items` come before it is raised."""
+def grouped(items: Iterable[T], num_bases: Callable[[T], int], *, at_once: int = 1) -> Iterator[list[T]]:
+    """Lists of items, each worth a block; those before a failure of `items` come before it is raised.
+
+    Items are taken so many at once, and then looked at: more is faster, and may be as many too many.
+    """
     group: list[T] = []
     num_bases_of_group = 0
+    source = iter(items)
+    is_over = False
     try:
-        for item in items:
-            group.append(item)
-            num_bases_of_group += num_bases(item)
+        while not is_over:
+            before = len(group)
+            # If the source fails, what came before that is in the list.
+            group.extend(islice(source, min(at_once, BLOCK_READS - before)))
+            is_over = len(group) == before
+            num_bases_of_group += sum(map(num_bases, group[before:]))
             if num_bases_of_group >= BLOCK_BASES or len(group) == BLOCK_READS:
                 yield group
                 group, num_bases_of_group = [], 0

@@ -42,6 +42,7 @@ _PEEK_BYTES = 4096
 _SAM_HEADER = re.compile(rb"@(HD|SQ|RG|PG|CO)\t")
 _SAM_RECORD = re.compile(rb"[^@>#\s][^\t\n]*\t\d+\t[^\t\n]+\t\d+\t\d+\t")
 _BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_RECORDS_AT_ONCE = 32
 _PARSE_ERRORS = (dnaio.FileFormatError, UnicodeDecodeError)
 _PHRED_OFFSET = 33
 _MAX_PHRED = 93
@@ -198,7 +199,8 @@ class _File:
                 yield from self._alignment_blocks(stream)
                 return
             parser = _open_parser(self.path, start, stream)  # kept until after `stream` is closed
-            for records in grouped(parser, len):
+            # A contig may be as long as a genome, and a read of a FASTQ file may not.
+            for records in grouped(parser, len, at_once=1 if start.startswith(b">") else _RECORDS_AT_ONCE):
                 numbers = range(self.num_read + 1, self.num_read + 1 + len(records))
                 kept = None if self.config.keep_records is None else Records.of_reads(records)
                 yield from self._blocks_of(records, numbers, [0] * len(records), kept)
@@ -235,7 +237,7 @@ class _File:
         kept: Records | None,
     ) -> Iterator[ReadBlock]:
         """A block of records; or one of those before the first bad one, for which InputError is raised."""
-        names = [(record.name.split(maxsplit=1) or [""])[0] for record in records]
+        names = _names_of(records)
         sequences = [record.sequence for record in records]
         codes = encode_nucleotides("".join(sequences).encode("ascii"))
         is_used = self.config.min_quality > 0 or self.config.keep_records is not None
@@ -262,6 +264,15 @@ class _File:
                 if problem is None:
                     raise _without_qualities(self.path, numbers[i])
                 raise InputError(self.path, problem, record=numbers[i])
+
+
+def _names_of(records: Sequence[dnaio.SequenceRecord]) -> list[str]:
+    """Names up to the first white space."""
+    names = [record.id for record in records]
+    # A NUL ends what the parser takes for the name, and it knows no white space but blanks and tabs.
+    if all(names) and "".join(names).isprintable() and "\0" not in "".join([one.name for one in records]):
+        return names
+    return [(record.name.split(maxsplit=1) or [""])[0] for record in records]
 
 
 def _read_codes(path: str, config: ReaderConfig) -> Iterator[ReadBlock]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import Genood
+from safetensors.numpy import load_file as read_weights
 from toy_datasets import write_full_dataset
 
 from genood.benchmark.scales import SCALES
 from genood.dataset import Dataset
+from genood.models.cnn import CNN
 from genood.sequence import decode
 
 OPTIONS = ("--methods", "markov-likelihood,markov-llr", "--device", "cpu", "--threads", "1")
@@ -85,6 +88,31 @@ def test_figures(genood_here: Genood, dataset: Path, tmp_path: Path) -> None:
     codes = Dataset.load(dataset).splits[split].codes[int(row)]
     assert "".join(part["base"]) == decode(codes)
     assert np.isclose(reads["Markov chain, ratio"], part["llr"].mean(), atol=1e-5).any()
+
+
+def test_accuracy_by_class(
+    genood_here: Genood, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table of classes against the classifier's own answers."""
+    all_reads = replace(SCALES["smoke"], max_test_reads=None)
+    monkeypatch.setattr("genood.benchmark.running.SCALES", {**SCALES, "demo": all_reads})
+    out = tmp_path / "out"
+    result = genood_here("benchmark", dataset, "-o", out, "--methods", "max-logit,entropy", "--figures")
+    assert result.returncode == 0, result.stderr
+    table = pd.read_csv(out / "figures" / "classes.tsv", sep="\t").set_index("class")
+    inside = table[table["side"] == "in"]
+    assert table[table["side"] == "ood"]["accuracy"].isna().all()
+    [folder] = (out / "cells" / "trained").glob("train-cnn-plain-seed0-*")
+    config = json.loads((folder / "model.json").read_text())["config"]
+    classifier = CNN.from_weights(config, read_weights(folder / "classifier.safetensors"))
+    split = Dataset.load(dataset).splits["test_in"]
+    codes, truth = np.array(split.codes), split.origins()["class"].to_numpy()
+    logits = classifier.classify(codes, np.full(len(codes), codes.shape[1])).logits
+    names = np.array(sorted(set(truth)))
+    right = names[logits.argmax(axis=1)] == truth
+    assert len(truth) == inside["num_reads"].sum()
+    for name, row in inside.iterrows():
+        assert row["accuracy"] == pytest.approx(right[truth == name].mean(), abs=1e-5)
 
 
 @pytest.mark.parametrize(
