@@ -47,7 +47,7 @@ from genood.errors import BundleError, ConfigError
 from genood.files import atomic_path, sha256_of, write_text
 from genood.models import CLASSIFIERS, MODELS
 from genood.models.base import Classified, Classifier, DensityModel, Model
-from genood.recipes import MUTATED, NO_BACKGROUND
+from genood.recipes import MUTATED, NO_BACKGROUND, Precision
 from genood.sequence import Codes
 from genood.tensors import write_tensors
 
@@ -120,6 +120,11 @@ class Bundle:
     def device(self) -> str:
         """The device that the models are on."""
         return self.model.device
+
+    def compute_in(self, precision: Precision) -> None:
+        """See `Model.compute_in`; of all its models."""
+        for model in self._models().values():
+            model.compute_in(precision)
 
     def log_probs(
         self,

@@ -43,6 +43,7 @@ from genood.detectors.classes import most_likely
 from genood.errors import BundleError
 from genood.files import sha256_of
 from genood.models.base import Model
+from genood.recipes import Precision
 
 By = Literal["seed", "class"]
 """What tells the members of an ensemble apart: the seed of all that is random, or the class they know."""
@@ -103,6 +104,11 @@ class EnsembleBundle:
     def device(self) -> str:
         """The device that the models are on."""
         return self.model.device
+
+    def compute_in(self, precision: Precision) -> None:
+        """See `Model.compute_in`; of all its models."""
+        for member in self.members:
+            member.compute_in(precision)
 
     def save(self, directory: str | os.PathLike[str], *, replace: bool = False) -> Self:
         """Write the ensemble, its members first; the parameters and errors are those of `Bundle.save`."""

@@ -21,6 +21,7 @@ from genood.examples import Examples
 from genood.models import CLASSIFIERS, MODELS
 from genood.models.cnn import CNN
 from genood.models.network import DensityNetwork, Network
+from genood.models.one_core import one_core_each
 from genood.randomness import random_state, torch_seed
 from genood.recipes import Stream, TrainConfig
 from genood.recovery import LossWatch
@@ -112,9 +113,25 @@ class Learner(ABC, Generic[M]):
         return mutate(codes, self.mutation_rate, np.random.default_rng([self.config.seed, *seed]))
 
     def gradients(self, examples: Examples) -> Gradients:
-        """The loss and its gradients; the weights stay."""
+        """The loss and its gradients; the weights stay.
+
+        On a CPU, parts of the examples that suit the model are worked on side by side, one to a core, where
+        nothing is drawn: a part has the same gradients however many cores there are.
+        """
         self.model.train()
         self.model.share = examples.share
+        size = self.model.reads_per_core
+        if size is None or self.model.draws or self.device.type != "cpu":
+            return self._gradients_of(examples)
+        parts = list(examples.in_batches(size))
+        found = one_core_each(self._gradients_of, parts)
+        weights = [len(part.codes) / len(examples.codes) for part in parts]
+        return Gradients(
+            weighted_sum([loss for loss, _ in found], weights),
+            [weighted_sum(ones, weights) for ones in zip(*(by for _, by in found), strict=True)],
+        )
+
+    def _gradients_of(self, examples: Examples) -> Gradients:
         with computing(self.device, self.config.precision):
             loss = self._loss(examples)
         return Gradients(loss.detach(), torch.autograd.grad(loss, list(self.parameters.values())))
@@ -317,6 +334,14 @@ class ClassifierLearner(Learner[CNN]):
             "accuracy": float(np.trace(counted) / counted.sum()),
             "confusion": confusion.tolist(),
         }
+
+
+def weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """The sum of tensors, each times its weight."""
+    total = tensors[0] * weights[0]
+    for tensor, weight in zip(tensors[1:], weights[1:], strict=True):
+        total.add_(tensor, alpha=weight)
+    return total
 
 
 def density_learners(

@@ -23,6 +23,7 @@ from genood.files import appear_together, check_distinct, check_outside
 from genood.intake import IntakeConfig, check_inputs, files_read, intake
 from genood.multiqc.content import check_content_name
 from genood.parquet import is_parquet
+from genood.recipes import Precision
 from genood.threads import num_threads
 from genood.writers import (
     STDOUT,
@@ -87,6 +88,8 @@ class ScoreJob:
         Significance level of the calls.
     fdr
         False discovery rate of the calls over the whole run, in place of `alpha`.
+    precision
+        What matrix products run in, of networks.
     seed
         Of the sample behind the summary's quantiles.
     command
@@ -111,6 +114,7 @@ class ScoreJob:
     predict_classes: bool = False
     alpha: float = 0.05
     fdr: float | None = None
+    precision: Precision = "fp32"
     seed: int = 0
     command: str = ""
 
@@ -222,6 +226,7 @@ def score_files(
     started = time.perf_counter()
     check_inputs(job.inputs, job.kept_records())
     bundle = load_bundle(job.bundle, device, hashes)
+    bundle.compute_in(job.precision)
     logger.debug("device %s, %d threads", bundle.device, num_threads())
     scorer = _scorer_of(job, bundle)
     job = replace(job, detectors=tuple(scorer.detectors))
@@ -363,7 +368,7 @@ def _about(job: ScoreJob, bundle: AnyBundle, caller: FdrCaller | None) -> dict[s
         "detectors": list(job.detectors),
         **({"predicted_class": True} if job.predict_classes else {}),
         **level_of(job.alpha, caller, paired=job.intake.pairs is not None),
-        "device": bundle.device,
+        "device": bundle.device if job.precision == "fp32" else f"{bundle.device}, {job.precision}",
     }
 
 

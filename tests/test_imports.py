@@ -75,6 +75,7 @@ NEED_TORCH = {
     "genood.checkpoints",
     "genood.learners",
     "genood.models.lstm_gradients",
+    "genood.models.one_core",
     "genood.context.fitting",
     "genood.training",
     "genood.build",

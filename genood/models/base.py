@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from genood.recipes import MUTATED, NO_BACKGROUND
+from genood.errors import ConfigError
+from genood.recipes import MUTATED, NO_BACKGROUND, Precision
 from genood.sequence import Codes
 
 
@@ -87,6 +88,19 @@ class Model(ABC):
             No such device on this machine.
         """
         return self
+
+    def compute_in(self, precision: Precision) -> None:
+        """Choose what matrix products run in from now on, where the model is asked and not trained.
+
+        Raises
+        ------
+        ConfigError
+            The model has no such products and `precision` is bf16.
+        """
+        if precision == "bf16":
+            raise ConfigError(
+                f"a {self.kind} model has no matrix products to run in bf16; leave --precision out"
+            )
 
 
 class DensityModel(Model):

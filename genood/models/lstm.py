@@ -17,12 +17,16 @@ from torch import Tensor, nn
 from genood.errors import ConfigError
 from genood.models.lstm_gradients import layer_gradients, reads_at_once
 from genood.models.network import DensityNetwork, scored_mask
+from genood.models.one_core import one_core_each
 from genood.sequence import BASES, Codes
 
 _NUM_BASES = len(BASES)
-_CHUNK_ELEMENTS = 2**24
-"""Hidden values held at once when scoring, B x positions x H: 64 MiB of float32."""
-_MIN_CHUNK = 16
+_BASES_AT_ONCE = 2048
+"""Bases of all reads that a CPU takes in one stretch; gates of more would not stay in a core's cache.
+Chosen, as `LSTM.reads_per_core`, by ``benchmarks/lstm_rate.py``."""
+_DEVICE_ELEMENTS = 2**24
+"""Hidden values held at once on an accelerator, B x positions x H: 64 MiB of float32."""
+_MIN_STRETCH = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +83,7 @@ class LSTM(DensityNetwork):
 
     kind = "lstm"
     differentiable: ClassVar[bool] = True
+    reads_per_core: ClassVar[int | None] = 64
 
     def __init__(self, config: LSTMConfig) -> None:
         super().__init__()
@@ -88,7 +93,6 @@ class LSTM(DensityNetwork):
             _NUM_BASES,
             hidden,
             num_layers=layers,
-            batch_first=True,
             dropout=config.dropout if layers > 1 else 0.0,
         )
         self.dense = nn.Linear(hidden, _NUM_BASES)
@@ -107,31 +111,46 @@ class LSTM(DensityNetwork):
     def forward(self, codes: Tensor, lengths: Tensor) -> Tensor:
         """See `DensityNetwork.forward`.
 
-        Without gradients, positions are taken in chunks that bound the memory whatever the length;
-        the state goes on from chunk to chunk.
+        Positions are taken in stretches that bound the memory whatever the length (on an accelerator only
+        without gradients); the state goes on from stretch to stretch, and so do gradients. Inside,
+        positions come first, as the layers have them.
         """
         num_reads, num_positions = codes.shape
-        hidden, cell = self._start_state(num_reads)
-        mask = scored_mask(codes, lengths)
+        state = self._start_state(num_reads)
+        codes_LB = codes.T.long()
+        # The state before a base predicts it; the output after it belongs to the next one.
+        next_logits = self._logits(state[0][-1:])
         log_probs = []
-        step = self._chunk_length(num_reads, num_positions)
+        step = self._stretch_length(num_reads, num_positions)
         for start in range(0, num_positions, step):
-            chunk_BL = codes[:, start : start + step].long()
-            before = hidden[-1][:, None]
-            outputs_BLH, (hidden, cell) = self.lstm(self._inputs(chunk_BL), (hidden, cell))
-            # The state before a base predicts it; the output after it belongs to the next one.
-            states_BLH = torch.cat([before, outputs_BLH[:, :-1]], dim=1)
-            log_probs.append(self._log_probs_of(states_BLH, chunk_BL))
+            stretch_TB = codes_LB[start : start + step]
+            outputs_TBH, state = self.lstm(self._inputs(stretch_TB), state)
+            logits_KTB = torch.cat([next_logits, self._logits(outputs_TBH)], dim=1)
+            log_probs.append(_log_probs_of(logits_KTB[:, :-1], stretch_TB))
+            next_logits = logits_KTB[:, -1:]
         if not log_probs:
             return torch.zeros(num_reads, 0, device=codes.device)
-        return torch.where(mask, torch.cat(log_probs, dim=1), 0.0)
+        return torch.where(scored_mask(codes, lengths), torch.cat(log_probs).T, 0.0)
+
+    def log_probs(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """See `DensityModel.log_probs`; on a CPU, parts of the reads side by side, one to a core."""
+        if self._torch_device.type != "cpu":
+            return super().log_probs(codes, lengths)
+        score = super().log_probs
+        size = self.reads_per_core or len(codes)
+        parts = [slice(first, first + size) for first in range(0, len(codes), size)]
+        with self.scoring():
+            found = one_core_each(lambda part: score(codes[part], lengths[part]), parts)
+        return np.concatenate([np.zeros((0, codes.shape[1]), np.float32), *found])
 
     def relaxed_log_probs(self, one_hot: Tensor) -> Tensor:
         """See `DensityNetwork.relaxed_log_probs`."""
-        hidden, cell = self._start_state(len(one_hot))
-        outputs_BLH, _ = self.lstm(one_hot, (hidden, cell))
-        states_BLH = torch.cat([hidden[-1][:, None], outputs_BLH[:, :-1]], dim=1)
-        return (one_hot * self._distributions(states_BLH)).sum(dim=-1)
+        state = self._start_state(len(one_hot))
+        bases_LBK = one_hot.transpose(0, 1)
+        outputs_LBH, _ = self.lstm(bases_LBK, state)
+        states_LBH = torch.cat([state[0][-1:], outputs_LBH[:-1]])
+        log_p_KLB = torch.log_softmax(self._logits(states_LBH), dim=0)
+        return (bases_LBK.permute(2, 0, 1) * log_p_KLB).sum(dim=0).T
 
     def layer_gradients(
         self, codes: Codes, lengths: npt.NDArray[np.int64]
@@ -171,6 +190,11 @@ class LSTM(DensityNetwork):
             raise ConfigError(f"configuration of the LSTM: {error}") from error
 
     @property
+    def draws(self) -> bool:
+        """See `Network.draws`."""
+        return self._config.dropout > 0.0
+
+    @property
     def drops_by_read(self) -> bool:
         """See `Network.drops_by_read`; what is dropped out between layers is torch's matter."""
         return self._config.num_layers == 1 or self._config.dropout == 0.0
@@ -181,20 +205,28 @@ class LSTM(DensityNetwork):
             self.start_cell.expand(-1, num_reads, -1).contiguous(),
         )
 
-    def _chunk_length(self, num_reads: int, num_positions: int) -> int:
+    def _stretch_length(self, num_reads: int, num_positions: int) -> int:
+        if self._torch_device.type == "cpu":
+            return max(_MIN_STRETCH, _BASES_AT_ONCE // max(num_reads, 1))
         if torch.is_grad_enabled():
             return max(num_positions, 1)
-        return max(_MIN_CHUNK, _CHUNK_ELEMENTS // max(num_reads * self._config.hidden_size, 1))
+        return max(_MIN_STRETCH, _DEVICE_ELEMENTS // max(num_reads * self._config.hidden_size, 1))
 
-    def _inputs(self, codes_BL: Tensor) -> Tensor:
+    def _inputs(self, codes: Tensor) -> Tensor:
         one_hot: Tensor = self._one_hot  # type: ignore[assignment]
-        return one_hot[codes_BL]
+        return one_hot[codes]
 
-    def _log_probs_of(self, states_BLH: Tensor, codes_BL: Tensor) -> Tensor:
-        observed = codes_BL.clamp(max=_NUM_BASES - 1)[..., None]
-        return self._distributions(states_BLH).gather(-1, observed)[..., 0]
+    def _logits(self, states_TBH: Tensor) -> Tensor:
+        """What the states say of the next base, float32, (K, T, B): bases first are normalised fastest."""
+        rate = self._config.dropout
+        if self.training and rate > 0.0:
+            states_TBH = self.dropped(states_TBH.transpose(0, 1).contiguous(), rate).transpose(0, 1)
+        by_state = states_TBH.flatten(0, 1).T
+        logits = torch.addmm(self.dense.bias[:, None], self.dense.weight, by_state)
+        return logits.float().view(_NUM_BASES, *states_TBH.shape[:2])
 
-    def _distributions(self, states_BLH: Tensor) -> Tensor:
-        """Log-probabilities of the next base, shape (B, L, K)."""
-        dropped_BLH = self.dropped(states_BLH, self._config.dropout)
-        return torch.log_softmax(self.dense(dropped_BLH).float(), dim=-1)
+
+def _log_probs_of(logits: Tensor, codes: Tensor) -> Tensor:
+    """Log-probabilities of codes, (T, B), by logits, (K, T, B); of anything where they are unknown."""
+    observed = codes.clamp(max=_NUM_BASES - 1)[None]
+    return torch.log_softmax(logits, dim=0).gather(0, observed)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from genood.device import computing, resolve_device
 from genood.examples import Share
 from genood.models.base import DensityModel, Model
+from genood.recipes import Precision
 from genood.sequence import UNKNOWN, Codes
 from genood.threads import chosen_threads
 
@@ -45,6 +46,10 @@ class Network(nn.Module, Model):
     A subclass has `forward`, `config` and `from_config`, and evaluates itself in a `scoring` block.
     """
 
+    reads_per_core: ClassVar[int | None] = None
+    """Reads that a CPU's core works on best by itself, where cores get more done so than together."""
+    precision: Precision = "fp32"
+    """What matrix products run in where the model is asked and not trained."""
     share: Share | None = None
     """What part of a step's reads it is trained on, where several processes share them."""
 
@@ -74,6 +79,15 @@ class Network(nn.Module, Model):
         """See `Model.on`."""
         return self.to(resolve_device(device))
 
+    def compute_in(self, precision: Precision) -> None:
+        """See `Model.compute_in`."""
+        self.precision = precision
+
+    @property
+    def draws(self) -> bool:
+        """Whether it drops out anything in training."""
+        return True
+
     @property
     def drops_by_read(self) -> bool:
         """Whether all that is dropped out goes through `dropped`."""
@@ -101,12 +115,12 @@ class Network(nn.Module, Model):
 
     @contextmanager
     def scoring(self) -> Iterator[None]:
-        """The context in which a model is asked and not trained: no gradients, no dropout, float32."""
+        """The context in which a model is asked and not trained: no gradients, no dropout."""
         was_training = self.training
         if was_training:
             self.eval()
         try:
-            with torch.inference_mode(), computing(self._torch_device, "fp32"):
+            with torch.inference_mode(), computing(self._torch_device, self.precision):
                 yield
         finally:
             if was_training:

@@ -70,16 +70,17 @@ def relaxed(bundle: Bundle, one_hot: Floats, *, with_background: bool) -> Floats
     for model in models:
         assert isinstance(model, LSTM)
         double = LSTM.from_weights(model.config(), model.weights()).double()
-        double._distributions = partial(distributions, double)  # type: ignore[method-assign]
+        double._logits = partial(logits, double)  # type: ignore[method-assign]
         with torch.no_grad():
             sums.append(double.relaxed_log_probs(torch.from_numpy(one_hot)).sum(dim=1).numpy())
     total = sums[1] - sums[0] if with_background else sums[0]
     return total / one_hot.sum(axis=(1, 2))
 
 
-def distributions(model: LSTM, states: torch.Tensor) -> torch.Tensor:
+def logits(model: LSTM, states: torch.Tensor) -> torch.Tensor:
     """Without the rounding to float32, in which differences would drown."""
-    return torch.log_softmax(model.dense(states), dim=-1)
+    of_bases: torch.Tensor = model.dense(states)
+    return of_bases.permute(2, 0, 1)
 
 
 def one_hot_of(codes: Codes) -> Floats:

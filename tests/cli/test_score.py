@@ -390,6 +390,23 @@ def test_trained_bundle_separates(genood_here: Genood, genome_files: list[Path],
     assert float(auroc) > 0.95
 
 
+def test_bf16(genood_here: Genood, bundle_dir: Path, context_dir: Path, fasta: Path, tmp_path: Path) -> None:
+    """Nearly the same scores; said in the summary, and refused where there are no products."""
+    summary = tmp_path / "summary.json"
+    tables = [
+        rows_of(genood_here("score", "-m", bundle_dir, fasta, *options, *CPU).stdout)
+        for options in ([], ["--precision", "bf16", "--summary", summary])
+    ]
+    exact, rounded = (np.array(numbers(rows, "log_likelihood")) for rows in tables)
+    assert (exact != rounded).any()
+    lengths = np.array(numbers(tables[0], "num_scored"))
+    np.testing.assert_allclose(rounded / lengths, exact / lengths, atol=0.02)
+    assert json.loads(summary.read_text())["device"] == "cpu, bf16"
+    refused = genood_here("score", "-m", context_dir, fasta, "--precision", "bf16")
+    assert refused.returncode == 1
+    assert "no matrix products to run in bf16" in refused.stderr
+
+
 def context_reads() -> dict[str, Codes]:
     """Reads of a strain of Beta, of random sequence, and odd ones: short, unknown in part, very long."""
     beta, unknown = strain_of(uniform_codes(24_000, 1), 9), uniform_codes(15_000, 30)

@@ -69,7 +69,7 @@ def test_state_is_carried_over_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make()
     codes, lengths = uniform_codes(1000, 3)[None], np.array([1000])
     whole = model.log_probs(codes, lengths)
-    monkeypatch.setattr(module, "_CHUNK_ELEMENTS", 10 * 37)
+    monkeypatch.setattr(module, "_BASES_AT_ONCE", 37)
     np.testing.assert_allclose(model.log_probs(codes, lengths), whole, atol=1e-5)
 
 
