@@ -17,18 +17,20 @@ from genood.bundle import CLASSIFIER, Bundle
 from genood.bundle_files import CHECKPOINT_FILE, METADATA_FILE
 from genood.bundling import calibrate, check_output, fit_detectors, null_lengths
 from genood.cards import model_card
+from genood.classifier_learner import classifier_learners
 from genood.detectors.base import ScoreBatch
 from genood.distributed import ALONE, World
 from genood.engine import forward
 from genood.ensemble import AnyBundle
 from genood.errors import BundleError
-from genood.learners import Learner, classifier_learners, density_learners
+from genood.following import Progress
+from genood.learners import Learner, density_learners
 from genood.models import CLASSIFIERS
 from genood.recipes import MUTATED, Stream, TrainConfig
 from genood.reference import TrainingData, Validation, load_training, provenance
 from genood.sampling import ReadSampler
 from genood.threads import num_threads
-from genood.training import Progress, Trainer
+from genood.training import Trainer
 
 logger = logging.getLogger(__name__)
 

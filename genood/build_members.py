@@ -25,6 +25,7 @@ from genood.bundle import CLASSIFIER, ROLES
 from genood.bundle_files import CHECKPOINT_FILE
 from genood.engine import forward
 from genood.ensemble import AnyBundle
+from genood.following import Progress
 from genood.genomes import Genomes
 from genood.members import Members, ScoreNull
 from genood.models import CLASSIFIERS
@@ -32,7 +33,6 @@ from genood.recipes import Stream
 from genood.reference import TrainingData, Validation
 from genood.sampling import ReadSampler
 from genood.sequence import mutate
-from genood.training import Progress
 
 
 class TrainedMembers(Members):

@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.bundle_files import (
+    ANY_MEMBER,
     ENSEMBLE,
     FIRST_MEMBER,
     METADATA_FILE,
@@ -107,6 +108,11 @@ class Bundle:
         if self.classifier is not None:
             return self.classifier.mutated_class in (None, self.classifier.num_classes)
         return self.foreground is not None and self.foreground.names_classes
+
+    @property
+    def leaves_files_out(self) -> bool:
+        """Whether its models can judge a read without a file of the reference that they know."""
+        return self.foreground is not None and self.foreground.leaves_files_out
 
     @property
     def model(self) -> Model:
@@ -275,9 +281,11 @@ def prepare(directory: str | os.PathLike[str]) -> None:
         No bundle, or a newer format.
     """
     root = Path(directory)
+    roots = [root]
     if read_format(root)["kind"] == ENSEMBLE:
-        root = root / FIRST_MEMBER
-    _model_class(root, read_metadata(root)).prepare()
+        roots = [root / FIRST_MEMBER, *sorted(root.glob(ANY_MEMBER))]
+    for model_class in dict.fromkeys(_model_class(each, read_metadata(each)) for each in roots):
+        model_class.prepare()
 
 
 def read_metadata(directory: str | os.PathLike[str]) -> dict[str, Any]:

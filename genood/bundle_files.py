@@ -30,6 +30,7 @@ CHECKPOINT_FILE = "checkpoint.safetensors"
 ENSEMBLE = "ensemble"
 """The kind of a directory that holds several bundles, see `genood.ensemble`."""
 FIRST_MEMBER = "member-1"
+ANY_MEMBER = "member-*"
 
 Arrays = dict[str, npt.NDArray[Any]]
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +21,8 @@ from genood.detectors import DETECTORS
 from genood.detectors.base import Detector, ScoreBatch
 from genood.detectors.serving import needs_of, ready_detector, served
 from genood.engine import forward
-from genood.ensemble import AnyBundle, most_reads, num_weights
-from genood.errors import BundleError, TrainingError
+from genood.ensemble import AnyBundle, how_asked, most_reads, num_weights
+from genood.errors import BundleError, InputError, TrainingError
 from genood.genomes import Genomes
 from genood.sampling import ReadSampler
 
@@ -48,6 +51,24 @@ def check_output(output: Path) -> None:
         )
     if output.is_dir() and any(output.iterdir()):
         raise BundleError(f"{output}: is not empty; give a new directory for the bundle")
+
+
+@contextmanager
+def bundle_directory(final: Path) -> Iterator[Path]:
+    """A directory for a bundle: it takes its final name when the block ends well, and is removed when not."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent) as parent:
+        inside = Path(parent) / final.name
+        inside.mkdir()  # with the usual permissions, which its parent has not
+        try:
+            yield inside
+        except InputError as error:  # name what the user knows of
+            place = Path(error.path)
+            if not place.is_relative_to(inside):
+                raise
+            raise InputError(final / place.relative_to(inside), error.problem) from error
+        check_free(final)  # another run may have been faster
+        os.replace(inside, os.path.realpath(final))
 
 
 def null_lengths(validation: Genomes, read_length: int, source: str) -> dict[int, float]:
@@ -98,7 +119,7 @@ class FitReads:
     def __iter__(self) -> Iterator[ScoreBatch]:
         reads = self.sampler.sample(0, self.num_reads)
         length = self.sampler.read_length
-        size = max(1, min(self.bundle.model.batch_bases // length, most_reads(self.bundle, self.needs)))
+        size = max(1, min(how_asked(self.bundle).batch_bases // length, most_reads(self.bundle, self.needs)))
         for first in range(0, self.num_reads, size):
             rows = slice(first, first + size)
             lengths = np.full(len(reads.codes[rows]), length, dtype=np.int64)

@@ -82,18 +82,18 @@ def ensemble_card(
 ) -> str:
     """The text of ``MODEL_CARD.md`` of an ensemble; the last two arguments are paragraphs."""
     metadata = bundle.metadata
-    kind = bundle.members[0].metadata["kind"]
     if bundle.by == "class":
         about_members = "Each member is a density model of one class."
     rows = "\n".join(
-        f"| member-{number} | {member.metadata['seed']} | {', '.join(member.metadata['classes'])} "
+        f"| member-{number} | {member.model.kind} | {member.metadata['seed']} "
+        f"| {', '.join(member.metadata['classes'])} "
         f"| {_measured(member.metadata['metrics'])} |"
         for number, member in enumerate(bundle.members, 1)
     )
     return f"""# genood bundle
 
-An ensemble of {len(bundle.members)} bundles ({kind}) that tell reads of the classes below from reads of
-anything else. Each is a bundle of its own, with a card of its own.
+An ensemble of {len(bundle.members)} bundles ({bundle.kinds}) that tell reads of the classes below
+from reads of anything else. Each is a bundle of its own, with a card of its own.
 
 Made by genood {__version__} with
 
@@ -102,10 +102,10 @@ Made by genood {__version__} with
 {_reference_of_card(metadata)}
 ## Members
 
-| directory | seed | classes | on validation reads |
-|---|---|---|---|
+| directory | model | seed | classes | on validation reads |
+|---|---|---|---|---|
 {rows}
-| all together | | | {_measured(metadata["metrics"])} |
+| all together | | | | {_measured(metadata["metrics"])} |
 
 {about_members} What they say together is the mean of their probabilities.
 {_p_values_of_card(calibration, about_nulls)}"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import torch
 
@@ -50,5 +50,19 @@ def computing(device: torch.device, precision: Precision) -> Iterator[None]:
         if precision == "bf16":
             stack.enter_context(torch.autocast(device.type, dtype=torch.bfloat16))
         if device.type == "cuda":
-            stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
+            stack.enter_context(_without_tf32())
         yield
+
+
+def _without_tf32() -> AbstractContextManager[None]:
+    """A block in which cuDNN computes float32 in float32, and is otherwise as it was.
+
+    What `torch.backends.cudnn.flags` is not told, it resets, and cuDNN itself it turns off.
+    """
+    cudnn = torch.backends.cudnn
+    return cudnn.flags(
+        enabled=cudnn.enabled,
+        benchmark=cudnn.benchmark,
+        deterministic=cudnn.deterministic,
+        allow_tf32=False,
+    )

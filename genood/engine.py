@@ -14,7 +14,7 @@ from genood.detectors import DETECTORS
 from genood.detectors.base import Detector, ScoreBatch, no_values
 from genood.detectors.classes import most_likely
 from genood.detectors.serving import check_served, default_detector, needs_of, ready_detector
-from genood.ensemble import AnyBundle, EnsembleBundle, best_member, combined, most_reads
+from genood.ensemble import AnyBundle, EnsembleBundle, best_member, combined, how_asked, most_reads
 from genood.errors import BundleError, ConfigError
 from genood.overlap import ahead, apply_ahead
 from genood.pairs import pair_p_values
@@ -72,7 +72,7 @@ class EngineConfig:
         What a classifier says of a sequence depends on its length, and by how much is known as far as its
         null goes: longer sequences are scored in pieces of no more than that.
         """
-        model = bundle.model
+        model = how_asked(bundle)
         config = cls(
             alpha=alpha,
             batch_bases=model.batch_bases,
@@ -254,13 +254,8 @@ class Scorer:
         leading = np.full(num_pieces, -1, dtype=np.int64) if self.predict_classes else None
         positions: dict[int, Positions] = {}
         for members, batch_codes in self._batches(codes, pieces):
-            batch = forward(
-                self.bundle,
-                batch_codes,
-                pieces.lengths[members],
-                needs=self._needs,
-                names=self.predict_classes,
-            )
+            lengths = pieces.lengths[members]
+            batch = forward(self.bundle, batch_codes, lengths, needs=self._needs, names=self.predict_classes)
             leads = pieces.leads[members]
             if leads.any():
                 batch = batch.without_leads(leads)
@@ -340,7 +335,7 @@ def forward(
     bundle
         The models.
     codes, lengths, without_files
-        See `Bundle.log_probs`.
+        See `Bundle.log_probs`; of an ensemble, members that cannot leave a file out have not seen the reads.
     needs
         What detectors need, of `NEEDS`. Gradients, which take much longer than all else, are there only
         if they are named; the rest always is, as far as the bundle gives it.
@@ -349,7 +344,10 @@ def forward(
     """
     if isinstance(bundle, EnsembleBundle):
         within = names and bundle.by != "class"
-        passed = [forward(member, codes, lengths, without_files, names=within) for member in bundle.members]
+        passed = []
+        for member in bundle.members:
+            left_out = without_files if member.leaves_files_out else None
+            passed.append(forward(member, codes, lengths, left_out, names=within and member.names_classes))
         batch = combined(passed)
         return replace(batch, leading=best_member(batch)) if names and not within else batch
     gradients = classified = leading = None
@@ -380,10 +378,8 @@ def forward(
 
 
 def _means_of(batch: ScoreBatch) -> dict[str, Floats]:
-    # C and G are the codes 1 and 2.
-    strong = (batch.mask & ((batch.codes == 1) | (batch.codes == 2))).sum(axis=1)
     return {
-        "gc": batch.per_base(strong.astype(np.float64)),
+        "gc": batch.per_base(batch.num_strong.astype(np.float64)),
         # Rounded as detectors round, so that -llr_per_base is the ratio detector's score.
         "llr_per_base": batch.per_base(batch.llr).astype(np.float32),
     }

@@ -23,7 +23,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +45,9 @@ from genood.files import sha256_of
 from genood.models.base import Model
 from genood.recipes import Precision
 
-By = Literal["seed", "class"]
-"""What tells the members of an ensemble apart: the seed of all that is random, or the class they know."""
+By = Literal["seed", "class", "model"]
+"""What tells the members of an ensemble apart: the seed of all that is random, the class they know, or what
+model they are."""
 
 _SHARED = frozenset({"likelihood", "background", "logits", "mutated-class"})
 """What all members together give if each of them does."""
@@ -56,7 +57,7 @@ _GRADIENT_NUMBERS = 2**25
 
 @dataclass(kw_only=True)
 class EnsembleBundle:
-    """Bundles of one kind that are asked together.
+    """Bundles that are asked together.
 
     Attributes
     ----------
@@ -64,7 +65,7 @@ class EnsembleBundle:
         The bundles, at least one.
     by
         What tells them apart. With ``class``, each is a density model of the class of the same place in
-        the metadata's ``classes``.
+        the metadata's ``classes``; with ``model``, they are of any kinds, and know all classes.
     metadata, calibration, detectors, card
         See `Bundle`; those of the ensemble.
     """
@@ -82,17 +83,20 @@ class EnsembleBundle:
         """See `Bundle.gives`.
 
         Members that have each learned a half of the reference are no ``members``: they differ by what they
-        have seen, and most where one of them knows a read, which is in-distribution.
+        have seen, and most where one of them knows a read, which is in-distribution. So do members of
+        different kinds.
         """
         shared = frozenset.intersection(*(member.gives for member in self.members)) & _SHARED
         if self.by == "class":
             return shared | {"class-members"}
         halves = any(member.metadata.get("training", {}).get("half", False) for member in self.members)
-        return shared if halves else shared | {"members"}
+        return shared if halves or self.by == "model" else shared | {"members"}
 
     @property
     def names_classes(self) -> bool:
         """See `Bundle.names_classes`."""
+        if self.by == "model":
+            return any(member.names_classes for member in self.members)
         return self.by == "class" or all(member.names_classes for member in self.members)
 
     @property
@@ -101,9 +105,14 @@ class EnsembleBundle:
         return self.members[0].model
 
     @property
+    def kinds(self) -> str:
+        """The kinds of its members, each once, for people: ``context+lstm``."""
+        return "+".join(dict.fromkeys(member.model.kind for member in self.members))
+
+    @property
     def device(self) -> str:
-        """The device that the models are on."""
-        return self.model.device
+        """The device that the models are on; where one is on a GPU, that."""
+        return next((m.device for m in self.members if m.device != "cpu"), "cpu")
 
     def compute_in(self, precision: Precision) -> None:
         """See `Model.compute_in`; of all its models."""
@@ -128,7 +137,7 @@ class EnsembleBundle:
         self.metadata |= {
             "kind": ENSEMBLE,
             "by": self.by,
-            "model": {"kind": self.members[0].metadata["kind"]},
+            "model": {"kind": self.kinds},
             "members": [
                 {"directory": member_directory(root, number).name, "fingerprint": member.fingerprint}
                 for number, member in enumerate(self.members, 1)
@@ -193,6 +202,24 @@ def load_bundle(
 def member_directory(directory: str | os.PathLike[str], number: int) -> Path:
     """Where the member of that number, from 1, is in an ensemble's directory."""
     return Path(directory) / f"member-{number}"
+
+
+class Asking(NamedTuple):
+    """How a bundle is best asked: see `Model.batch_bases`, `Model.piece_bases` and `Model.overlap`."""
+
+    batch_bases: int
+    piece_bases: int | None
+    overlap: int
+
+
+def how_asked(bundle: AnyBundle) -> Asking:
+    """How all models of a bundle can be asked together."""
+    models = [bundle.model] if isinstance(bundle, Bundle) else [member.model for member in bundle.members]
+    return Asking(
+        batch_bases=min(model.batch_bases for model in models),
+        piece_bases=min((m.piece_bases for m in models if m.piece_bases is not None), default=None),
+        overlap=min(model.overlap for model in models),
+    )
 
 
 def num_weights(bundle: AnyBundle) -> int:

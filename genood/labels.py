@@ -1,13 +1,16 @@
-"""The class of a file of sequences: what its name states, or what a table says."""
+"""The class of a file of sequences: what its name states, or what a table says; classes among others."""
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from genood.errors import InputError
+import numpy as np
+import numpy.typing as npt
+
+from genood.errors import InputError, TrainingError
 from genood.readers import STDIN, check_readable
 
 _COMPRESSION_SUFFIXES = {".gz", ".bgz", ".bz2", ".xz", ".zst"}
@@ -76,3 +79,20 @@ def class_in(path: str, classes: Mapping[str, str] | None) -> str:
         if key in classes:
             return classes[key]
     raise InputError(path, "is not named in the table of classes")
+
+
+def class_places(classes: Sequence[str], among: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Where classes are among others, found by name.
+
+    Raises
+    ------
+    TrainingError
+        One is not among them.
+    """
+    unknown = [name for name in classes if name not in among]
+    if unknown:
+        raise TrainingError(
+            f"validation reads are of {', '.join(unknown)}, but the reference's classes are "
+            f"{', '.join(among)}; name files of the same class alike, before '__', or give --classes"
+        )
+    return np.array([among.index(name) for name in classes], dtype=np.int64)

@@ -8,18 +8,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from genood.bundle import CLASSIFIER, ROLES
+from genood.bundle import ROLES
 from genood.device import computing
 from genood.distributed import ALONE, World
-from genood.errors import ConfigError, TrainingError
-from genood.examples import Examples
-from genood.models import CLASSIFIERS, MODELS
-from genood.models.cnn import CNN
+from genood.errors import TrainingError
+from genood.examples import Examples, View
+from genood.models import MODELS
 from genood.models.network import DensityNetwork, Network
 from genood.models.one_core import one_core_each
 from genood.randomness import random_state, torch_seed
@@ -29,8 +26,6 @@ from genood.sampling import SampledReads
 from genood.sequence import Codes, mutate
 
 NATS_PER_BIT = math.log(2.0)
-_UNIFORM = -1
-"""Instead of a class: all are to be equally likely."""
 
 M = TypeVar("M", bound=Network)
 
@@ -72,7 +67,10 @@ class Learner(ABC, Generic[M]):
         self.parameters = dict(model.named_parameters())
         # λ·½‖w‖² adds λw to the gradient, which is what Adam's (not AdamW's) weight decay does.
         self.l2 = l2
-        self.optimizer = torch.optim.Adam(self.parameters.values(), lr=config.learning_rate)
+        self._fused = self.device.type == "cuda"
+        self.optimizer = torch.optim.Adam(
+            self.parameters.values(), lr=config.learning_rate, fused=self._fused or None
+        )
         self.best_loss = math.inf
         self.best_step = 0
         self.best_measured: dict[str, Any] = {}
@@ -81,8 +79,8 @@ class Learner(ABC, Generic[M]):
         self.watch = LossWatch()
 
     @abstractmethod
-    def seen(self, reads: SampledReads, *seed: int) -> Examples:
-        """Reads as this model sees them, mutations drawn from the seed."""
+    def view(self, num_reads: int) -> View:
+        """What this model sees of so many reads."""
 
     @abstractmethod
     def metrics(self) -> dict[str, Any]:
@@ -106,11 +104,21 @@ class Learner(ABC, Generic[M]):
         """Where the model is."""
         return next(self.model.parameters()).device
 
-    def mutated(self, codes: Codes, *seed: int) -> Codes:
-        """Codes with substitutions that are drawn from the seed."""
-        if self.mutation_rate == 0:
-            return codes
-        return mutate(codes, self.mutation_rate, np.random.default_rng([self.config.seed, *seed]))
+    def seen(self, reads: SampledReads, *seed: int) -> Examples:
+        """Reads as this model sees them, mutations drawn from the seed."""
+        view = self.view(len(reads.codes))
+        labels = reads.labels if view.by_class else np.zeros_like(reads.labels)
+        if view.num_mutated == 0:
+            return Examples(reads.codes, labels)
+        generator = np.random.default_rng([self.config.seed, *seed])
+        mutated = mutate(reads.codes[: view.num_mutated], self.mutation_rate, generator)
+        of_mutated = labels[: view.num_mutated]
+        if view.mutated_label is not None:
+            of_mutated = np.full_like(of_mutated, view.mutated_label)
+        return Examples(
+            np.concatenate([reads.codes[: view.num_plain], mutated]),
+            np.concatenate([labels[: view.num_plain], of_mutated]),
+        )
 
     def gradients(self, examples: Examples) -> Gradients:
         """The loss and its gradients; the weights stay.
@@ -216,12 +224,13 @@ class Learner(ABC, Generic[M]):
             for key in ("step", "exp_avg", "exp_avg_sq"):
                 stored = tensors.get(f"{self.role}.adam.{key}.{name}")
                 if stored is not None:
-                    state[key] = stored.to("cpu" if key == "step" else self.device, copy=True)
+                    on_host = key == "step" and not self._fused
+                    state[key] = stored.to("cpu" if on_host else self.device, copy=True)
             if state:
                 self.optimizer.state[parameter] = state
 
-    def _outputs(self, codes: Codes) -> Tensor:
-        codes_BL = torch.from_numpy(codes).to(self.device)
+    def _outputs(self, codes: Codes | Tensor) -> Tensor:
+        codes_BL = torch.as_tensor(codes).to(self.device, non_blocking=True)
         lengths_B = torch.full((len(codes),), codes.shape[1], device=self.device)
         outputs: Tensor = self.model(codes_BL, lengths_B)
         return outputs
@@ -243,9 +252,9 @@ class Learner(ABC, Generic[M]):
 class DensityLearner(Learner[DensityNetwork]):
     """A density model; its loss is the mean negative log-probability, nats per base."""
 
-    def seen(self, reads: SampledReads, *seed: int) -> Examples:
-        """See `Learner.seen`: all of them mutated, where there is a mutation rate."""
-        return Examples(self.mutated(reads.codes, *seed), reads.labels)
+    def view(self, num_reads: int) -> View:
+        """See `Learner.view`: all of them mutated, where there is a mutation rate."""
+        return View(0, num_reads) if self.mutation_rate else View(num_reads, 0)
 
     def metrics(self) -> dict[str, Any]:
         """See `Learner.metrics`."""
@@ -261,79 +270,6 @@ class DensityLearner(Learner[DensityNetwork]):
     def _measure(self, examples: Examples, world: World) -> dict[str, Any]:
         totals = self._by_batch(examples, world, lambda batch: float(self._loss(batch)) * len(batch.codes))
         return {"loss": sum(totals) / len(examples.codes)}
-
-
-class ClassifierLearner(Learner[CNN]):
-    """A classifier; its loss is the mean cross-entropy, nats per read.
-
-    All variants but the plain one see mutated reads beside the others, mutated anew each time: as many as
-    there are reads, or, where they are a class beside K others, as many as each of these has on average.
-
-    Notes
-    -----
-    Source: Ren et al. 2019, section 4, the baselines with a binary classifier, with an additional class, and
-    with a class distribution trained to be uniform on mutated reads. The loss of the last is equation 1 of
-    Lee et al. 2018, with β = 1 and mutated reads in place of generated ones, over two: the cross-entropy of
-    reads and the Kullback-Leibler divergence of the uniform distribution from that of mutated reads,
-    KL(U ‖ p), weigh the same. The paper does not say how many mutated reads there are.
-    """
-
-    columns = ("loss", "accuracy")
-
-    @property
-    def uses_labels(self) -> bool:
-        """See `Learner.uses_labels`."""
-        return self.model.variant != "binary"
-
-    def seen(self, reads: SampledReads, *seed: int) -> Examples:
-        """See `Learner.seen`."""
-        if self.model.variant == "plain":
-            return Examples(reads.codes, reads.labels)
-        number = len(reads.codes)
-        if self.model.variant == "noise-class":
-            number = max(1, round(number / self.model.num_classes))
-        codes = np.concatenate([reads.codes, self.mutated(reads.codes[:number], *seed)])
-        mutated = _UNIFORM if self.model.mutated_class is None else self.model.mutated_class
-        labels = reads.labels if self.uses_labels else np.zeros_like(reads.labels)
-        return Examples(codes, np.concatenate([labels, np.full(number, mutated)]))
-
-    def metrics(self) -> dict[str, Any]:
-        """See `Learner.metrics`; of the confusion, rows are what reads are, columns what they are called."""
-        return {
-            "best_step": self.best_step,
-            "val_nats_per_read": self.best_loss,
-            "val_accuracy": self.best_measured.get("accuracy"),
-            "val_confusion": self.best_measured.get("confusion"),
-        }
-
-    def _loss(self, examples: Examples) -> Tensor:
-        return self._losses(self._outputs(examples.codes), examples).mean()
-
-    def _losses(self, logits_BK: Tensor, examples: Examples) -> Tensor:
-        log_p_BK = F.log_softmax(logits_BK, dim=1)
-        labels_B = torch.from_numpy(examples.labels).to(self.device)
-        of_class_B = -log_p_BK.gather(1, labels_B.clamp(min=0)[:, None])[:, 0]
-        from_uniform_B = -log_p_BK.mean(dim=1) - math.log(log_p_BK.shape[1])
-        return torch.where(labels_B == _UNIFORM, from_uniform_B, of_class_B)
-
-    def _measure(self, examples: Examples, world: World) -> dict[str, Any]:
-        num_outputs = self.model.output.out_features
-        counts = np.zeros((num_outputs, num_outputs))
-
-        def total_loss(batch: Examples) -> float:
-            logits_BK = self._outputs(batch.codes)
-            counts[:] += _confusion(batch.labels, logits_BK.argmax(dim=1).cpu().numpy(), num_outputs)
-            return float(self._losses(logits_BK, batch).sum())
-
-        total = sum(self._by_batch(examples, world, total_loss))
-        confusion = world.sum(counts).astype(np.int64)
-        # Of reads; where reads and mutated reads are all that there is to tell apart, of both.
-        counted = confusion[: self.model.num_classes] if self.uses_labels else confusion
-        return {
-            "loss": total / len(examples.codes),
-            "accuracy": float(np.trace(counted) / counted.sum()),
-            "confusion": confusion.tolist(),
-        }
 
 
 def weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
@@ -377,32 +313,3 @@ def density_learners(
             learners[role] = DensityLearner(role, model.to(device), mutation_rate, l2, config)
             learners[role].number = number
     return learners
-
-
-def classifier_learners(
-    kind: str, model_config: Mapping[str, Any], config: TrainConfig, device: torch.device
-) -> dict[str, Learner[Any]]:
-    """A classifier, untrained, by its role; the arguments are those of `density_learners`.
-
-    Raises
-    ------
-    ConfigError
-        The configuration makes no sense for so many classes, or mutated reads would be none.
-    """
-    with random_state(device):
-        torch.manual_seed(torch_seed(config.seed, Stream.WEIGHTS, 0))
-        model = CLASSIFIERS[kind].from_config(model_config)
-    if not isinstance(model, CNN):
-        raise TrainingError(f"a model of kind {kind} is not trained step by step")
-    if model.variant != "plain" and config.mutation_rate == 0:
-        raise ConfigError(f"a {model.variant} classifier learns from mutated reads; give a mutation rate")
-    return {CLASSIFIER: ClassifierLearner(CLASSIFIER, model.to(device), config.mutation_rate, 0.0, config)}
-
-
-def _confusion(
-    labels: npt.NDArray[np.int64], called: npt.NDArray[np.int64], num_classes: int
-) -> npt.NDArray[np.int64]:
-    """Numbers of examples by their class (rows) and by the class they are given (columns)."""
-    labelled = labels != _UNIFORM
-    pairs = labels[labelled] * num_classes + called[labelled]
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)

@@ -95,6 +95,6 @@ def null_of(genomes: Genomes, validation: Validation | None) -> Null:
 
 _ABOUT_NULLS = """These reads are as far from the reference as its genomes are from each other: where reads to
 be scored are of closer genomes, p-values are too large; where of more distant species, too small.
-`genood train --val` calibrates on genomes of your own choice."""
+`--val` calibrates on genomes of your own choice."""
 _ABOUT_VALIDATION = """Where reads to be scored are closer to the reference than these, p-values are
 too large; where they are further from it, too small."""

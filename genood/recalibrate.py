@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from genood import __version__
-from genood.bundle_files import check_free
-from genood.bundling import check_output, detectors_for
+from genood.bundling import bundle_directory, check_output, detectors_for
 from genood.calibration import LENGTH_BINS, Calibration, NullSample
 from genood.cards import recalibrated_card
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
-from genood.ensemble import AnyBundle, load_bundle
+from genood.ensemble import AnyBundle, how_asked, load_bundle
 from genood.errors import ConfigError, InputError
 from genood.files import check_outside
 from genood.readers import STDIN, ReadBlock, ReaderConfig, check_readable, read_blocks
@@ -142,7 +139,7 @@ def recalibrate_bundle(
     }
     bundle.calibration = calibration.to_json()
     bundle.card = recalibrated_card(bundle.card, calibration, _about(bundle.metadata["calibration"]))
-    with _directory_beside(output) as temporary:
+    with bundle_directory(output) as temporary:
         bundle.save(temporary)
     return bundle
 
@@ -262,28 +259,10 @@ def _lengths_of(runs: _Runs, shown: str) -> list[int]:
 
 def _scored(bundle: AnyBundle, codes: Codes, starts: Ints, length: int) -> Iterator[ScoreBatch]:
     """What the models say of pieces of a length that start there in the codes."""
-    size = max(1, bundle.model.batch_bases // length)
+    size = max(1, how_asked(bundle).batch_bases // length)
     for first in range(0, len(starts), size):
         batch = codes[starts[first : first + size, None] + np.arange(length)]
         yield forward(bundle, batch, np.full(len(batch), length, dtype=np.int64))
-
-
-@contextmanager
-def _directory_beside(final: Path) -> Iterator[Path]:
-    """A new directory that takes its final name when the block ends well, and is removed when not."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent) as parent:
-        inside = Path(parent) / final.name
-        inside.mkdir()  # with the usual permissions, which its parent has not
-        try:
-            yield inside
-        except InputError as error:  # name what the user knows of
-            place = Path(error.path)
-            if not place.is_relative_to(inside):
-                raise
-            raise InputError(final / place.relative_to(inside), error.problem) from error
-        check_free(final)  # another run may have been faster
-        os.replace(inside, os.path.realpath(final))
 
 
 def _about(calibration: Mapping[str, Any]) -> str:

@@ -20,6 +20,24 @@ class SampledReads(NamedTuple):
     files: Ints
 
 
+class Places(NamedTuple):
+    """Where reads can start, class by class and in a class segment by segment, numbered from 0.
+
+    Attributes
+    ----------
+    num_of_class, first_of_class
+        int64, shape (K,): how many a class has, and the number of its first one.
+    ends, shifts
+        int64, shape (S,): of each segment, the number after its last place, and what added to a number
+        gives the place in `Genomes.codes`.
+    """
+
+    num_of_class: Ints
+    first_of_class: Ints
+    ends: Ints
+    shifts: Ints
+
+
 class ReadSampler:
     """Draws reads: a class uniformly, then a position uniformly among its own, then a strand.
 
@@ -45,7 +63,8 @@ class ReadSampler:
         self.genomes = genomes
         self.read_length = read_length
         self.seed = tuple(seed)
-        segments, ends = [], []
+        segments: list[Ints] = []
+        ends: list[Ints] = []
         for label, name in enumerate(genomes.classes):
             mine = np.flatnonzero((genomes.labels == label) & (genomes.lengths >= read_length))
             if not len(mine):
@@ -55,12 +74,13 @@ class ReadSampler:
                 )
             segments.append(mine)
             ends.append(np.cumsum(genomes.lengths[mine] - read_length + 1))
-        self._num_positions = np.array([places[-1] for places in ends])
-        self._first_positions = np.cumsum(self._num_positions) - self._num_positions
-        self._ends = np.concatenate([of + at for of, at in zip(ends, self._first_positions, strict=True)])
+        num_of_class = np.array([places[-1] for places in ends])
+        first_of_class = np.cumsum(num_of_class) - num_of_class
+        classes = zip(ends, first_of_class.tolist(), strict=True)
+        all_ends: Ints = np.concatenate([of_class + first for of_class, first in classes])
         chosen = np.concatenate(segments)
-        # Of a segment, the places in `codes` less those in the order of classes.
-        self._shifts = genomes.starts[chosen] - (self._ends - (genomes.lengths[chosen] - read_length + 1))
+        shifts = genomes.starts[chosen] - (all_ends - (genomes.lengths[chosen] - read_length + 1))
+        self.places = Places(num_of_class, first_of_class, all_ends, shifts)
 
     def sample(self, step: int, num_reads: int, *again: int) -> SampledReads:
         """The `num_reads` reads of one step; further numbers draw others."""
@@ -68,8 +88,9 @@ class ReadSampler:
         labels = generator.integers(0, len(self.genomes.classes), size=num_reads)
         fractions = generator.random(num_reads)
         reverse = generator.random(num_reads) < 0.5
-        positions = (fractions * self._num_positions[labels]).astype(np.int64) + self._first_positions[labels]
-        starts = positions + self._shifts[np.searchsorted(self._ends, positions, side="right")]
+        places = self.places
+        numbers = (fractions * places.num_of_class[labels]).astype(np.int64) + places.first_of_class[labels]
+        starts = numbers + places.shifts[np.searchsorted(places.ends, numbers, side="right")]
         codes = np.asarray(self.genomes.codes[starts[:, None] + np.arange(self.read_length)])
         codes[reverse] = reverse_complement(codes[reverse])
         return SampledReads(codes, labels, self.genomes.files_at(starts))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from genood.errors import ConfigError
 
 if TYPE_CHECKING:
-    from genood.training import Progress, Validated
+    from genood.following import Progress, Validated
 
 _MOST_POINTS = 10_000
 """Training losses of a model that are written, each the mean of the steps since the one before."""

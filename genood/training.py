@@ -14,10 +14,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -25,43 +23,21 @@ from genood.bundle_files import TRAINING_FILE
 from genood.checkpoints import Checkpoint, State
 from genood.distributed import ALONE, ProcessLostError, World
 from genood.errors import ConfigError, TrainingError
+from genood.feeding import Drawing, feed_of
 from genood.files import write_text
+from genood.following import Progress, Validated
+from genood.labels import class_places
 from genood.learners import Learner
-from genood.randomness import random_state, torch_seed
+from genood.randomness import random_state
 from genood.recipes import Stream, TrainConfig
 from genood.recovery import Recovery, rate_after
 from genood.sampling import ReadSampler
+from genood.stepping import Launched, Stepper
 
 logger = logging.getLogger(__name__)
 
 _FREE = ("steps", "patience", "max_recoveries")
 """Parts of a `TrainConfig` that may be others when a training goes on: they decide when it ends."""
-
-
-class Validated(NamedTuple):
-    """One row of ``training.tsv``.
-
-    Attributes
-    ----------
-    step
-        Number of the step after which it was validated.
-    values
-        By column: each model's mean training loss since the row before, without the L2 term, and what
-        its `Learner.columns` measure on validation reads.
-    """
-
-    step: int
-    values: dict[str, float]
-
-
-class Progress(Protocol):
-    """Where training tells how far it is."""
-
-    def step(self, step: int, losses: Mapping[str, float]) -> None:
-        """After a step: its number, and each model's training loss."""
-
-    def validated(self, row: Validated) -> None:
-        """After a validation."""
 
 
 class Trainer:
@@ -86,6 +62,14 @@ class Trainer:
         Where to train.
     world
         The processes that train together; each has a part of the reads of a step.
+    drawing
+        Who draws the reads of steps; it has to be the same when training goes on.
+
+    Attributes
+    ----------
+    late
+        Whether losses are read when the next step is queued, as on a GPU, which would be idle meanwhile.
+        All are read before a validation, a checkpoint and the end, so that the result is the same.
 
     Raises
     ------
@@ -106,6 +90,7 @@ class Trainer:
         fingerprint: str,
         device: torch.device,
         world: World = ALONE,
+        drawing: Drawing = "auto",
     ) -> None:
         if config.batch_size < world.size:
             raise ConfigError(
@@ -122,16 +107,20 @@ class Trainer:
         self.step = 0
         self.history: list[Validated] = []
         self.recoveries: list[Recovery] = []
+        self.late = device.type == "cuda"
+        self._unread: list[Launched] = []
         self._num_summed = 0
         self._resumed: int | None = None
         reads = validation.sample(0, config.num_validation_reads)
         if any(learner.uses_labels for learner in self.learners.values()):
-            places = _places(validation.genomes.classes, training.genomes.classes)
+            places = class_places(validation.genomes.classes, training.genomes.classes)
             reads = reads._replace(labels=places[reads.labels])
         self._validation = {
             role: learner.seen(reads, Stream.VALIDATION_MUTATION, learner.number)
             for role, learner in self.learners.items()
         }
+        feed = feed_of(training, self.learners, config.batch_size, device, world, drawing)
+        self._stepper = Stepper(self.learners, feed, config.seed, device, world)
         self._good = self._state()
 
     @property
@@ -190,7 +179,7 @@ class Trainer:
         saved = None
         try:
             with random_state(self.device):
-                while not self._is_over(should_stop):
+                while not self._is_over(should_stop, progress):
                     if self._is_due:
                         row = self._validate()
                         if row is not None:
@@ -198,15 +187,18 @@ class Trainer:
                             saved = self.step
                             if progress is not None:
                                 progress.validated(row)
-                    elif (losses := self._one_step()) is not None and progress is not None:
-                        progress.step(self.step, losses)
+                    else:
+                        self._one_step(progress)
         except ProcessLostError as error:
+            self._read_losses(progress)
             if self.world.writes and self.step != saved:
                 saved = self.step
                 self.save(checkpoint)
             last = self._resumed if saved is None else saved
             left = "there is no checkpoint" if last is None else f"go on with --resume from step {last}"
             raise ProcessLostError(f"{error}, after step {self.step}; {left}") from error
+        finally:
+            self._stepper.close()
         if self.step != saved:
             self.save(checkpoint)
         if self.step < self.config.steps and self.stopped_early:
@@ -278,6 +270,7 @@ class Trainer:
         return {**self.model, **config, "data": self.fingerprint}
 
     def _state(self) -> State:
+        self._stepper.settle()
         numbers = {
             "step": self.step,
             "num_summed": self._num_summed,
@@ -289,12 +282,14 @@ class Trainer:
         return State(json.loads(json.dumps(numbers)), tensors)
 
     def _restore(self, state: State) -> None:
+        self._stepper.settle()
         self.step = state.step
         self.history = [row for row in self.history if row.step <= state.step]
         self._num_summed = state.numbers["num_summed"]
         for role, learner in self.learners.items():
             learner.load_tensors(state.tensors)
             learner.load_numbers(state.numbers["learners"][role])
+        self._stepper.settle()
 
     @property
     def _is_due(self) -> bool:
@@ -302,9 +297,12 @@ class Trainer:
         ends = self.step % self.config.validation_interval == 0 or self.step >= self.config.steps
         return ends and self.step > (self.history[-1].step if self.history else 0)
 
-    def _is_over(self, should_stop: Callable[[], bool]) -> bool:
-        """Whether to end before the next step: all is done, or a process was told to stop."""
-        return not self._is_due and (self.finished or self.world.any(should_stop()))
+    def _is_over(self, should_stop: Callable[[], bool], progress: Progress | None) -> bool:
+        """Whether to end before the next step; where so, or to validate, no loss is left to be read."""
+        is_told = not self._is_due and not self.finished and self.world.any(should_stop())
+        if self._is_due or self.finished or is_told:
+            self._read_losses(progress)
+        return is_told or (not self._is_due and self.finished)
 
     def _content(self) -> Iterator[bytes]:
         """All that has to be the same in every process."""
@@ -313,37 +311,48 @@ class Trainer:
         for tensor in state.tensors.values():
             yield tensor.numpy().tobytes()
 
-    def _one_step(self) -> dict[str, float] | None:
-        """Take a step; each model's loss, or None if training has stepped back instead."""
-        step, again = self.step + 1, self._again
-        reads = self.training.sample(step, self.config.batch_size, *again)
-        begun = {}
-        for role, learner in self.learners.items():
-            number = learner.number
-            apart = () if self.world.size == 1 or learner.model.drops_by_read else (self.world.rank,)
-            torch.manual_seed(torch_seed(self.config.seed, Stream.DROPOUT, number, step, *again, *apart))
-            seen = learner.seen(reads, Stream.MUTATION, number, step, *again)
-            mine = seen if self.world.size == 1 else seen.part(self.world.part(len(seen.codes)))
-            loss, gradients = learner.gradients(mine)
-            weight = len(mine.codes) / len(seen.codes)
-            begun[role] = self.world.start_sum([loss.reshape(1), *gradients], weight)
-        # All sums are waited for before a model changes: if a process is lost, none has taken the step.
-        found = {role: wait() for role, wait in begun.items()}
-        losses = {role: float(loss) for role, (loss, *_) in found.items()}
-        wrong = [role for role, learner in self.learners.items() if learner.watch.has_spiked(losses[role])]
-        if wrong:
-            self._step_back(step, wrong[0], losses[wrong[0]])
-            return None
-        rate = self.config.learning_rate_at(step) * rate_after(len(self.recoveries))
-        for role, learner in self.learners.items():
-            learner.update(found[role][1:], rate)
-            learner.loss_sum += losses[role]
-        self._num_summed += 1
-        self.step = step
-        return losses
+    def _one_step(self, progress: Progress | None) -> None:
+        """Take a step, or step back."""
+        launched = self._stepper.launch(self.step + 1, self._again)
+        self._unread.append(launched)
+        read = self._accepted(keep=1 if self.late else 0)
+        if read is None:
+            return
+        rate = self.config.learning_rate_at(launched.step) * rate_after(len(self.recoveries))
+        self._stepper.update(launched, rate)
+        self.step = launched.step
+        self._tell(progress, read)
+
+    def _read_losses(self, progress: Progress | None) -> None:
+        """Read the losses that are left to be read, and step back if one has gone wrong."""
+        read = self._accepted(keep=0)
+        if read is not None:
+            self._tell(progress, read)
+
+    def _accepted(self, keep: int) -> list[tuple[int, dict[str, float]]] | None:
+        """Read the losses of steps, but of the last ones; None if training has stepped back."""
+        read = []
+        while len(self._unread) > keep:
+            launched = self._unread.pop(0)
+            losses = launched.read()
+            wrong = [role for role, item in self.learners.items() if item.watch.has_spiked(losses[role])]
+            if wrong:
+                self._step_back(launched.step, wrong[0], losses[wrong[0]])
+                return None
+            for role, learner in self.learners.items():
+                learner.loss_sum += losses[role]
+            self._num_summed += 1
+            read.append((launched.step, losses))
+        return read
+
+    def _tell(self, progress: Progress | None, read: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+        if progress is not None:
+            for step, losses in read:
+                progress.step(step, losses)
 
     def _validate(self) -> Validated | None:
         """Validate; the row, or None if training has stepped back instead."""
+        self._stepper.settle()
         measured = {role: learner.measured(self._validation[role]) for role, learner in self.learners.items()}
         for role, values in measured.items():
             if not math.isfinite(values["loss"]):
@@ -359,6 +368,7 @@ class Trainer:
             learner.loss_sum = 0.0
         self._num_summed = 0
         self.history.append(row)
+        self._stepper.settle()
         if all(learner.watch.is_calm for learner in self.learners.values()):
             self._good = self._state()
         return row
@@ -377,6 +387,7 @@ class Trainer:
                 f"the {role} loss is {loss:.4g} at step {step}; {helped}"
                 "start again with a lower --learning-rate"
             )
+        self._unread.clear()
         self._restore(self._good)
         self.recoveries.append(Recovery(step, role, f"{loss:.6g}", self.step))
         factor = rate_after(done + 1)
@@ -385,14 +396,3 @@ class Trainer:
             *(step, role, loss, self.step, done + 1, self.config.max_recoveries),
             "" if factor == 1.0 else f" and {factor:g} of the learning rate",
         )
-
-
-def _places(classes: Sequence[str], among: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Where classes are among others, found by name."""
-    unknown = [name for name in classes if name not in among]
-    if unknown:
-        raise TrainingError(
-            f"validation reads are of {', '.join(unknown)}, but the reference's classes are "
-            f"{', '.join(among)}; name files of the same class alike, before '__', or give --classes"
-        )
-    return np.array([among.index(name) for name in classes], dtype=np.int64)

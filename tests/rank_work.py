@@ -12,13 +12,16 @@ import numpy as np
 import torch
 from toys import genomes_of, markov_codes
 
+from genood.classifier_learner import classifier_learners
 from genood.distributed import World
 from genood.errors import InputError
-from genood.learners import classifier_learners, density_learners
+from genood.feeding import Drawing
+from genood.following import Validated
+from genood.learners import density_learners
 from genood.recipes import Stream, TrainConfig
 from genood.recovery import Recovery
 from genood.sampling import ReadSampler
-from genood.training import Trainer, Validated
+from genood.training import Trainer
 
 CONFIG = TrainConfig(
     steps=30,
@@ -61,7 +64,9 @@ class Losses:
         pass
 
 
-def trainer_of(world: World, shape: dict[str, Any], config: TrainConfig = CONFIG) -> Trainer:
+def trainer_of(
+    world: World, shape: dict[str, Any], config: TrainConfig = CONFIG, drawing: Drawing = "auto"
+) -> Trainer:
     genomes = genomes_of([(name, markov_codes(3000, i, stay=0.8)) for i, name in enumerate("ABC")])
     cpu = torch.device("cpu")
     if "variant" in shape:
@@ -77,6 +82,7 @@ def trainer_of(world: World, shape: dict[str, Any], config: TrainConfig = CONFIG
         fingerprint="data",
         device=cpu,
         world=world,
+        drawing=drawing,
     )
 
 
@@ -89,9 +95,17 @@ def result_of(trainer: Trainer, progress: Losses) -> Trained:
     return Trained(progress.losses, trainer.history, weights, trainer.recoveries)
 
 
-def train(world: World, shape: dict[str, Any], checkpoint: str, stop_after: int = 1000) -> Trained:
+def train(
+    world: World,
+    shape: dict[str, Any],
+    checkpoint: str,
+    stop_after: int = 1000,
+    drawing: Drawing = "auto",
+    late: bool = False,
+) -> Trained:
     """Train, on from the checkpoint if there is one; only the last process is told to stop."""
-    trainer, progress = trainer_of(world, shape), Losses()
+    trainer, progress = trainer_of(world, shape, drawing=drawing), Losses()
+    trainer.late = late
     if os.path.isfile(checkpoint):
         trainer.resume(checkpoint)
     last = world.rank == world.size - 1

@@ -24,6 +24,7 @@ TOLERANCE = 1e-5
 
 
 def alone(shape: dict[str, Any], folder: Path, stop_after: int = 1000) -> Trained:
+    folder.mkdir(exist_ok=True)
     return rank_work.train(ALONE, shape, str(folder / "alone"), stop_after)
 
 
@@ -62,6 +63,17 @@ def test_four_processes_train_a_classifier(tmp_path: Path) -> None:
     for other in others:
         assert_same(first, other)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "together", "training.tsv"]
+
+
+@pytest.mark.parametrize("shape", [LSTM, CNN], ids=["lstm", "cnn"])
+def test_parts_that_torch_draws_are_those_of_the_whole(shape: dict[str, Any], tmp_path: Path) -> None:
+    """Each process draws its own reads and no others; losses are read late, as on GPUs."""
+    expected = rank_work.train(ALONE, shape, str(tmp_path / "alone"), drawing="torch-held")
+    numpy_drew = alone(shape, tmp_path / "numpy")
+    assert expected.losses != numpy_drew.losses
+    together = in_ranks(3, rank_work.train, shape, str(tmp_path / "c"), 1000, "torch-held", True)
+    assert_close(expected, together[0])
+    assert_same(together[0], together[2])
 
 
 def test_dropout_between_layers_is_of_each_process(tmp_path: Path) -> None:

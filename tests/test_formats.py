@@ -96,6 +96,7 @@ def write_everything(home: Path, dataset: Path) -> None:
         ("train", dataset, "-o", "ensemble", *markov, "--members", "2"),
         ("train", dataset, "-o", "cnn", *TRAIN_OPTIONS, "--model", "cnn", "--filters", "8"),
         ("calibrate", "-m", "markov", dataset / "val_in.npy", "-o", "calibrated"),
+        ("join", "markov", "calibrated", "-o", "mixed", "--val", dataset),
         ("score", "-m", "markov", reads[0], "-o", "in.tsv", "--detector", "llr", "--detector", "likelihood",
          "--summary", "summary.json", "--per-position", "positions.tsv", "--window-table", "windows.tsv",
          "--windows", "20", "--regions", "regions.bed", "--bam-out", "reads.bam"),
@@ -165,7 +166,7 @@ def test_bundle(folder: Path, bundle_dir: Path, context_dir: Path) -> None:
     bundles = [folder / "markov", folder / "cnn", folder / "calibrated", bundle_dir, context_dir]
     files = {path.name for bundle in bundles for path in bundle.iterdir()}
     assert files == set(documented("Bundle"))
-    names = [path / "genood.json" for path in (*bundles, folder / "ensemble")]
+    names = [path / "genood.json" for path in (*bundles, folder / "ensemble", folder / "mixed")]
     check_keys("genood.json", *names)
     check_keys("calibration.json", *(path.with_name("calibration.json") for path in names))
     columns = {column for bundle in bundles for column in header(bundle / "training.tsv")}

@@ -115,7 +115,7 @@ def test_scores_and_p_values(remembered: Path) -> None:
 def test_card_and_metrics(remembered: Path) -> None:
     ensemble = load_bundle(remembered)
     assert "An ensemble of 3 bundles (context)" in ensemble.card
-    assert "| member-3 | 2 | Beta, Gamma |" in ensemble.card
+    assert "| member-3 | context | 2 | Beta, Gamma |" in ensemble.card
     own = [member.metadata["metrics"]["foreground"]["val_nats_per_base"] for member in ensemble.members]
     assert ensemble.metadata["metrics"]["foreground"]["val_nats_per_base"] < min(own)
 

@@ -17,14 +17,15 @@ from toys import markov_codes, uniform_codes, write_fasta
 from genood.checkpoints import Checkpoint
 from genood.errors import ConfigError, TrainingError
 from genood.examples import Examples
+from genood.following import Validated
 from genood.genomes import load_genomes, split_held_out
 from genood.learners import DensityLearner, Gradients, density_learners
 from genood.models.lstm import LSTM, LSTMConfig
 from genood.recipes import Stream, TrainConfig
 from genood.recovery import LossWatch, Recovery, rate_after
-from genood.sampling import ReadSampler
+from genood.sampling import ReadSampler, SampledReads
 from genood.sequence import Codes
-from genood.training import Trainer, Validated
+from genood.training import Trainer
 
 CONFIG = TrainConfig(
     steps=8,
@@ -428,9 +429,10 @@ def test_schedule_reaches_the_optimiser() -> None:
 def test_mutations_are_drawn_anew() -> None:
     learner = learner_of(LSTM(LSTMConfig(hidden_size=4)))
     codes = np.zeros((50, 100), dtype=np.uint8)
-    first, second = learner.mutated(codes, 1, 1, 1), learner.mutated(codes, 1, 1, 2)
+    reads = SampledReads(codes, np.zeros(50, dtype=np.int64), np.zeros(50, dtype=np.int64))
+    first, second, again = (learner.seen(reads, 1, 1, step).codes for step in (1, 2, 1))
     assert (first != second).any()
-    assert np.array_equal(first, learner.mutated(codes, 1, 1, 1))
+    assert np.array_equal(first, again)
     assert (first != 0).mean() == pytest.approx(0.3, abs=0.03)
 
 

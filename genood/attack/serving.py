@@ -21,9 +21,9 @@ def gives(bundle: AnyBundle) -> frozenset[str]:
 
 def kind_of(bundle: AnyBundle) -> str:
     """The kind of its models, for people."""
-    members = members_of(bundle)
-    kind = bundle.model.kind
-    return f"{len(members)} {kind}" if isinstance(bundle, EnsembleBundle) else kind
+    if not isinstance(bundle, EnsembleBundle):
+        return bundle.model.kind
+    return f"{len(bundle.members)} {bundle.kinds}"
 
 
 def served_detectors(bundle: AnyBundle) -> dict[str, Detector]:

@@ -164,8 +164,9 @@ def _model(content: Mapping[str, Any], folder: Path) -> Model:
 
 def _train_steps(cell: TrainingCell, folder: Path, place: Place) -> bool:
     """Train one model step by step; its weights and ``model.json`` are then in the folder."""
+    from genood.classifier_learner import classifier_learners
     from genood.device import resolve_device  # which takes torch, as other kinds do not
-    from genood.learners import classifier_learners, density_learners
+    from genood.learners import density_learners
     from genood.training import Trainer
 
     role, shape = cell.config["role"], dict(cell.config["shape"])

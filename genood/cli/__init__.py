@@ -29,6 +29,7 @@ _IMPORT_SECONDS = 0.02
 _COMMANDS = {
     "index": "Read genomes once, to train on them from disk.",
     "train": "Train a bundle on reference sequences.",
+    "join": "Join bundles of different models into one.",
     "tune": "Choose the background model on validation reads.",
     "score": "Score reads with a bundle.",
     "split": "Split reads into parts that can be scored apart.",

@@ -27,7 +27,7 @@ from genood.bundle import CLASSIFIER
 from genood.pace import Pace
 
 if TYPE_CHECKING:
-    from genood.training import Validated
+    from genood.following import Validated
 
 logger = logging.getLogger("genood.train")
 

@@ -58,7 +58,7 @@ def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
     ),
 )
 @click.argument("reads", nargs=-1, required=True)
-@click.option("-m", "--bundle", required=True, metavar="BUNDLE", help="Directory from genood train.")
+@click.option("-m", "--bundle", required=True, metavar="BUNDLE", help="Directory from genood train or join.")
 @click.option(
     "-o",
     "--output",

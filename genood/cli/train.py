@@ -53,7 +53,8 @@ logger = logging.getLogger("genood")
 @click.option(
     "--model",
     type=one_of([*MODELS, *CLASSIFIERS]),
-    help="Density model, or cnn, a classifier.  [default: lstm where there is a GPU, else context]",
+    help="Density model, or cnn, a classifier; genood join joins bundles of several.  "
+    "[default: lstm where there is a GPU, else context]",
 )
 @click.option(
     "--preset",

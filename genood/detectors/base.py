@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from genood.detectors.row_sums import row_counts, row_sums
 from genood.models.base import Classified
 from genood.sequence import Codes
 
@@ -74,20 +75,29 @@ class ScoreBatch:
     labels: npt.NDArray[np.int64] | None = None
     leading: npt.NDArray[np.int64] | None = None
 
-    @cached_property
+    @property
     def num_scored(self) -> npt.NDArray[np.int64]:
         """Scored positions of each read, shape (B,)."""
-        return self.mask.sum(axis=1)
+        return self._counts[0]
+
+    @property
+    def num_strong(self) -> npt.NDArray[np.int64]:
+        """Scored positions of each read that are C or G, shape (B,)."""
+        return self._counts[1]
+
+    @cached_property
+    def _counts(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        return row_counts(self.codes, self.mask)
 
     @cached_property
     def log_likelihood(self) -> npt.NDArray[np.float64]:
         """Foreground log-likelihood of each read, shape (B,), nats."""
-        return self.log_p.sum(axis=1, dtype=np.float64)
+        return row_sums(self.log_p)
 
     @cached_property
     def background_log_likelihood(self) -> npt.NDArray[np.float64]:
         """Background log-likelihood of each read, shape (B,), nats."""
-        return self.background_log_p.sum(axis=1, dtype=np.float64)
+        return row_sums(self.background_log_p)
 
     @cached_property
     def llr(self) -> npt.NDArray[np.float64]:

@@ -18,7 +18,7 @@ _GIVEN_BY: Mapping[str, str] = {
     "features": "a single classifier (genood train --model cnn)",
     "mutated-class": "a classifier with a class of mutated reads (genood train --variant noise-class)",
     "gradients": "density models trained by gradients (genood train --model lstm)",
-    "members": "an ensemble whose members know the same sequences (genood train --model lstm --members)",
+    "members": "an ensemble of like models of the same sequences (genood train --model lstm --members)",
     "class-members": "an ensemble with a density model for each class (genood train --per-class)",
 }
 """By need, the kind of bundle that gives it."""

@@ -119,6 +119,8 @@ class DensityModel(Model):
     """Whether it has `layer_gradients`."""
     names_classes: ClassVar[bool] = False
     """Whether it knows which class explains a read best."""
+    leaves_files_out: ClassVar[bool] = False
+    """Whether it can judge a read without a file of the reference that it knows."""
 
     @abstractmethod
     def log_probs(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

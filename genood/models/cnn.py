@@ -216,7 +216,8 @@ class CNN(Network, Classifier):
         matches_BPF = self.filters(windows_BPW)
         num_windows = (lengths - width + 1).clamp(min=least)
         beyond = torch.arange(windows_BPW.shape[1], device=one_hot.device) >= num_windows[:, None]
-        if beyond.any():
+        # On a GPU, asking would wait for all that is queued.
+        if beyond.is_cuda or beyond.any():
             matches_BPF = matches_BPF.masked_fill(beyond[..., None], -torch.inf)
         return matches_BPF.max(dim=1).values
 

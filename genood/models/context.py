@@ -106,6 +106,7 @@ class ContextModel(DensityModel):
     piece_bases: ClassVar[int | None] = 131_072
     overlap: ClassVar[int] = 2
     names_classes: ClassVar[bool] = True
+    leaves_files_out: ClassVar[bool] = True
 
     def __init__(self, config: ContextConfig, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self._config = config

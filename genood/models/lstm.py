@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from genood.errors import ConfigError
+from genood.models.cast_lstm import CastLSTM
 from genood.models.lstm_gradients import layer_gradients, reads_at_once
 from genood.models.network import DensityNetwork, scored_mask
 from genood.models.one_core import one_core_each
@@ -89,7 +90,7 @@ class LSTM(DensityNetwork):
         super().__init__()
         self._config = config
         hidden, layers = config.hidden_size, config.num_layers
-        self.lstm = nn.LSTM(
+        self.lstm = CastLSTM(
             _NUM_BASES,
             hidden,
             num_layers=layers,

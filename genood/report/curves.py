@@ -306,7 +306,8 @@ def _members(trained: Trained) -> Figure | None:
             ]
     if not rows:
         return None
-    unit = _UNITS.get(roles_of(trained.members[0])[0], "nats per base")
+    first = next(role for _, member in members for role in roles_of(member))
+    unit = _UNITS.get(first, "nats per base")
     spec = {
         "height": 260,
         "data": {"values": rows},

@@ -111,7 +111,7 @@ def render_training(trained: Trained, title: str) -> str:
 def _about(trained: Trained) -> str:
     kind = _KINDS.get(trained.kind, trained.kind)
     if trained.members:
-        by = "seed" if trained.facts.metadata.get("by") == "seed" else "class"
+        by = trained.facts.metadata.get("by")
         return f"an ensemble of {len(trained.members)} bundles by {by}: {kind}"
     variant = trained.facts.metadata["model"].get("classifier", {}).get("variant")
     return f"{kind}, variant {variant}" if variant else kind
@@ -258,6 +258,7 @@ def _member_rows(trained: Trained) -> list[tuple[str, ...]]:
         rows.append(
             (
                 f"member-{number_}",
+                member.kind,
                 str(metadata["seed"]),
                 shown,
                 f"{name} {value}" + (f" {unit}" if unit else ""),

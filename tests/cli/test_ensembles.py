@@ -198,6 +198,13 @@ def test_every_detector_that_is_served_scores(
         assert [rows[-1][column] for column in columns] == [""] * len(columns)
 
 
+def test_a_classifier_joins_nothing(genood_here: Genood, classifier: str, tmp_path: Path) -> None:
+    done = genood_here("join", classifier, classifier + "/", "-o", tmp_path / "mixed")
+    assert done.returncode == 1
+    said = f"{classifier}: holds a classifier; genood join takes density models"
+    assert done.stderr == f"genood: error: {said}\n"
+
+
 def test_long_reads_are_classified_in_pieces_that_the_null_knows(
     genood_here: Genood, classifier: str, tmp_path: Path
 ) -> None:
@@ -286,6 +293,6 @@ def test_accuracy_of_all_together(classifiers: str) -> None:
     metrics = load_bundle(classifiers).metadata["metrics"]
     assert 0 <= metrics["classifier"]["val_accuracy"] <= 1
     assert (
-        f"| all together | | | accuracy {metrics['classifier']['val_accuracy']:.4f} |"
+        f"| all together | | | | accuracy {metrics['classifier']['val_accuracy']:.4f} |"
         in Path(classifiers, "MODEL_CARD.md").read_text()
     )

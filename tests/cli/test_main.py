@@ -19,6 +19,7 @@ from genood import __version__
 COMMANDS = (
     "index",
     "train",
+    "join",
     "tune",
     "score",
     "split",

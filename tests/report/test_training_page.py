@@ -35,12 +35,13 @@ Make = Callable[..., Path]
 KINDS: dict[str, Make] = {"lstm": lstm_dir, "cnn": cnn_dir, "markov": markov_dir, "context": context_dir}
 
 
-def ensemble_dir(root: Path, make: Make, by: str = "seed") -> Path:
-    """An ensemble of two such bundles."""
+def ensemble_dir(root: Path, *makes: Make, by: str = "seed") -> Path:
+    """An ensemble of such bundles."""
     write_bundle(root, metadata_of("ensemble", {"kind": "?"}))
     (root / METADATA_FILE).unlink()
-    members = [make(root / f"member-{number}") for number in (1, 2)]
-    kind = json.loads((members[0] / METADATA_FILE).read_text())["kind"]
+    members = [make(root / f"member-{number}") for number, make in enumerate(makes, 1)]
+    kinds = [json.loads((member / METADATA_FILE).read_text())["kind"] for member in members]
+    kind = "+".join(dict.fromkeys(kinds))
     names = [{"directory": path.name, "fingerprint": sha256_of(path / METADATA_FILE)} for path in members]
     metadata = metadata_of("ensemble", {"kind": kind}, by=by, members=names)
     metadata["files"] = {name: sha256_of(root / name) for name in ("calibration.json", "MODEL_CARD.md")}
@@ -138,16 +139,26 @@ def test_a_context_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("by", ["seed", "class"])
 def test_an_ensemble(tmp_path: Path, kind: str, by: str) -> None:
-    page = page_of(ensemble_dir(tmp_path / "e", KINDS[kind], by))
+    page = page_of(ensemble_dir(tmp_path / "e", KINDS[kind], KINDS[kind], by=by))
     members = page.tables["plain"]
-    assert [row[:3] for row in members[1:]] == [
-        ["member-1", "7", "Alpha, Beta"],
-        ["member-2", "7", "Alpha, Beta"],
+    assert [row[:4] for row in members[1:]] == [
+        ["member-1", kind, "7", "Alpha, Beta"],
+        ["member-2", kind, "7", "Alpha, Beta"],
     ]
     curves = kind in ("lstm", "cnn")
     assert ("Validation losses of the members" in page.texts["h3"]) == curves
     assert ("Losses on in-distribution reads" in page.texts["h3"]) == (not curves)
     assert page.facts()["members"] == "2"
+
+
+def test_different_models(tmp_path: Path) -> None:
+    """Curves of those that have one."""
+    page = page_of(ensemble_dir(tmp_path / "e", context_dir, lstm_dir, by="model"))
+    assert "an ensemble of 2 bundles by model: context+lstm" in page.source
+    assert [row[:2] for row in page.tables["plain"][1:]] == [["member-1", "context"], ["member-2", "lstm"]]
+    curves = charts_of(page)["Validation losses of the members"]
+    assert {row["member"] for row in curves["data"]["values"]} == {"member-2"}
+    assert curves["encoding"]["y"]["title"] == "nats per base"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -272,7 +283,7 @@ def test_a_table_that_is_none(tmp_path: Path, table: str) -> None:
 
 
 def test_an_exchanged_member(tmp_path: Path) -> None:
-    bundle = ensemble_dir(tmp_path / "e", lstm_dir)
+    bundle = ensemble_dir(tmp_path / "e", lstm_dir, lstm_dir)
     lstm_dir(bundle / "member-2", seed=8)
     with pytest.raises(BundleError, match="is not the member that the ensemble was made with"):
         page_of(bundle)
