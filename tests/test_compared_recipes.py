@@ -12,6 +12,7 @@ import pytest
 from workflow_runs import ROOT
 
 from genood.cli.train import command
+from genood.recipes import PRESETS
 
 
 @pytest.fixture
@@ -28,6 +29,16 @@ def test_the_command_takes_what_a_recipe_says(compared: ModuleType) -> None:
         assert (given["model"], given["steps"], given["validation_interval"]) == ("lstm", 41, 3)
         for name, value in {**recipe.model_config, **recipe.train_options}.items():
             assert given[name] == value
+
+
+@pytest.mark.parametrize(("name", "preset"), [("base", "quick"), ("small", "small")])
+def test_presets_that_are_among_them(compared: ModuleType, name: str, preset: str) -> None:
+    """But for the precision, which is a machine's matter."""
+    recipe, chosen = compared.RECIPES[name], PRESETS[preset]
+    assert recipe.model_config == chosen.models["lstm"]
+    config = chosen.train_config("lstm")
+    for option, value in recipe.train_options.items():
+        assert option == "precision" or getattr(config, option) == value
 
 
 def test_a_read_and_its_reverse_complement(compared: ModuleType, tmp_path: Path) -> None:
