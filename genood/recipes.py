@@ -179,6 +179,26 @@ PRESETS: Mapping[str, Preset] = {
         },
         changes={"cnn": {"learning_rate": 2e-3}},
     ),
+    "quick": Preset(
+        # The best of `benchmarks/recipes.py` for an LSTM.
+        train=TrainConfig(
+            steps=30_000,
+            batch_size=32,
+            learning_rate=5e-3,
+            schedule="cosine",
+            warmup_steps=500,
+            read_length=100,
+            max_gradient_norm=1.0,
+            validation_interval=1500,
+        ),
+        models={
+            "lstm": {"hidden_size": 192},
+            "context": {},
+            "markov": {},
+            "cnn": {"num_filters": 128, "hidden_size": 128},
+        },
+        changes={"cnn": {"batch_size": 64, "learning_rate": 2e-3}},
+    ),
     "small": Preset(
         train=TrainConfig(
             steps=20_000,
@@ -215,8 +235,8 @@ PRESETS: Mapping[str, Preset] = {
         changes={"cnn": {"learning_rate": 1e-4, "steps": 1_000_000}},
     ),
 }
-"""What ``--preset`` chooses: ``demo`` for minutes on a laptop, ``small`` for hours, ``paper`` for the
-recipe of Ren et al. 2019 on a GPU (see `genood.models.lstm.LSTM` for its dropout)."""
+"""What ``--preset`` chooses: ``demo`` for minutes on a laptop, ``quick`` for an hour, ``small`` for hours,
+``paper`` for the recipe of Ren et al. 2019 on a GPU (see `genood.models.lstm.LSTM` for its dropout)."""
 
 DEFAULT_PRESET = "small"
 

@@ -62,8 +62,8 @@ logger = logging.getLogger("genood")
     type=one_of(PRESETS),
     default=DEFAULT_PRESET,
     show_default=True,
-    help="For lstm and cnn. demo: minutes on a laptop. small: hours. paper: that of Ren et al. 2019, for a "
-    "GPU.",
+    help="For lstm and cnn. demo: minutes on a laptop. quick: an hour. small: hours. paper: that of Ren et "
+    "al. 2019, for a GPU.",
 )
 @click.option(
     "--background",

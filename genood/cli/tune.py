@@ -50,7 +50,8 @@ _TRAINING = (
 _OF_TRAIN = ("preset", "order", "memory", "classes", "val", *_SHAPE, *_TRAINING)
 """Options that mean what they mean to `genood train`."""
 _HELP = {
-    "preset": "For lstm. demo: minutes a model on a laptop. small: hours. paper: that of Ren et al. 2019.",
+    "preset": "For lstm. demo: minutes a model on a laptop. quick: an hour. small: hours. paper: that of Ren "
+    "et al. 2019.",
     "held_out_fraction": "Part of each class to hold out, but for context; unused with --val or a dataset.",
     "hidden_size": "LSTM units.",
     "dropout": "Dropout on the outputs of a layer.",
