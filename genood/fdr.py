@@ -159,3 +159,11 @@ def _one_of_each_pair(scored: ScoredReads, p_values: Floats) -> Floats:
     is_second = np.zeros(len(p_values), dtype=np.bool_)
     is_second[starts_of_pairs(scored.names, scored.mates) + 1] = True
     return p_values[~is_second]
+
+
+def level_of(alpha: float, caller: FdrCaller | None, *, paired: bool) -> dict[str, float | None]:
+    """What the summary says about the level of the calls."""
+    if caller is None:
+        return {"alpha": alpha}
+    level = {"alpha": None, "fdr": caller.level, "p_value_threshold": caller.threshold}
+    return level | ({"pair_p_value_threshold": caller.pair_threshold} if paired else {})

@@ -17,7 +17,7 @@ from genood.bundle import prepare
 from genood.engine import EngineConfig, ScoredReads, Scorer
 from genood.ensemble import AnyBundle, load_bundle
 from genood.errors import ConfigError
-from genood.fdr import FdrCaller
+from genood.fdr import FdrCaller, level_of
 from genood.files import appear_together, check_distinct, check_outside
 from genood.intake import IntakeConfig, check_inputs, files_read, intake
 from genood.multiqc.content import check_content_name
@@ -384,14 +384,6 @@ def _as_scored(
         if progress is not None:
             progress(len(scored.names), int(scored.lengths.sum()))
         yield scored
-
-
-def level_of(alpha: float, caller: FdrCaller | None, *, paired: bool) -> dict[str, float | None]:
-    """What the summary says about the level of the calls."""
-    if caller is None:
-        return {"alpha": alpha}
-    level = {"alpha": None, "fdr": caller.level, "p_value_threshold": caller.threshold}
-    return level | ({"pair_p_value_threshold": caller.pair_threshold} if paired else {})
 
 
 def tell_of_null(fraction: Mapping[str, Any] | None) -> None:
