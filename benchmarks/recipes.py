@@ -121,7 +121,7 @@ def main() -> None:
             f"{name}, {arguments.minutes:g} min": evaluated(name, arguments, genomes["train_in"])
             for name in arguments.recipes or RECIPES
         }
-    report = merged(arguments.json, {**describe(), "reads_per_genome": arguments.reads_per_genome}, results)
+    report = merged(arguments.json, describe(), results)
     write_json(arguments.json, report)
     print(markdown(report["results"]))
 

@@ -180,7 +180,7 @@ PRESETS: Mapping[str, Preset] = {
         changes={"cnn": {"learning_rate": 2e-3}},
     ),
     "quick": Preset(
-        # The best of `benchmarks/recipes.py` for an LSTM.
+        # Chosen for the LSTM, by `benchmarks/recipes.py`.
         train=TrainConfig(
             steps=30_000,
             batch_size=32,
