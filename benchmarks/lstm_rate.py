@@ -25,9 +25,13 @@ import torch
 from machine import describe
 from torch import nn
 
+from genood.engine import Scorer
+from genood.ensemble import load_bundle
 from genood.files import write_json
 from genood.learners import density_learners
+from genood.metrics import separation
 from genood.models import lstm
+from genood.readers import ReadBlock, read_blocks
 from genood.recipes import Stream, TrainConfig
 from genood.sampling import SampledReads
 
@@ -52,6 +56,9 @@ def main() -> None:
                 ratio = bench.ratio(function, operations)
                 found[name] = round(ratio, 3)
                 print(f"{key}: {name}: {ratio:.3f}", flush=True)
+    if arguments.bundle is not None:
+        report["precision"] = compare_precisions(arguments.bundle, arguments.inside, arguments.ood)
+        print(report["precision"])
     arguments.out.mkdir(parents=True, exist_ok=True)
     write_json(arguments.out / "lstm_rate.json", report)
 
@@ -63,8 +70,30 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--units", type=int, nargs="+", default=[256])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--bundle", type=Path, help="an LSTM's, to score with in fp32 and bf16")
+    parser.add_argument("--inside", type=Path, help="reads to score with it, in-distribution")
+    parser.add_argument("--ood", type=Path, help="others")
     parser.add_argument("--only", default="", help="a regular expression that names of ways match")
     return parser.parse_args()
+
+
+def compare_precisions(directory: Path, inside: Path, ood: Path) -> dict[str, Any]:
+    """AUROC of the ratio in fp32 and bf16, and how far the ratios are apart, nats per base."""
+    bundle = load_bundle(directory, "cpu")
+    blocks = [ReadBlock.joined(list(read_blocks([path]))) for path in (inside, ood)]
+    scores = {}
+    for precision in ("fp32", "bf16"):
+        bundle.compute_in(precision)  # type: ignore[arg-type]
+        scorer = Scorer(bundle, detectors=["llr"])
+        sides = [[window.ood_scores["llr"] for window in scorer.score_blocks([block])] for block in blocks]
+        scores[precision] = [np.concatenate(windows) for windows in sides]
+    apart = np.abs(np.concatenate(scores["fp32"]) - np.concatenate(scores["bf16"]))
+    return {
+        "reads": [len(block.names) for block in blocks],
+        "auroc": {precision: float(separation(*of_sides).auroc) for precision, of_sides in scores.items()},
+        "largest difference": float(apart.max()),
+        "mean difference": float(apart.mean()),
+    }
 
 
 class Bench:

@@ -140,9 +140,9 @@ def start_genood() -> StartGenood:
     return running_genood
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real Chromium; there is one, as a process can drive no other beside it."""
+    """A real Chromium; a process can drive no other beside it, nor run asyncio until it is closed."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if path is None:

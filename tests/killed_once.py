@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
 
 from genood.cli import main
-from genood.training import Trainer
+from genood.training import Progress, Trainer
 
 if __name__ == "__main__":
     one_step = Trainer._one_step
 
-    def killed(self: Trainer) -> Mapping[str, float] | None:
-        losses = one_step(self)
+    def killed(self: Trainer, progress: Progress | None) -> None:
+        one_step(self, progress)
         if os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0" and self.step == 4:
             os.kill(os.getpid(), signal.SIGKILL)
-        return losses
 
-    Trainer._one_step = killed  # type: ignore[assignment]
+    Trainer._one_step = killed  # type: ignore[method-assign]
     main()

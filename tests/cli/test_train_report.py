@@ -64,7 +64,7 @@ def test_of_an_ensemble(genood_here: Genood, genome_files: list[Path], folder: P
     result = genood_here("train", *genome_files, "-o", "e", *MARKOV, "--members", "2", "--report", "e.html")
     assert result.returncode == 0
     members = Page(folder / "e.html").tables["plain"]
-    assert [row[:2] for row in members[1:]] == [["member-1", "0"], ["member-2", "1"]]
+    assert [row[:3] for row in members[1:]] == [["member-1", "markov", "0"], ["member-2", "markov", "1"]]
     assert genood_here("report", "e/member-1", "-o", "m.html").returncode == 0
 
 
