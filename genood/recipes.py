@@ -195,9 +195,10 @@ PRESETS: Mapping[str, Preset] = {
             "lstm": {"hidden_size": 192},
             "context": {},
             "markov": {},
+            "sketch": {},
             "cnn": {"num_filters": 128, "hidden_size": 128},
         },
-        changes={"cnn": {"batch_size": 64, "learning_rate": 2e-3}},
+        changes={"cnn": {"learning_rate": 2e-3}},
     ),
     "small": Preset(
         train=TrainConfig(
