@@ -121,8 +121,8 @@ class Bench:
                 with sizes(batch, stretch):
                     yield f"scoring: {batch} reads, {stretch} bases", self.score, operations
         yield "scoring: bf16", lambda: self.score("bf16"), operations
-        quantised = [torch.ao.quantization.quantize_dynamic(one, {nn.LSTM, nn.Linear}) for one in self.models]
-        yield "scoring: int8", lambda: self.plain([one.lstm for one in quantised]), operations
+        quantised = [torch.ao.quantization.quantize_dynamic(nn.Sequential(one), {nn.LSTM}) for one in plain]
+        yield "scoring: int8", lambda: self.plain([one[0] for one in quantised]), operations
         if self.threads > 1:
             context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(self.threads, context, start_process, (self.units,)) as pool:
