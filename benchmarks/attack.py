@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from machine import describe
-from real import READ_LENGTH, cut_reads, genomes_by_split
+from real import READ_LENGTH, check_data, cut_reads, genomes_by_split
 
 from genood.attack.config import AttackConfig, ObjectiveName
 from genood.attack.running import AttackJob, attack_files
@@ -64,8 +64,7 @@ ATTACKS = (
 def main() -> None:
     arguments = parse_arguments()
     data, out = arguments.data, arguments.out / "attack"
-    if not (data / "manifest.tsv").is_file():
-        sys.exit(f"{data}: holds no manifest.tsv; this benchmark needs the project's real genomes (--data)")
+    check_data(data)
     out.mkdir(parents=True, exist_ok=True)
     set_num_threads(arguments.threads)
     genomes = genomes_by_split(data)

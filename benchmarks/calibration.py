@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from machine import describe
+from real import check_data
 
 from genood.bundle import Bundle
 from genood.calibration import FRACTION_LAMBDAS, Calibration, NullDistribution, ood_fraction
@@ -92,8 +93,7 @@ def parse_arguments() -> argparse.Namespace:
 def bundle_for(arguments: argparse.Namespace) -> Path:
     """The bundle that was named, or one of a context model, made if it is not there."""
     data, out = arguments.data, arguments.out
-    if not (data / "manifest.tsv").is_file():
-        sys.exit(f"{data}: holds no manifest.tsv; this benchmark needs the project's real genomes (--data)")
+    check_data(data)
     out.mkdir(parents=True, exist_ok=True)
     bundle: Path = arguments.bundle if arguments.bundle is not None else out / "context_bundle"
     if not (bundle / "genood.json").is_file():

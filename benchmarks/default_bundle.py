@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from quality import (
     separate,
     stdout_to_stderr,
 )
-from real import command, cut_reads, genomes_by_split, published_reads
+from real import check_data, command, genomes_by_split, write_reads
 
 from genood.bundle import Bundle
 from genood.cards import with_section
@@ -56,14 +55,11 @@ CARD_FIELDS = ("split", "class", "organism", "accession", "part")
 def main() -> None:
     arguments = parse_arguments()
     data, out = arguments.data, arguments.out.absolute()
-    if not (data / "manifest.tsv").is_file():
-        sys.exit(f"{data}: holds no manifest.tsv; this benchmark needs the project's real genomes (--data)")
+    check_data(data)
     out.mkdir(parents=True, exist_ok=True)
     genomes = genomes_by_split(data)
     with stdout_to_stderr():
-        for split in ("val_in", "val_ood"):
-            cut_reads(genomes[split], out / f"{split}.fasta", arguments.reads_per_genome)
-        published_reads(data / "published", out)
+        write_reads(data, genomes, out, arguments.reads_per_genome)
         new = of_new_species(load_reads(out / "val_in.fasta"), genomes["train_in"])
         results = {}
         for name, options in CANDIDATES.items():

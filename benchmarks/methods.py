@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from machine import describe
-from real import READ_LENGTH
+from real import READ_LENGTH, check_data
 
 from genood.dataset import Origins, create_dataset, is_dataset
 from genood.files import write_json
@@ -32,8 +32,7 @@ READS = {"train_in": 15_000, "val_in": 220, "test_in": 440, "val_ood": 72, "test
 def main() -> None:
     arguments = parse_arguments()
     data, out = arguments.data, arguments.out
-    if not (data / "manifest.tsv").is_file():
-        sys.exit(f"{data}: holds no manifest.tsv; this benchmark needs the project's real genomes (--data)")
+    check_data(data)
     out.mkdir(parents=True, exist_ok=True)
     dataset = out / "methods_dataset"
     if not is_dataset(dataset):

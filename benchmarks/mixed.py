@@ -11,7 +11,6 @@ The tables go to stdout as TSV, what the commands say to stderr, and all of it t
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from quality import (
     print_table,
     stdout_to_stderr,
 )
-from real import command, cut_reads, genomes_by_split, published_reads
+from real import check_data, command, genomes_by_split, write_reads
 
 from genood.bundle import Bundle
 from genood.detectors.base import ScoreBatch
@@ -50,15 +49,12 @@ NUM_RESAMPLES = 200
 def main() -> None:
     arguments = parse_arguments()
     data, out = arguments.data, arguments.out
-    if not (data / "manifest.tsv").is_file():
-        sys.exit(f"{data}: holds no manifest.tsv; this benchmark needs the project's real genomes (--data)")
+    check_data(data)
     out.mkdir(parents=True, exist_ok=True)
     set_num_threads(arguments.threads)
     genomes = genomes_by_split(data)
     with stdout_to_stderr():
-        for split in ("val_in", "val_ood"):
-            cut_reads(genomes[split], out / f"{split}.fasta", arguments.reads_per_genome)
-        published_reads(data / "published", out)
+        write_reads(data, genomes, out, arguments.reads_per_genome)
         reads = {side: load_reads(out / f"{side}.fasta") for side in SIDES}
         bundles = load_bundles(arguments, genomes["train_in"])
         reads |= simulated_reads(reads["val_in"])

@@ -30,7 +30,7 @@ from peers import (
     kraken_version,
     make_kraken_database,
 )
-from real import COLUMNS, command, cut_reads, genomes_by_split, published_reads
+from real import COLUMNS, check_data, command, genomes_by_split, write_reads
 
 from genood.bundle import Bundle
 from genood.evaluation import read_scores
@@ -69,15 +69,12 @@ class Table(NamedTuple):
 def main() -> None:
     arguments = parse_arguments()
     data, out = arguments.data, arguments.out
-    if not (data / "manifest.tsv").is_file():
-        sys.exit(f"{data}: holds no manifest.tsv; this benchmark needs the project's real genomes (--data)")
+    check_data(data)
     out.mkdir(parents=True, exist_ok=True)
     set_num_threads(arguments.threads)
     genomes = genomes_by_split(data)
     with stdout_to_stderr():
-        for split in ("val_in", "val_ood"):
-            cut_reads(genomes[split], out / f"{split}.fasta", arguments.reads_per_genome)
-        published_reads(data / "published", out)
+        write_reads(data, genomes, out, arguments.reads_per_genome)
         reads = {side: load_reads(out / f"{side}.fasta") for side in SIDES}
         scores, skipped = score_all(arguments, genomes["train_in"], reads)
     new = of_new_species(reads["val_in"], genomes["train_in"])

@@ -11,7 +11,7 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -36,8 +36,7 @@ READ_LENGTH = 250
 def main() -> None:
     arguments = parse_arguments()
     data, out = arguments.data, arguments.out
-    if not (data / "manifest.tsv").is_file():
-        sys.exit(f"{data}: holds no manifest.tsv; this benchmark needs the project's real genomes (--data)")
+    check_data(data)
     out.mkdir(parents=True, exist_ok=True)
     genomes = genomes_by_split(data)
     bundle = out / "bundle"
@@ -45,9 +44,7 @@ def main() -> None:
         resume = ["--resume"] if (bundle / "checkpoint.safetensors").is_file() else []
         training = ["train", *genomes["train_in"], "-o", bundle, *arguments.train_options, *resume]
         command("genood", *training)
-    for split in ("val_in", "val_ood"):
-        cut_reads(genomes[split], out / f"{split}.fasta", arguments.reads_per_genome)
-    published_reads(data / "published", out)
+    write_reads(data, genomes, out, arguments.reads_per_genome)
     results = {}
     for name, sides in {
         "validation": ("val_in", "val_ood"),
@@ -68,6 +65,19 @@ def main() -> None:
     }
     write_json(out / "real.json", report)
     print_table(results)
+
+
+def check_data(data: Path) -> None:
+    """End the program unless there are the genomes."""
+    if not (data / "manifest.tsv").is_file():
+        sys.exit(f"{data}: holds no manifest.tsv; this benchmark needs the project's real genomes (--data)")
+
+
+def write_reads(data: Path, genomes: Mapping[str, Sequence[Path]], out: Path, reads_per_genome: int) -> None:
+    """Write reads of the validation genomes, and those of the published benchmark."""
+    for split in ("val_in", "val_ood"):
+        cut_reads(genomes[split], out / f"{split}.fasta", reads_per_genome)
+    published_reads(data / "published", out)
 
 
 def parse_arguments() -> argparse.Namespace:

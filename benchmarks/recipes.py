@@ -25,7 +25,7 @@ import torch
 from machine import describe
 from peers import Floats
 from quality import load_reads, of_new_species, stdout_to_stderr
-from real import COLUMNS, command, cut_reads, genomes_by_split
+from real import COLUMNS, check_data, command, cut_reads, genomes_by_split
 
 from genood.evaluation import read_scores
 from genood.files import write_json
@@ -109,8 +109,7 @@ RECIPES: Mapping[str, Recipe] = {
 def main() -> None:
     arguments = parse_arguments()
     data, out = arguments.data, arguments.out
-    if not (data / "manifest.tsv").is_file():
-        sys.exit(f"{data}: holds no manifest.tsv; this benchmark needs the project's real genomes (--data)")
+    check_data(data)
     out.mkdir(parents=True, exist_ok=True)
     set_num_threads(1)
     genomes = genomes_by_split(data)

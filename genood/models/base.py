@@ -103,6 +103,23 @@ class Model(ABC):
             )
 
 
+def check_arrays(
+    arrays: Mapping[str, npt.NDArray[Any]],
+    dtypes: Mapping[str, npt.DTypeLike],
+    shapes: Mapping[str, tuple[int, ...]],
+    what: str,
+) -> None:
+    """Raise RuntimeError unless the weights of a model have these names, types and shapes; `what` it is."""
+    if arrays.keys() != dtypes.keys():
+        differing = ", ".join(sorted(arrays.keys() ^ dtypes.keys()))
+        raise RuntimeError(f"missing, or not of {what}: {differing}")
+    for name, array in arrays.items():
+        if array.dtype != dtypes[name]:
+            raise RuntimeError(f"{name} is {array.dtype}, not {np.dtype(dtypes[name])}")
+        if array.shape != shapes[name]:
+            raise RuntimeError(f"{name} is of shape {array.shape}, not {shapes[name]}")
+
+
 class DensityModel(Model):
     """A distribution over reads, factored from the first base to the last.
 

@@ -18,7 +18,7 @@ from genood.context.pages import in_large_pages
 from genood.context.plan import CLASS_ORDERS, MAX_SAMPLING
 from genood.context.tables import Background, Tables
 from genood.errors import ConfigError
-from genood.models.base import DensityModel
+from genood.models.base import DensityModel, check_arrays
 from genood.recipes import CONTEXT_BACKGROUNDS
 from genood.threads import num_threads
 
@@ -134,15 +134,7 @@ class ContextModel(DensityModel):
     def from_weights(cls, config: Mapping[str, Any], weights: Mapping[str, npt.NDArray[Any]]) -> Self:
         """See `Model.from_weights`; the model shares the memory, or the file, of the weights."""
         checked = _config_of(config)
-        shapes = _shapes_of(checked)
-        if weights.keys() != shapes.keys():
-            differing = ", ".join(sorted(weights.keys() ^ shapes.keys()))
-            raise RuntimeError(f"missing, or not of a context model: {differing}")
-        for name, array in weights.items():
-            if array.dtype != _DTYPES[name]:
-                raise RuntimeError(f"{name} is {array.dtype}, not {np.dtype(_DTYPES[name])}")
-            if array.shape != shapes[name]:
-                raise RuntimeError(f"{name} is of shape {array.shape}, not {shapes[name]}")
+        check_arrays(weights, _DTYPES, _shapes_of(checked), "a context model")
         labels, num_classes = weights["labels"], checked.num_classes
         if len(labels) and not (labels.min() >= 0 and labels.max() + 1 == num_classes):
             raise RuntimeError(f"labels are not of {num_classes} classes")

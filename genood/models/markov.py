@@ -20,7 +20,7 @@ from genood.context.dense import (
     to_bytes,
 )
 from genood.errors import ConfigError
-from genood.models.base import DensityModel
+from genood.models.base import DensityModel, check_arrays
 from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS, NO_BACKGROUND
 from genood.sequence import Codes
 
@@ -143,14 +143,9 @@ class MarkovModel(DensityModel):
     def from_weights(cls, config: Mapping[str, Any], weights: Mapping[str, npt.NDArray[Any]]) -> Self:
         """See `Model.from_weights`; the model shares the memory, or the file, of the weights."""
         checked = _config_of(config)
-        if set(weights) != {"table"}:
-            raise RuntimeError(
-                f"missing, or not of a Markov chain: {', '.join(sorted({'table'} ^ set(weights)))}"
-            )
-        table, shape = weights["table"], (start_of(checked.order + 1),)
-        if table.dtype != np.uint8 or table.shape != shape:
-            raise RuntimeError(f"the table is {table.dtype} of shape {table.shape}, not uint8 of {shape}")
-        return cls(checked, table)
+        shapes = {"table": (start_of(checked.order + 1),)}
+        check_arrays(weights, {"table": np.uint8}, shapes, "a Markov chain")
+        return cls(checked, weights["table"])
 
 
 def _config_of(config: Mapping[str, Any]) -> MarkovConfig:

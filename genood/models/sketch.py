@@ -15,7 +15,7 @@ from genood.context.fuse import size_of
 from genood.context.sketch import COMPOSITION_ORDER, Sketch
 from genood.context.windows import ALL
 from genood.errors import ConfigError
-from genood.models.base import DensityModel
+from genood.models.base import DensityModel, check_arrays
 from genood.recipes import SKETCH_BACKGROUNDS
 from genood.sequence import Codes
 from genood.threads import num_threads
@@ -143,16 +143,7 @@ class SketchModel(DensityModel):
     def from_weights(cls, config: Mapping[str, Any], weights: Mapping[str, npt.NDArray[Any]]) -> Self:
         """See `Model.from_weights`; the model shares the memory, or the file, of the weights."""
         checked = _config_of(config)
-        shapes = _shapes_of(checked)
-        if weights.keys() != shapes.keys():
-            differing = ", ".join(sorted(weights.keys() ^ shapes.keys()))
-            raise RuntimeError(f"missing, or not of a sketch: {differing}")
-        for name, array in weights.items():
-            if array.dtype != _DTYPES[name] or array.shape != shapes[name]:
-                raise RuntimeError(
-                    f"{name} is {array.dtype} of shape {array.shape}, "
-                    f"not {np.dtype(_DTYPES[name])} of {shapes[name]}"
-                )
+        check_arrays(weights, _DTYPES, _shapes_of(checked), "a sketch")
         return cls(checked, weights)
 
 
