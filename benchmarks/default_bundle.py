@@ -41,9 +41,10 @@ CANDIDATES = {
             *("--model", "markov", "--order", order),
             *("--background", background),
         )
-        for order in (8, 9, 10)
+        for order in (8, 9, 10, 11, 12)
         for background in ("low-order", "mutated")
     },
+    "markov-11-mutated-256": ("--model", "markov", "--order", 11, "--prior-count", 256),
 }
 """Options of genood train, by name."""
 CHOSEN = "sketch-8"

@@ -28,8 +28,10 @@ from genood.sequence import Codes, mutate
 
 logger = logging.getLogger(__name__)
 
-PRIOR_COUNTS = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)
-"""Weights of the order below that are tried, in bases."""
+PRIOR_COUNT = 4.0
+"""Weight of the order below, in bases, where nothing can tell a better one."""
+PRIOR_COUNTS = (1.0, 2.0, PRIOR_COUNT, 8.0, 16.0, 64.0, 256.0, 1024.0)
+"""Those that are tried."""
 _NUM_VALIDATION_READS = 2000
 _BATCH_BASES = 65_536
 
@@ -42,6 +44,11 @@ class CountConfig:
     ----------
     model
         Its shape.
+    prior_count
+        Weight of the order below in both models, in bases; above 0. None is, of `PRIOR_COUNTS`, that of the
+        foreground which explains validation sequences best, if they are none of the reference's own. Of
+        stretches that were held out of it, a genome has no other copy: they would have it trust no context
+        that few genomes share, which is what tells classes apart. `PRIOR_COUNT` is taken in their place.
     background
         Of `MARKOV_BACKGROUNDS`.
     mutation_rate
@@ -60,6 +67,7 @@ class CountConfig:
     """
 
     model: MarkovConfig = field(default_factory=MarkovConfig)
+    prior_count: float | None = None
     background: str = MUTATED
     mutation_rate: float = 0.1
     read_length: int = 250
@@ -74,6 +82,8 @@ class CountConfig:
                 f"the background of a Markov chain is of {', '.join(MARKOV_BACKGROUNDS)}, "
                 f"not {self.background!r}"
             )
+        if self.prior_count is not None and not 0 < self.prior_count < math.inf:
+            raise ConfigError(f"prior count must be above 0 and finite, not {self.prior_count}")
         if not 0 <= self.mutation_rate <= 1:
             raise ConfigError(f"mutation rate must lie between 0 and 1, not {self.mutation_rate}")
         if self.read_length < 1:
@@ -154,12 +164,12 @@ def count_bundle(job: CountJob, data: TrainingData | None = None) -> Bundle:
         f"{training.lengths.sum():,}",
     )
     lengths = null_lengths(validation.genomes, config.read_length, validation.source)
-    bundle = compare(training, validation.genomes, config)
+    bundle = compare(training, validation, config)
     finish(job, bundle, TrainingData(training, validation), lengths)
     return bundle.save(output, replace=job.replace)
 
 
-def compare(training: Genomes, validation: Genomes, config: CountConfig) -> Bundle:
+def compare(training: Genomes, validation: Validation, config: CountConfig) -> Bundle:
     """A bundle of the chain and the background that is asked for, to be given to `finish`.
 
     Parameters
@@ -167,7 +177,7 @@ def compare(training: Genomes, validation: Genomes, config: CountConfig) -> Bund
     training, validation
         What is counted, and what decides how it is smoothed.
     config
-        With the background and its mutation rate.
+        With the order, the smoothing, the background and its mutation rate.
     """
     counted = training
     if config.half:
@@ -177,13 +187,12 @@ def compare(training: Genomes, validation: Genomes, config: CountConfig) -> Bund
         role: {"val_nats_per_base": fit.loss, "val_bits_per_base": fit.loss / math.log(2)}
         for role, fit in fitted.items()
     }
-    priors = {role: fit.prior for role, fit in fitted.items()}
     return Bundle(
         foreground=fitted["foreground"].model,
         background=fitted["background"].model if "background" in fitted else None,
         metadata={
             "background": config.background,
-            "training": {**asdict(config), "prior_counts": priors},
+            "training": {**asdict(config), "plan": {"prior_count": fitted["foreground"].prior}},
             "metrics": metrics,
         },
         calibration={},
@@ -231,14 +240,14 @@ def about_nulls(validation: Validation) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Fit:
-    """A model, and the losses of all that were tried, in nats per base, by the weight of the order below."""
+    """The best model, and the losses of all that were tried, in nats per base, by the prior count."""
 
     model: MarkovModel
     losses: Mapping[float, float]
 
     @property
     def prior(self) -> float:
-        """The weight that the model has."""
+        """That of the model."""
         return min(self.losses, key=lambda prior: self.losses[prior])
 
     @property
@@ -247,20 +256,26 @@ class _Fit:
         return self.losses[self.prior]
 
 
-def _fit(training: Genomes, validation: Genomes, config: CountConfig) -> dict[str, _Fit]:
-    """By role, the model that explains validation reads best.
+def _fit(training: Genomes, validation: Validation, config: CountConfig) -> dict[str, _Fit]:
+    """The models by role.
 
-    A mutated background has the counts that mutated genomes have on average, and mutated reads to explain.
+    A mutated background has the counts that mutated genomes have on average, the smoothing of the
+    foreground, and a loss on mutated reads.
     """
-    sampler = ReadSampler(validation, config.read_length, (config.seed, Stream.VALIDATION))
+    sampler = ReadSampler(validation.genomes, config.read_length, (config.seed, Stream.VALIDATION))
     reads = sampler.sample(0, _NUM_VALIDATION_READS).codes
     counts = class_weighted_counts(training, config.model.order)
-    fitted = {"foreground": _smooth(counts, reads)}
-    if config.background == MUTATED:
-        generator = np.random.default_rng([config.seed, Stream.VALIDATION_MUTATION])
-        mutated_reads = mutate(reads, config.mutation_rate, generator)
-        fitted["background"] = _smooth(mutated_counts(counts, config.mutation_rate), mutated_reads)
-    return fitted
+    if config.prior_count is not None:
+        priors: Sequence[float] = (config.prior_count,)
+    else:
+        priors = PRIOR_COUNTS if validation.apart else (PRIOR_COUNT,)
+    foreground = _smooth(counts, reads, priors)
+    if config.background != MUTATED:
+        return {"foreground": foreground}
+    generator = np.random.default_rng([config.seed, Stream.VALIDATION_MUTATION])
+    mutated_reads = mutate(reads, config.mutation_rate, generator)
+    mutated = mutated_counts(counts, config.mutation_rate)
+    return {"foreground": foreground, "background": _smooth(mutated, mutated_reads, (foreground.prior,))}
 
 
 def class_weighted_counts(genomes: Genomes, order: int) -> Counts:
@@ -279,11 +294,11 @@ def class_weighted_counts(genomes: Genomes, order: int) -> Counts:
     return total
 
 
-def _smooth(counts: Counts, reads: Codes) -> _Fit:
-    """The model of counts that explains reads, uint8 (B, L), best."""
+def _smooth(counts: Counts, reads: Codes, priors: Sequence[float]) -> _Fit:
+    """The model of counts that explains reads, uint8 (B, L), best, of those with these priors."""
     lengths = np.full(len(reads), reads.shape[1], dtype=np.int64)
     losses: dict[float, float] = {}
-    for prior in PRIOR_COUNTS:
+    for prior in priors:
         model = MarkovModel.from_counts(counts, prior_count=prior)
         losses[prior] = -float(model.log_probs(reads, lengths).mean(dtype=np.float64))
         logger.debug("order below weighing %g bases: %.4f nats per base", prior, losses[prior])

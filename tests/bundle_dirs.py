@@ -110,18 +110,18 @@ def cnn_dir(root: Path, variant: str = "noise-class") -> Path:
     return write_bundle(root, metadata, table=table, calibration=calibration, detectors=fitted)
 
 
-def markov_dir(root: Path, **changes: Any) -> Path:
-    """A Markov chain's, of which three weights were tried."""
+def markov_dir(root: Path, priors: Mapping[str, float] | None = None, **changes: Any) -> Path:
+    """A Markov chain's, with the losses by the weights that were tried."""
+    losses = {"1": 1.0, "4": 0.9, "16": 1.1} if priors is None else priors
     metadata = metadata_of(
         "markov",
         {"foreground": {"order": 5}},
         background="low-order",
-        training={"model": {"order": 5}, "half": False, "prior_counts": {"foreground": 4.0}},
+        training={"model": {"order": 5}, "half": False, "plan": {"prior_count": 4.0}},
         metrics={"foreground": {"val_nats_per_base": 0.9}},
     )
-    table = (
-        "model\tprior_count\tval_nats_per_base\nforeground\t1\t1\nforeground\t4\t0.9\nforeground\t16\t1.1\n"
-    )
+    rows = [f"foreground\t{prior}\t{loss:g}\n" for prior, loss in losses.items()]
+    table = "".join(["model\tprior_count\tval_nats_per_base\n", *rows])
     return write_bundle(root, metadata | changes, table=table)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,14 @@ import pytest
 from toys import genomes_of, markov_codes, strain_of, uniform_codes, write_fasta
 
 from genood.bundle import Bundle
-from genood.counting import CountConfig, CountJob, class_weighted_counts, count_bundle
+from genood.counting import (
+    PRIOR_COUNT,
+    PRIOR_COUNTS,
+    CountConfig,
+    CountJob,
+    class_weighted_counts,
+    count_bundle,
+)
 from genood.engine import EngineConfig, ScoredReads, Scorer
 from genood.errors import ConfigError
 from genood.models.markov import MarkovConfig
@@ -66,14 +74,36 @@ def _strain(folder: Path) -> Path:
 
 
 def test_smoothing_is_what_explains_validation_reads_best(strain_files: list[Path], tmp_path: Path) -> None:
-    bundle = count(strain_files, tmp_path / "bundle")
-    rows = [row.split("\t") for row in bundle.training_table.splitlines()[1:]]
-    for role in ("foreground", "background"):
-        losses = {float(prior): float(loss) for name, prior, loss in rows if name == role}
-        best = min(losses, key=losses.__getitem__)
-        assert len(losses) == 6
-        assert bundle.metadata["training"]["prior_counts"][role] == best
-        assert bundle.metadata["metrics"][role]["val_nats_per_base"] == pytest.approx(losses[best], rel=1e-5)
+    """The background has it, too."""
+    bundle = count(strain_files, tmp_path / "bundle", validation=[str(_strain(tmp_path))])
+    losses, best = tried(bundle), bundle.metadata["training"]["plan"]["prior_count"]
+    assert list(losses["foreground"]) == list(PRIOR_COUNTS)
+    assert best == min(losses["foreground"], key=losses["foreground"].__getitem__)
+    assert list(losses["background"]) == [best]
+    for role, values in bundle.metadata["metrics"].items():
+        assert values["val_nats_per_base"] == pytest.approx(losses[role][best], rel=1e-5)
+
+
+@pytest.mark.parametrize(("given", "has"), [(None, PRIOR_COUNT), (32.0, 32.0)])
+def test_smoothing_without_sequences_to_judge_it(
+    strain_files: list[Path], tmp_path: Path, given: float | None, has: float
+) -> None:
+    """Held-out stretches are no judge of it."""
+    bundle = count(strain_files, tmp_path / "bundle", replace(CONFIG, prior_count=given))
+    assert bundle.metadata["training"]["plan"]["prior_count"] == has
+    assert {role: list(losses) for role, losses in tried(bundle).items()} == {
+        "foreground": [has],
+        "background": [has],
+    }
+
+
+def tried(bundle: Bundle) -> dict[str, dict[float, float]]:
+    """Losses by model and prior, as in the training table."""
+    losses: dict[str, dict[float, float]] = {}
+    for row in bundle.training_table.splitlines()[1:]:
+        role, prior, loss = row.split("\t")
+        losses.setdefault(role, {})[float(prior)] = float(loss)
+    return losses
 
 
 def test_mutation_rate(tmp_path: Path) -> None:
@@ -100,6 +130,8 @@ def test_says_what_it_is(strain_files: list[Path], tmp_path: Path) -> None:
     ("option", "says"),
     [
         ({"background": "other-classes"}, "background of a Markov chain"),
+        ({"prior_count": 0.0}, "prior count"),
+        ({"prior_count": math.inf}, "prior count"),
         ({"mutation_rate": 1.5}, "mutation rate"),
         ({"read_length": 0}, "read length"),
         ({"held_out_fraction": 0.0}, "held-out fraction"),

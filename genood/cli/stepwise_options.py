@@ -40,7 +40,7 @@ OPTIONS_OF: Sequence[tuple[Sequence[str], Sequence[str]]] = (
     (("variant", "num_filters", "filter_length"), tuple(CLASSIFIERS)),
     (("background",), ("context", "markov")),
     (("memory", "add"), ("context",)),
-    (("order",), ("markov",)),
+    (("order", "prior_count"), ("markov",)),
     (("max_size",), ("sketch",)),
     (("mutation_rate", "num_members", "resume"), ("context", "markov", *STEPWISE)),
     (("per_class",), tuple(kind for kind in MODELS if kind != "sketch")),

@@ -75,6 +75,12 @@ logger = logging.getLogger("genood")
 )
 @click.option("--order", type=click.IntRange(min=0), help="Bases of context, for markov.  [default: 11]")
 @click.option(
+    "--prior-count",
+    type=click.FloatRange(0, min_open=True),
+    help="Weight of the next shorter context of a Markov chain, in bases: low trusts what was seen once.  "
+    "[default: what explains the sequences of --val, or the dataset's val_in, best; else 4]",
+)
+@click.option(
     "--memory",
     type=click.FloatRange(0, min_open=True),
     metavar="GB",
@@ -168,6 +174,7 @@ def command(
     model: str | None,
     background: str | None,
     order: int | None,
+    prior_count: float | None,
     memory: float | None,
     max_size: float | None,
     add: str | None,
@@ -226,7 +233,7 @@ def command(
     if model == "context":
         _remember(common, add, seed, background, memory, ensemble, **training)
     elif model == "markov":
-        _count(common, seed, background, order, ensemble, **training)
+        _count(common, seed, background, order, prior_count, ensemble, **training)
     elif model == "sketch":
         _sketch(common, seed, max_size, **training)
     else:
@@ -305,6 +312,7 @@ def _count(
     seed: int,
     background: str | None,
     order: int | None,
+    prior_count: float | None,
     ensemble: _Ensemble,
     mutation_rate: float | None,
     read_length: int | None,
@@ -317,6 +325,7 @@ def _count(
     if mutation_rate is not None and background not in (None, MUTATED):
         raise click.UsageError(f"--mutation-rate needs --background {MUTATED}")
     given = overrides(
+        prior_count=prior_count,
         background=background,
         mutation_rate=mutation_rate,
         read_length=read_length,

@@ -47,7 +47,7 @@ _TRAINING = (
     "validation_interval",
     "precision",
 )
-_OF_TRAIN = ("preset", "order", "memory", "classes", "val", *_SHAPE, *_TRAINING)
+_OF_TRAIN = ("preset", "order", "prior_count", "memory", "classes", "val", *_SHAPE, *_TRAINING)
 """Options that mean what they mean to `genood train`."""
 _HELP = {
     "preset": "For lstm. demo: minutes a model on a laptop. quick: an hour. small: hours. paper: that of Ren "
@@ -211,12 +211,18 @@ def _remember_config(*, seed: int, read_length: int | None, memory: float | None
 
 
 def _count_config(
-    *, seed: int, read_length: int | None, held_out_fraction: float | None, order: int | None, **_: Any
+    *,
+    seed: int,
+    read_length: int | None,
+    held_out_fraction: float | None,
+    order: int | None,
+    prior_count: float | None,
+    **_: Any,
 ) -> CountConfig:
     from genood.counting import CountConfig
     from genood.models.markov import MarkovConfig
 
-    given = overrides(read_length=read_length, held_out_fraction=held_out_fraction)
+    given = overrides(prior_count=prior_count, read_length=read_length, held_out_fraction=held_out_fraction)
     return CountConfig(model=MarkovConfig(**overrides(order=order)), seed=seed, **given)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -27,7 +28,7 @@ def training_figures(trained: Trained) -> list[Figure]:
     elif STEP in trained.columns:
         found = [_losses(trained), _accuracy(trained), _learning_rate(trained)]
     elif "prior_count" in trained.columns:
-        found = [_smoothing(trained)]
+        found = [_smoothing(trained) or _final_losses(trained)]
     else:
         found = [_final_losses(trained)]
     found += [confusion(trained), reference(trained)]
@@ -199,15 +200,18 @@ def _learning_rate(trained: Trained) -> Figure | None:
 
 
 def _smoothing(trained: Trained) -> Figure | None:
-    """What a Markov chain has in place of a curve: the losses of the weights that were tried."""
+    """What a Markov chain has in place of a curve, where several weights were tried: their losses."""
     priors, losses = trained.columns["prior_count"], trained.columns["val_nats_per_base"]
+    tried = [model for model, number in Counter(trained.models).items() if number > 1]
+    if not tried:
+        return None
     rows: Rows = [
         {"prior": short(prior), "loss": short(loss), "model": model}
         for model, prior, loss in zip(trained.models, priors.tolist(), losses.tolist(), strict=True)
+        if model in tried
     ]
     chosen = [
-        min((row for row in rows if row["model"] == model), key=lambda row: row["loss"])
-        for model in dict.fromkeys(trained.models)
+        min((row for row in rows if row["model"] == model), key=lambda row: row["loss"]) for model in tried
     ]
     x = {
         "field": "prior",
@@ -218,7 +222,7 @@ def _smoothing(trained: Trained) -> Figure | None:
     encoding = {
         "x": x,
         "y": {"field": "loss", **_loss_axis("nats per base")},
-        "color": _role_colour(list(dict.fromkeys(trained.models))),
+        "color": _role_colour(tried),
         "tooltip": tooltip(model="model", prior="weight", loss="nats per base"),
     }
     layers = [

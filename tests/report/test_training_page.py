@@ -126,6 +126,11 @@ def test_a_markov_chain(tmp_path: Path) -> None:
     assert page.table("Validation losses of 3 weights")[3] == ["foreground", "16", "1.1"]
 
 
+def test_a_markov_chain_whose_smoothing_was_given(tmp_path: Path) -> None:
+    page = page_of(markov_dir(tmp_path / "b", {"4": 0.9}))
+    assert list(charts_of(page))[:2] == ["Losses on in-distribution reads", "Reference"]
+
+
 def test_a_context_model(tmp_path: Path) -> None:
     page = page_of(context_dir(tmp_path / "b"))
     charts = charts_of(page)
