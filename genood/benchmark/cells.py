@@ -17,6 +17,7 @@ from genood.counting import CountConfig
 from genood.models import CLASSIFIERS
 from genood.models.markov import MarkovConfig
 from genood.remember import RememberConfig
+from genood.sketching import SketchingConfig
 
 _CELL_FORMAT = 1
 """Raised by a change after which what has been computed counts no more."""
@@ -200,6 +201,8 @@ def _made_at_once(kind: str, shape: Mapping[str, Any], seed: int, read_length: i
     }
     if kind == "context":
         return {"remember": asdict(RememberConfig(**common))}
+    if kind == "sketch":
+        return {"sketch": asdict(SketchingConfig(**common))}
     return {"count": asdict(CountConfig(model=MarkovConfig(**shape), **common))}
 
 

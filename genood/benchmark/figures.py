@@ -17,7 +17,12 @@ from genood.plots import draw_all
 from genood.position_maps import PositionMap, spread_reads
 from genood.sequence import Codes
 
-_PAIRS = (("likelihood", "llr"), ("context-likelihood", "context-llr"), ("markov-likelihood", "markov-llr"))
+_PAIRS = (
+    ("likelihood", "llr"),
+    ("context-likelihood", "context-llr"),
+    ("sketch-likelihood", "sketch-llr"),
+    ("markov-likelihood", "markov-llr"),
+)
 """Methods that are a log-likelihood and a ratio of one kind of model; the first that is there is drawn."""
 _SPLITS = ("test_in", "test_ood")
 _CLASSIFIER = "cnn"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,6 +70,7 @@ SOURCES: Mapping[str, Source] = {
     "markov": Source(kind="markov"),
     "markov-by-class": Source(kind="markov", by_class=True),
     "context": Source(kind="context"),
+    "sketch": Source(kind="sketch"),
 }
 """What is trained, by the name that scoring cells bear."""
 
@@ -109,21 +110,21 @@ METHODS: Mapping[str, Method] = {
     "markov-llr": Method(title="Markov chain, ratio", source="markov", detector="llr"),
     "context-likelihood": Method(title="context model, likelihood", source="context", detector="likelihood"),
     "context-llr": Method(title="context model, ratio", source="context", detector="llr"),
+    "sketch-likelihood": Method(title="sketch, likelihood", source="sketch", detector="likelihood"),
+    "sketch-llr": Method(title="sketch, ratio", source="sketch", detector="llr"),
 }
 """The rows of the table by the name that ``--methods`` takes."""
 
 
-def chosen_methods(names: Iterable[str], left_out: Mapping[str, str]) -> tuple[str, ...]:
+def chosen_methods(names: Iterable[str], left_out: Collection[str]) -> tuple[str, ...]:
     """The methods of these names, in the order of the table; all but those left out, if none is named.
 
     Raises
     ------
     ConfigError
-        There is no such method, or it is left out, for the reason that `left_out` gives.
+        There is no such method.
     """
     wanted = set(names)
-    for name in wanted & set(left_out):
-        raise ConfigError(f"{name} is not among the methods of this scale: {left_out[name]}")
     unknown = sorted(wanted - set(METHODS))
     if unknown:
         raise ConfigError(f"no method is called {unknown[0]!r}; there are {', '.join(METHODS)}")

@@ -31,6 +31,7 @@ from genood.recipes import MUTATED, NO_BACKGROUND, Stream, TrainConfig
 from genood.reference import TRAINING_SPLIT, VALIDATION_SPLIT, genomes_of_split
 from genood.remember import RememberConfig, RememberJob, remember_bundle
 from genood.sampling import ReadSampler
+from genood.sketching import SketchingConfig, SketchJob, sketch_bundle
 from genood.tensors import map_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -211,6 +212,17 @@ def _remember(cell: TrainingCell, folder: Path, place: Place) -> bool:
     return True
 
 
+def _sketch(cell: TrainingCell, folder: Path, place: Place) -> bool:
+    job = SketchJob(
+        inputs=[place.dataset],
+        output=str(folder / _BUNDLE),
+        config=SketchingConfig(**cell.config["sketch"]),
+        command="genood benchmark",
+    )
+    sketch_bundle(job)
+    return True
+
+
 def _count(cell: TrainingCell, folder: Path, place: Place) -> bool:
     config = cell.config["count"]
     job = CountJob(
@@ -229,6 +241,7 @@ def _count(cell: TrainingCell, folder: Path, place: Place) -> bool:
 _TRAINERS: Mapping[str, Callable[[TrainingCell, Path, Place], bool]] = {
     "context": _remember,
     "markov": _count,
+    "sketch": _sketch,
 }
 """By kind, how what is not trained step by step is made; the result says whether it is complete."""
 

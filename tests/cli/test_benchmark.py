@@ -125,10 +125,6 @@ def test_accuracy_by_class(
             ("--cell", "train-lstm-foreground-seed0", "--cell", "magic"),
             "no cell is called 'magic'; --list-cells shows them",
         ),
-        (
-            ("--preset", "paper", "--methods", "rose-ekfac"),
-            "rose-ekfac is not among the methods",
-        ),
         (("--figures", "--distances", "no.tsv"), "no.tsv: "),
     ],
 )
