@@ -320,7 +320,7 @@ substitutions, as many as `training.mutation_rate` in `genood.json` says; its lo
     LOW_ORDER: "The background is the foreground's table of order 2: mere composition.",
 }
 _ABOUT_HALF = """A random half of the reference was counted, for an ensemble. """
-_ABOUT_HELD_OUT = """Held-out stretches share their genome with what was counted; reads of another strain or
+_ABOUT_HELD_OUT = """Held-out stretches share their genome with what was learned; reads of another strain or
 species of a class score as more OOD than they do."""
 _ABOUT_VALIDATION = """Where reads to be scored are closer to the reference than these, p-values are
 too large; where they are further from it, too small."""

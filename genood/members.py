@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from genood import counting
+from genood import counting, sketching
 from genood.bundle import Bundle, read_metadata
 from genood.bundle_files import FIRST_MEMBER, METADATA_FILE
 from genood.bundling import (
@@ -32,6 +32,7 @@ from genood.recipes import Stream
 from genood.reference import TrainingData, Validation, provenance
 from genood.remember import Memory, RememberJob, background_of, load_memory, remember_bundle
 from genood.sampling import ReadSampler
+from genood.sketching import SketchJob
 
 logger = logging.getLogger(__name__)
 
@@ -157,16 +158,13 @@ class RememberedMembers(Members):
         return replace(self.job, config=config, output=str(directory), replace=directory.exists())
 
 
-class CountedMembers(Members):
-    """Members that are Markov chains: each counts another random half of the reference, or a class."""
+class _HeldOutMembers(Members):
+    """Members that need no gradients, and have stretches of the reference held out to validate on."""
 
-    about = "Each member counts a random half of the reference, drawn by its seed in stretches."
-
-    job: CountJob
-
-    @cached_property
+    @property
+    @abstractmethod
     def _data(self) -> TrainingData:
-        return counting.load_data(self.job)
+        """What all are made of."""
 
     @property
     def training(self) -> Genomes:
@@ -187,19 +185,54 @@ class CountedMembers(Members):
         """See `Members.scores`."""
         return counting.null_scores(bundle, self.validation, self.job.config.seed)
 
+    def _part(self, class_name: str | None) -> TrainingData:
+        return self._data if class_name is None else self._data.of_class(class_name)
+
+    def _job(self, number: int, class_name: str | None, directory: Path) -> Any:
+        config = replace(self.job.config, seed=self.job.config.seed + number - 1, half=class_name is None)
+        return replace(self.job, config=config, output=str(directory), replace=directory.exists())
+
+
+class CountedMembers(_HeldOutMembers):
+    """Members that are Markov chains: each counts another random half of the reference, or a class."""
+
+    about = "Each member counts a random half of the reference, drawn by its seed in stretches."
+
+    job: CountJob
+
+    @cached_property
+    def _data(self) -> TrainingData:
+        return counting.load_data(self.job)
+
     def record(self, number: int, class_name: str | None) -> dict[str, Any]:
         """See `Members.record`."""
         return {"kind": "markov", "training": asdict(self._job(number, class_name, Path()).config)}
 
     def make(self, number: int, class_name: str | None, directory: Path) -> bool:
         """See `Members.make`."""
-        data = self._data if class_name is None else self._data.of_class(class_name)
-        counting.count_bundle(self._job(number, class_name, directory), data)
+        counting.count_bundle(self._job(number, class_name, directory), self._part(class_name))
         return True
 
-    def _job(self, number: int, class_name: str | None, directory: Path) -> CountJob:
-        config = replace(self.job.config, seed=self.job.config.seed + number - 1, half=class_name is None)
-        return replace(self.job, config=config, output=str(directory), replace=directory.exists())
+
+class SketchedMembers(_HeldOutMembers):
+    """Members that are sketches: each is of another random half of the reference, or of a class."""
+
+    about = "Each member sketches a random half of the reference, drawn by its seed in stretches."
+
+    job: SketchJob
+
+    @cached_property
+    def _data(self) -> TrainingData:
+        return sketching.load_data(self.job)
+
+    def record(self, number: int, class_name: str | None) -> dict[str, Any]:
+        """See `Members.record`."""
+        return {"kind": "sketch", "training": asdict(self._job(number, class_name, Path()).config)}
+
+    def make(self, number: int, class_name: str | None, directory: Path) -> bool:
+        """See `Members.make`."""
+        sketching.sketch_bundle(self._job(number, class_name, directory), self._part(class_name))
+        return True
 
 
 def train_ensemble(

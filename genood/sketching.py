@@ -11,11 +11,12 @@ from genood.bundle import Bundle
 from genood.bundling import calibrate, check_output, losses_of, null_lengths, usual_null
 from genood.cards import model_card
 from genood.context.sketch import condense
-from genood.counting import null_scores
+from genood.counting import about_nulls, null_scores
 from genood.errors import ConfigError
+from genood.halves import random_half
 from genood.models.sketch import SketchModel
 from genood.recipes import SKETCH_BACKGROUNDS
-from genood.reference import Validation, load_training, provenance
+from genood.reference import TrainingData, Validation, load_training, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -40,14 +41,18 @@ class SketchingConfig:
         Part of each class kept apart to calibrate on, where no validation sequences are given.
     num_calibration_reads
         In-distribution reads behind the p-values of a length, at most.
+    half
+        Whether a half of the reference is sketched, drawn by the seed, see `genood.halves.random_half`:
+        that tells members of an ensemble apart.
     seed
-        Of everything random: what is held out, and what is calibrated on.
+        Of everything random: what is held out, which half is drawn, and what is calibrated on.
     """
 
     max_size: int = DEFAULT_SIZE
     read_length: int = 250
     held_out_fraction: float = 0.05
     num_calibration_reads: int = 2000
+    half: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -77,6 +82,8 @@ class SketchJob:
         How.
     command
         What the user typed, for the record.
+    replace
+        Take the place of what an interrupted run has left of the bundle.
     """
 
     inputs: Sequence[str]
@@ -85,10 +92,30 @@ class SketchJob:
     classes: str | None = None
     validation: Sequence[str] = field(default=())
     command: str = ""
+    replace: bool = False
 
 
-def sketch_bundle(job: SketchJob) -> Bundle:
+def load_data(job: SketchJob) -> TrainingData:
+    """Read all that a job names; the errors are those of `sketch_bundle`."""
+    return load_training(
+        job.inputs,
+        read_length=job.config.read_length,
+        classes=job.classes,
+        validation=job.validation,
+        held_out_fraction=job.config.held_out_fraction,
+        seed=job.config.seed,
+    )
+
+
+def sketch_bundle(job: SketchJob, data: TrainingData | None = None) -> Bundle:
     """Keep of a reference what there is room for, calibrate and write a bundle.
+
+    Parameters
+    ----------
+    job
+        What to sketch.
+    data
+        What `load_data` gives for the job; None loads it.
 
     Returns
     -------
@@ -101,15 +128,9 @@ def sketch_bundle(job: SketchJob) -> Bundle:
         The input, the options or the output directory are unfit; nothing that was there is changed.
     """
     output, config = Path(job.output), job.config
-    check_output(output)
-    training, validation = load_training(
-        job.inputs,
-        read_length=config.read_length,
-        classes=job.classes,
-        validation=job.validation,
-        held_out_fraction=config.held_out_fraction,
-        seed=config.seed,
-    )
+    if not job.replace:
+        check_output(output)
+    training, validation = load_data(job) if data is None else data
     logger.info(
         "reference: %d classes, %d files, %s bases",
         len(training.classes),
@@ -118,8 +139,11 @@ def sketch_bundle(job: SketchJob) -> Bundle:
     )
     lengths = null_lengths(validation.genomes, config.read_length, validation.source)
     room = config.max_size - _OTHER_FILES - _A_FILE * len(training.files)
+    sketched = training
+    if config.half:
+        sketched = random_half(training, read_length=config.read_length, seed=config.seed)
     bundle = Bundle(
-        foreground=SketchModel.from_sketch(condense(training, room)),
+        foreground=SketchModel.from_sketch(condense(sketched, room)),
         metadata={
             "background": SKETCH_BACKGROUNDS[0],
             "classes": list(training.classes),
@@ -131,7 +155,7 @@ def sketch_bundle(job: SketchJob) -> Bundle:
         calibration={},
     )
     _calibrate(bundle, validation, lengths, config)
-    return bundle.save(output)
+    return bundle.save(output, replace=job.replace)
 
 
 def _calibrate(
@@ -145,15 +169,11 @@ def _calibrate(
     bundle.metadata["metrics"] = losses
     rows = [f"{role}\t{values['val_nats_per_base']:.6g}" for role, values in losses.items()]
     bundle.training_table = "\n".join(["model\tval_nats_per_base", *rows]) + "\n"
-    bundle.card = model_card(
-        bundle, calibration, _ABOUT_MODELS, _ABOUT_VALIDATION if validation.apart else _ABOUT_HELD_OUT
-    )
+    about_models = (_ABOUT_HALF if config.half else "") + _ABOUT_MODELS
+    bundle.card = model_card(bundle, calibration, about_models, about_nulls(validation))
 
 
 _ABOUT_MODELS = """The model is a sketch: of windows of nine codons, third bases left out, those of one class
 alone, as large a sample as there was room for, and tables of the composition of each class. The background
 is the composition without the windows, that of all classes together weighing 0.15 in it."""
-_ABOUT_HELD_OUT = """Held-out stretches share their genome with what was sketched; reads of another strain or
-species of a class score as more OOD than they do."""
-_ABOUT_VALIDATION = """Where reads to be scored are closer to the reference than these, p-values are
-too large; where they are further from it, too small."""
+_ABOUT_HALF = """A random half of the reference was sketched, for an ensemble. """

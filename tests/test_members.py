@@ -22,11 +22,12 @@ from genood.counting import CountConfig, CountJob
 from genood.engine import Scorer, forward
 from genood.ensemble import EnsembleBundle, load_bundle
 from genood.errors import BundleError, ConfigError, TrainingError
-from genood.members import CountedMembers, RememberedMembers, train_ensemble
+from genood.members import CountedMembers, RememberedMembers, SketchedMembers, train_ensemble
 from genood.models.markov import MarkovConfig
 from genood.readers import Read
 from genood.recipes import PRESETS
 from genood.remember import RememberConfig, RememberJob
+from genood.sketching import SketchingConfig, SketchJob
 
 CONFIG = RememberConfig(num_calibration_reads=200, read_length=100)
 STEPS = replace(
@@ -227,6 +228,25 @@ def test_markov_chains(genomes: list[str], tmp_path: Path, num_members: int | No
     (tmp_path / "chains" / "member-2" / "genood.json").unlink()
     (tmp_path / "chains" / "genood.json").unlink()
     again = count(genomes, tmp_path / "chains", num_members, resume=True)
+    assert again.fingerprint == ensemble.fingerprint
+
+
+@pytest.mark.parametrize("num_members", [2, None])
+def test_sketches(genomes: list[str], tmp_path: Path, num_members: int | None) -> None:
+    """Made anew where one is missing, the whole is the same; an ensemble of classes asks each for its own."""
+    config = SketchingConfig(num_calibration_reads=200, read_length=100)
+    job = SketchJob(inputs=genomes, output=str(tmp_path / "sketches"), config=config)
+    ensemble = train_ensemble(SketchedMembers(job), num_members=num_members)
+    assert ensemble is not None
+    first, second = ensemble.members
+    assert (ensemble.by, first.model.kind) == ("class" if num_members is None else "seed", "sketch")
+    assert first.metadata["training"]["half"] == (num_members is not None)
+    assert ("members" in ensemble.gives, "class-members" in ensemble.gives) == (False, num_members is None)
+    assert not np.array_equal(*(member.model.weights()["composition"] for member in (first, second)))
+    (tmp_path / "sketches" / "member-2" / "genood.json").unlink()
+    (tmp_path / "sketches" / "genood.json").unlink()
+    again = train_ensemble(SketchedMembers(job), num_members=num_members, resume=True)
+    assert again is not None
     assert again.fingerprint == ensemble.fingerprint
 
 

@@ -42,8 +42,8 @@ OPTIONS_OF: Sequence[tuple[Sequence[str], Sequence[str]]] = (
     (("memory", "add"), ("context",)),
     (("order", "prior_count"), ("markov",)),
     (("max_size",), ("sketch",)),
-    (("mutation_rate", "num_members", "resume"), ("context", "markov", *STEPWISE)),
-    (("per_class",), tuple(kind for kind in MODELS if kind != "sketch")),
+    (("mutation_rate",), ("context", "markov", *STEPWISE)),
+    (("per_class",), tuple(MODELS)),
 )
 """Options that not all models have a use for, with those that do."""
 

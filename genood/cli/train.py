@@ -149,7 +149,7 @@ logger = logging.getLogger("genood")
     type=click.IntRange(min=2),
     metavar="N",
     help="Train an ensemble: N bundles with the seeds --seed, --seed + 1 and so on, and scored together. "
-    "Context models and Markov chains each learn another random half of the sequences.",
+    "Context models, Markov chains and sketches each learn another random half of the sequences.",
 )
 @click.option(
     "--per-class",
@@ -235,7 +235,7 @@ def command(
     elif model == "markov":
         _count(common, seed, background, order, prior_count, ensemble, **training)
     elif model == "sketch":
-        _sketch(common, seed, max_size, **training)
+        _sketch(common, seed, max_size, ensemble, **training)
     else:
         if model in CLASSIFIERS and training["mutation_rate"] is not None and variant in (None, "plain"):
             raise click.UsageError("--mutation-rate needs a --variant that learns from mutated reads")
@@ -345,6 +345,7 @@ def _sketch(
     common: Mapping[str, Any],
     seed: int,
     max_size: float | None,
+    ensemble: _Ensemble,
     read_length: int | None,
     held_out_fraction: float | None,
     **_: Any,
@@ -356,7 +357,13 @@ def _sketch(
         read_length=read_length,
         held_out_fraction=held_out_fraction,
     )
-    sketch_bundle(SketchJob(config=SketchingConfig(seed=seed, **given), **common))
+    job = SketchJob(config=SketchingConfig(seed=seed, **given), **common)
+    if not ensemble.wanted:
+        sketch_bundle(job)
+        return
+    from genood.members import SketchedMembers
+
+    ensemble.train(SketchedMembers(job))
 
 
 def _train(
