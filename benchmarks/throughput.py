@@ -2,7 +2,7 @@
 
 For each density model: the whole command, from FASTQ.gz to a table, beside both models' log-probabilities
 of the same reads in memory, with one and with two threads. On the same file `seqkit stats`, which only
-reads, and kraken2, which classifies. All take turns, several times; ratios are of the medians. Then the
+reads, and kraken2, which classifies. All take turns, several times. Then the
 peak memory of scoring files of growing size, and of one long contig.
 """
 
@@ -14,6 +14,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from speed import GENOOD, timed, write_reads
 from genood.files import write_json
 from genood.sequence import decode
 
+THREADS = {1: "1 thread", 2: "2 threads"}
 LSTM_UNITS = 128
 LSTM_SHARE = 20
 """An LSTM scores a read in one of so many: it is that much slower than the context model."""
@@ -99,7 +101,7 @@ def parse_arguments() -> argparse.Namespace:
 def train(genomes: Sequence[Path], out: Path) -> dict[str, Path]:
     """A bundle of each density model; how good it is does not matter here."""
     steps = ["--hidden-size", LSTM_UNITS, "--steps", 2]
-    options_of: dict[str, list[object]] = {"context": [], "markov": [], "lstm": steps}
+    options_of: dict[str, list[object]] = {"context": [], "sketch": [], "markov": [], "lstm": steps}
     bundles = {name: out / name for name in options_of}
     for name, options in options_of.items():
         if not (bundles[name] / "genood.json").is_file():
@@ -122,46 +124,50 @@ def compare(bundle: Path, reads: Path, database: Path | None, repeats: int, out:
     first = out / "one.fasta"
     first.write_text(">read\n" + "ACGTTGCA" * 32 + "\n")
     score = [GENOOD, "score", "-q", "-m", bundle, "-o", out / "scores.tsv"]
-    commands: dict[str, list[object]] = {
-        f"{what}, {threads} thread{'s' if threads > 1 else ''}": [*score, "-t", threads, file]
-        for threads in (1, 2)
-        for what, file in (("command", reads), ("start", first))
-    }
+    peers: dict[str, list[object]] = {}
     if shutil.which("seqkit") is not None:
-        commands["seqkit stats"] = ["seqkit", "stats", "-j", 2, "-o", out / "stats.tsv", reads]
+        peers["seqkit stats"] = ["seqkit", "stats", "-j", 2, "-o", out / "stats.tsv", reads]
     if database is not None:
         kraken = ["kraken2", "--db", database, "--threads", 2, "--output", out / "kraken.tsv"]
-        commands["kraken2"] = [*kraken, "--gzip-compressed", reads]
-    runs: dict[str, list[float]] = {}
+        peers["kraken2"] = [*kraken, "--gzip-compressed", reads]
+    runs: dict[str, list[float]] = defaultdict(list)
     for _ in range(repeats):
-        for threads in (1, 2):
+        for threads, ending in THREADS.items():
             bare = subprocess.run(
                 [sys.executable, "-c", BARE, str(bundle), str(reads), str(threads)],
                 check=True,
                 capture_output=True,
                 text=True,
             )
-            name = f"bare model, {threads} thread{'s' if threads > 1 else ''}"
-            runs.setdefault(name, []).append(float(bare.stdout))
-        for name, command in commands.items():
-            runs.setdefault(name, []).append(timed(command).seconds)
+            runs[f"bare model, {ending}"].append(float(bare.stdout))
+            for what, file in (("command", reads), ("start", first)):
+                runs[f"{what}, {ending}"].append(timed([*score, "-t", threads, file]).seconds)
+        for name, command in peers.items():
+            runs[name].append(timed(command).seconds)
     seconds = {name: statistics.median(times) for name, times in runs.items()}
-    return {"reads": int(reads.name.split("-")[1].split(".")[0]), "seconds": seconds, **ratios(seconds)}
+    return {"reads": int(reads.name.split("-")[1].split(".")[0]), "seconds": seconds, **ratios(runs)}
 
 
-def ratios(seconds: Mapping[str, float]) -> dict[str, float]:
-    """Reads a second of the command over those of others."""
+def ratios(runs: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Reads a second of the command over those of others: medians of the ratios of runs of one turn.
+
+    From turn to turn a machine that is shared changes its pace by more than what is to be told apart.
+    """
+
+    def median(of: str, over: str, without: str | None = None) -> float:
+        taken = runs[over] if without is None else np.subtract(runs[over], runs[without])
+        return float(np.median(np.divide(runs[of], taken)))
+
     found = {}
-    for threads in ("1 thread", "2 threads"):
-        command, start = seconds[f"command, {threads}"], seconds[f"start, {threads}"]
-        bare = seconds[f"bare model, {threads}"]
-        found[f"command over bare model, {threads}"] = bare / command
-        found[f"the same without the start, {threads}"] = bare / (command - start)
-    found["2 threads over 1, command"] = seconds["command, 1 thread"] / seconds["command, 2 threads"]
-    found["2 threads over 1, bare model"] = seconds["bare model, 1 thread"] / seconds["bare model, 2 threads"]
+    for ending in THREADS.values():
+        bare, command, start = (f"{what}, {ending}" for what in ("bare model", "command", "start"))
+        found[f"command over bare model, {ending}"] = median(bare, command)
+        found[f"the same without the start, {ending}"] = median(bare, command, start)
+    for what in ("command", "bare model"):
+        found[f"2 threads over 1, {what}"] = median(f"{what}, 1 thread", f"{what}, 2 threads")
     for peer in ("seqkit stats", "kraken2"):
-        if peer in seconds:
-            found[f"command, 2 threads, over {peer}"] = seconds[peer] / seconds["command, 2 threads"]
+        if peer in runs:
+            found[f"command, 2 threads, over {peer}"] = median(peer, "command, 2 threads")
     return found
 
 

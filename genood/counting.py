@@ -45,10 +45,11 @@ class CountConfig:
     model
         Its shape.
     prior_count
-        Weight of the order below in both models, in bases; above 0. None is, of `PRIOR_COUNTS`, that of the
-        foreground which explains validation sequences best, if they are none of the reference's own. Of
-        stretches that were held out of it, a genome has no other copy: they would have it trust no context
-        that few genomes share, which is what tells classes apart. `PRIOR_COUNT` is taken in their place.
+        Weight of the order below in both models, in bases; above 0. None is that of `PRIOR_COUNTS` with
+        which the foreground explains validation sequences best, if they are none of the reference's own.
+        Stretches that were held out of the reference have no second copy in it: they would choose a chain
+        that trusts no context which few genomes share, though these tell classes apart. With them it is
+        `PRIOR_COUNT`.
     background
         Of `MARKOV_BACKGROUNDS`.
     mutation_rate

@@ -12,6 +12,18 @@ import numpy as np
 from genood.bundle_files import TRAINING_FILE, write_metadata, write_parts
 from genood.files import write_text
 
+BUNDLE_FILES = {
+    "genood.json",
+    "foreground.safetensors",
+    "background.safetensors",
+    "calibration.json",
+    "detectors.safetensors",
+    "training.tsv",
+    "MODEL_CARD.md",
+    "checkpoint.safetensors",
+}
+"""Of an LSTM's, all that there can be."""
+
 LEVELS = np.linspace(0, 1, 101)
 CARD = "# genood bundle\n\nA card.\n\n| class | files |\n|---|---|\n| Alpha | 1 |\n"
 

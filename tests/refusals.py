@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 from conftest import Genood
@@ -19,15 +20,19 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def check_refused(run: Genood, folder: Path, *arguments: str | Path, says: str) -> None:
-    """One line that says so, exit code 1, and nothing in the folder changed."""
-    before = snapshot(folder)
-    result = run(*arguments)
+def check_error(result: subprocess.CompletedProcess[str], says: str) -> None:
+    """One line that says so, and exit code 1."""
     assert result.returncode == 1
     assert result.stdout == ""
     assert result.stderr.splitlines() == [result.stderr.rstrip("\n")]
     assert result.stderr.startswith("genood: error: ")
     assert says in result.stderr
+
+
+def check_refused(run: Genood, folder: Path, *arguments: str | Path, says: str) -> None:
+    """One line that says so, exit code 1, and nothing in the folder changed."""
+    before = snapshot(folder)
+    check_error(run(*arguments), says)
     assert snapshot(folder) == before
 
 
