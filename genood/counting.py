@@ -13,7 +13,7 @@ import numpy as np
 from genood.bundle import Bundle
 from genood.bundling import calibrate, check_output, null_lengths
 from genood.cards import model_card
-from genood.context.dense import Counts, add_scaled, count, mutated_counts
+from genood.context.dense import PRIOR_COUNT, Counts, add_scaled, count, mutated_counts
 from genood.detectors.base import ScoreBatch
 from genood.engine import forward
 from genood.ensemble import AnyBundle
@@ -28,10 +28,6 @@ from genood.sequence import Codes, mutate
 
 logger = logging.getLogger(__name__)
 
-PRIOR_COUNT = 4.0
-"""Weight of the order below, in bases, where nothing can tell a better one."""
-PRIOR_COUNTS = (1.0, 2.0, PRIOR_COUNT, 8.0, 16.0, 64.0, 256.0, 1024.0)
-"""Those that are tried."""
 _NUM_VALIDATION_READS = 2000
 _BATCH_BASES = 65_536
 
@@ -45,11 +41,9 @@ class CountConfig:
     model
         Its shape.
     prior_count
-        Weight of the order below in both models, in bases; above 0. None is that of `PRIOR_COUNTS` with
-        which the foreground explains validation sequences best, if they are none of the reference's own.
-        Stretches that were held out of the reference have no second copy in it: they would choose a chain
-        that trusts no context which few genomes share, though these tell classes apart. With them it is
-        `PRIOR_COUNT`.
+        Weight of the order below in both models, in bases; above 0. Validation reads do not choose it: those
+        of stretches held out of the reference, and of new species, have few of their contexts there, and are
+        explained best by a chain that forgets those which only few genomes have. These tell classes apart.
     background
         Of `MARKOV_BACKGROUNDS`.
     mutation_rate
@@ -68,7 +62,7 @@ class CountConfig:
     """
 
     model: MarkovConfig = field(default_factory=MarkovConfig)
-    prior_count: float | None = None
+    prior_count: float = PRIOR_COUNT
     background: str = MUTATED
     mutation_rate: float = 0.1
     read_length: int = 250
@@ -83,7 +77,7 @@ class CountConfig:
                 f"the background of a Markov chain is of {', '.join(MARKOV_BACKGROUNDS)}, "
                 f"not {self.background!r}"
             )
-        if self.prior_count is not None and not 0 < self.prior_count < math.inf:
+        if not 0 < self.prior_count < math.inf:
             raise ConfigError(f"prior count must be above 0 and finite, not {self.prior_count}")
         if not 0 <= self.mutation_rate <= 1:
             raise ConfigError(f"mutation rate must lie between 0 and 1, not {self.mutation_rate}")
@@ -135,7 +129,7 @@ def load_data(job: CountJob) -> TrainingData:
 
 
 def count_bundle(job: CountJob, data: TrainingData | None = None) -> Bundle:
-    """Count what follows what in a reference, choose how to smooth it, calibrate and write a bundle.
+    """Count what follows what in a reference, smooth it, calibrate and write a bundle.
 
     Parameters
     ----------
@@ -165,40 +159,56 @@ def count_bundle(job: CountJob, data: TrainingData | None = None) -> Bundle:
         f"{training.lengths.sum():,}",
     )
     lengths = null_lengths(validation.genomes, config.read_length, validation.source)
-    bundle = compare(training, validation, config)
+    bundle = compare(training, validation.genomes, config)
     finish(job, bundle, TrainingData(training, validation), lengths)
     return bundle.save(output, replace=job.replace)
 
 
-def compare(training: Genomes, validation: Validation, config: CountConfig) -> Bundle:
+def compare(training: Genomes, validation: Genomes, config: CountConfig) -> Bundle:
     """A bundle of the chain and the background that is asked for, to be given to `finish`.
 
     Parameters
     ----------
     training, validation
-        What is counted, and what decides how it is smoothed.
+        What is counted, and what the losses are of.
     config
-        With the order, the smoothing, the background and its mutation rate.
+        With the order, the smoothing, and which background.
     """
     counted = training
     if config.half:
         counted = random_half(training, read_length=config.read_length, seed=config.seed)
-    fitted = _fit(counted, validation, config)
-    metrics = {
-        role: {"val_nats_per_base": fit.loss, "val_bits_per_base": fit.loss / math.log(2)}
-        for role, fit in fitted.items()
-    }
+    counts = class_weighted_counts(counted, config.model.order)
+    sampler = ReadSampler(validation, config.read_length, (config.seed, Stream.VALIDATION))
+    reads = sampler.sample(0, _NUM_VALIDATION_READS).codes
+    models = {"foreground": MarkovModel.from_counts(counts, prior_count=config.prior_count)}
+    losses = {"foreground": _loss(models["foreground"], reads)}
+    if config.background == MUTATED:
+        # Its counts are those that mutated genomes have on average, its loss is on mutated reads.
+        mutated = mutated_counts(counts, config.mutation_rate)
+        models["background"] = MarkovModel.from_counts(mutated, prior_count=config.prior_count)
+        generator = np.random.default_rng([config.seed, Stream.VALIDATION_MUTATION])
+        losses["background"] = _loss(models["background"], mutate(reads, config.mutation_rate, generator))
+    rows = [f"{role}\t{loss:.6g}" for role, loss in losses.items()]
     return Bundle(
-        foreground=fitted["foreground"].model,
-        background=fitted["background"].model if "background" in fitted else None,
+        foreground=models["foreground"],
+        background=models.get("background"),
         metadata={
             "background": config.background,
-            "training": {**asdict(config), "plan": {"prior_count": fitted["foreground"].prior}},
-            "metrics": metrics,
+            "training": asdict(config),
+            "metrics": {
+                role: {"val_nats_per_base": loss, "val_bits_per_base": loss / math.log(2)}
+                for role, loss in losses.items()
+            },
         },
         calibration={},
-        training_table=_table(fitted),
+        training_table="\n".join(["model\tval_nats_per_base", *rows]) + "\n",
     )
+
+
+def _loss(model: MarkovModel, reads: Codes) -> float:
+    """Nats per base of reads, uint8 (B, L)."""
+    lengths = np.full(len(reads), reads.shape[1], dtype=np.int64)
+    return -float(model.log_probs(reads, lengths).mean(dtype=np.float64))
 
 
 def finish(job: CountJob, bundle: Bundle, data: TrainingData, lengths: Mapping[int, float]) -> None:
@@ -239,46 +249,6 @@ def about_nulls(validation: Validation) -> str:
     return _ABOUT_VALIDATION if validation.apart else _ABOUT_HELD_OUT
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Fit:
-    """The best model, and the losses of all that were tried, in nats per base, by the prior count."""
-
-    model: MarkovModel
-    losses: Mapping[float, float]
-
-    @property
-    def prior(self) -> float:
-        """That of the model."""
-        return min(self.losses, key=lambda prior: self.losses[prior])
-
-    @property
-    def loss(self) -> float:
-        """That of the model."""
-        return self.losses[self.prior]
-
-
-def _fit(training: Genomes, validation: Validation, config: CountConfig) -> dict[str, _Fit]:
-    """The models by role.
-
-    A mutated background has the counts that mutated genomes have on average, the smoothing of the
-    foreground, and a loss on mutated reads.
-    """
-    sampler = ReadSampler(validation.genomes, config.read_length, (config.seed, Stream.VALIDATION))
-    reads = sampler.sample(0, _NUM_VALIDATION_READS).codes
-    counts = class_weighted_counts(training, config.model.order)
-    if config.prior_count is not None:
-        priors: Sequence[float] = (config.prior_count,)
-    else:
-        priors = PRIOR_COUNTS if validation.apart else (PRIOR_COUNT,)
-    foreground = _smooth(counts, reads, priors)
-    if config.background != MUTATED:
-        return {"foreground": foreground}
-    generator = np.random.default_rng([config.seed, Stream.VALIDATION_MUTATION])
-    mutated_reads = mutate(reads, config.mutation_rate, generator)
-    mutated = mutated_counts(counts, config.mutation_rate)
-    return {"foreground": foreground, "background": _smooth(mutated, mutated_reads, (foreground.prior,))}
-
-
 def class_weighted_counts(genomes: Genomes, order: int) -> Counts:
     """(order + 1)-mers of both strands, float32 of shape (4^(order + 1),).
 
@@ -293,26 +263,6 @@ def class_weighted_counts(genomes: Genomes, order: int) -> Counts:
         count(genomes.codes, genomes.starts[mine], genomes.lengths[mine], order, counts)
         add_scaled(total, counts, mean_bases / genomes.bases_of(label))
     return total
-
-
-def _smooth(counts: Counts, reads: Codes, priors: Sequence[float]) -> _Fit:
-    """The model of counts that explains reads, uint8 (B, L), best, of those with these priors."""
-    lengths = np.full(len(reads), reads.shape[1], dtype=np.int64)
-    losses: dict[float, float] = {}
-    for prior in priors:
-        model = MarkovModel.from_counts(counts, prior_count=prior)
-        losses[prior] = -float(model.log_probs(reads, lengths).mean(dtype=np.float64))
-        logger.debug("order below weighing %g bases: %.4f nats per base", prior, losses[prior])
-        if losses[prior] == min(losses.values()):
-            best = model
-    return _Fit(model=best, losses=losses)
-
-
-def _table(fitted: Mapping[str, _Fit]) -> str:
-    rows = [
-        f"{role}\t{prior:g}\t{loss:.6g}" for role, fit in fitted.items() for prior, loss in fit.losses.items()
-    ]
-    return "\n".join(["model\tprior_count\tval_nats_per_base", *rows]) + "\n"
 
 
 _ABOUT_BACKGROUND = {

@@ -122,19 +122,16 @@ def cnn_dir(root: Path, variant: str = "noise-class") -> Path:
     return write_bundle(root, metadata, table=table, calibration=calibration, detectors=fitted)
 
 
-def markov_dir(root: Path, priors: Mapping[str, float] | None = None, **changes: Any) -> Path:
-    """A Markov chain's, with the losses by the weights that were tried."""
-    losses = {"1": 1.0, "4": 0.9, "16": 1.1} if priors is None else priors
+def markov_dir(root: Path, **changes: Any) -> Path:
+    """A Markov chain's."""
     metadata = metadata_of(
         "markov",
         {"foreground": {"order": 5}},
         background="low-order",
-        training={"model": {"order": 5}, "half": False, "plan": {"prior_count": 4.0}},
+        training={"model": {"order": 5}, "half": False, "prior_count": 4.0},
         metrics={"foreground": {"val_nats_per_base": 0.9}},
     )
-    rows = [f"foreground\t{prior}\t{loss:g}\n" for prior, loss in losses.items()]
-    table = "".join(["model\tprior_count\tval_nats_per_base\n", *rows])
-    return write_bundle(root, metadata | changes, table=table)
+    return write_bundle(root, metadata | changes, table="model\tval_nats_per_base\nforeground\t0.9\n")
 
 
 def context_dir(root: Path, **changes: Any) -> Path:

@@ -78,7 +78,7 @@ logger = logging.getLogger("genood")
     "--prior-count",
     type=click.FloatRange(0, min_open=True),
     help="Weight of the next shorter context of a Markov chain, in bases: low trusts what was seen once.  "
-    "[default: what explains the sequences of --val, or the dataset's val_in, best; else 4]",
+    "[default: 4]",
 )
 @click.option(
     "--memory",

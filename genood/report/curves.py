@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -27,8 +26,6 @@ def training_figures(trained: Trained) -> list[Figure]:
         found = [_members(trained) or _final_losses(trained)]
     elif STEP in trained.columns:
         found = [_losses(trained), _accuracy(trained), _learning_rate(trained)]
-    elif "prior_count" in trained.columns:
-        found = [_smoothing(trained) or _final_losses(trained)]
     else:
         found = [_final_losses(trained)]
     found += [confusion(trained), reference(trained)]
@@ -196,57 +193,6 @@ def _learning_rate(trained: Trained) -> Figure | None:
         spec=spec,
         header=("step", "learning rate"),
         rows=[(f"{row['step']:,}", number(row["rate"])) for row in rows],
-    )
-
-
-def _smoothing(trained: Trained) -> Figure | None:
-    """What a Markov chain has in place of a curve, where several weights were tried: their losses."""
-    priors, losses = trained.columns["prior_count"], trained.columns["val_nats_per_base"]
-    tried = [model for model, number in Counter(trained.models).items() if number > 1]
-    if not tried:
-        return None
-    rows: Rows = [
-        {"prior": short(prior), "loss": short(loss), "model": model}
-        for model, prior, loss in zip(trained.models, priors.tolist(), losses.tolist(), strict=True)
-        if model in tried
-    ]
-    chosen = [
-        min((row for row in rows if row["model"] == model), key=lambda row: row["loss"]) for model in tried
-    ]
-    x = {
-        "field": "prior",
-        "type": "quantitative",
-        "scale": {"type": "log", "base": 2},
-        "title": "weight of the order below, bases",
-    }
-    encoding = {
-        "x": x,
-        "y": {"field": "loss", **_loss_axis("nats per base")},
-        "color": _role_colour(tried),
-        "tooltip": tooltip(model="model", prior="weight", loss="nats per base"),
-    }
-    layers = [
-        {
-            "data": {"values": rows},
-            "mark": {"type": "line", "point": {"size": 30}, "strokeWidth": 2},
-            "encoding": encoding,
-        },
-        {
-            "data": {"values": chosen},
-            "mark": {"type": "point", "filled": True, "size": 110, "shape": "diamond"},
-            "encoding": encoding,
-        },
-    ]
-    return Figure(
-        title="Smoothing",
-        caption=(
-            "A Markov chain is counted, not trained step by step: what is chosen is how much a context of few"
-            " counts leans on the shorter one below it. Diamonds: what explains validation reads best."
-        ),
-        description=f"Validation losses of {len(rows)} weights of the order below.",
-        spec={"height": 260, "layer": layers},
-        header=("model", "weight", "nats per base"),
-        rows=[(str(row["model"]), number(row["prior"]), number(row["loss"])) for row in rows],
     )
 
 

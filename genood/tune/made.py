@@ -205,7 +205,7 @@ class MarkovTuner(MadeTuner):
 
     def _compare(self, candidate: Candidate, seed: int) -> Bundle:
         config = _with_candidate(self._config, candidate, seed)
-        return counting.compare(self._data.training, self._data.validation, config)
+        return counting.compare(self._data.training, self._data.validation.genomes, config)
 
     def finished_bundle(self, candidate: Candidate, seed: int, store: Store) -> Bundle:
         """See `MadeTuner.finished_bundle`."""

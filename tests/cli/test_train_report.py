@@ -29,7 +29,7 @@ def test_at_once_and_later(genood_here: Genood, genome_files: list[Path], folder
     assert snapshot(folder / "b") == before
     page = Page(folder / "once.html")
     assert page.texts["h1"] == ["genood bundle"]
-    assert "Smoothing" in page.texts["h3"]
+    assert "Losses on in-distribution reads" in page.texts["h3"]
     genood_here("report", "b", "-o", "named.html", "--title", "My <chain>")
     assert Page(folder / "named.html").texts["h1"] == ["My <chain>"]
 

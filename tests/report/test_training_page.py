@@ -116,19 +116,10 @@ def test_a_classifier(tmp_path: Path) -> None:
 
 
 def test_a_markov_chain(tmp_path: Path) -> None:
-    """It has no curve of steps, but weights that were tried."""
     page = page_of(markov_dir(tmp_path / "b"))
-    charts = charts_of(page)
-    assert list(charts)[:2] == ["Smoothing", "Reference"]
-    assert charts["Smoothing"]["layer"][1]["data"]["values"] == [
-        {"prior": 4.0, "loss": 0.9, "model": "foreground"}
-    ]
-    assert page.table("Validation losses of 3 weights")[3] == ["foreground", "16", "1.1"]
-
-
-def test_a_markov_chain_whose_smoothing_was_given(tmp_path: Path) -> None:
-    page = page_of(markov_dir(tmp_path / "b", {"4": 0.9}))
     assert list(charts_of(page))[:2] == ["Losses on in-distribution reads", "Reference"]
+    assert page.table("Losses of 1 models")[1:] == [["foreground", "0.9"]]
+    assert dict(page.tables["parameters"])["prior count"] == "4"
 
 
 def test_a_context_model(tmp_path: Path) -> None:
