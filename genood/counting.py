@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -14,22 +14,19 @@ from genood.bundle import Bundle
 from genood.bundling import calibrate, check_output, null_lengths
 from genood.cards import model_card
 from genood.context.dense import PRIOR_COUNT, Counts, add_scaled, count, mutated_counts
-from genood.detectors.base import ScoreBatch
-from genood.engine import forward
-from genood.ensemble import AnyBundle
 from genood.errors import ConfigError
 from genood.genomes import Genomes
 from genood.halves import random_half
+from genood.held_out import HeldOutJob, about_nulls, load_data, null_scores
 from genood.models.markov import MarkovConfig, MarkovModel
 from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS, MUTATED, Stream
-from genood.reference import TrainingData, Validation, load_training, provenance
+from genood.reference import TrainingData, provenance
 from genood.sampling import ReadSampler
 from genood.sequence import Codes, mutate
 
 logger = logging.getLogger(__name__)
 
 _NUM_VALIDATION_READS = 2000
-_BATCH_BASES = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,42 +87,10 @@ class CountConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CountJob:
-    """What to count, and where to put it.
+class CountJob(HeldOutJob):
+    """What to count, and where to put it."""
 
-    Attributes
-    ----------
-    inputs, classes, validation
-        See `genood.reference.load_training`.
-    output
-        Directory of the bundle.
-    config
-        How.
-    command
-        What the user typed, for the record.
-    replace
-        Take the place of what an interrupted run has left of the bundle.
-    """
-
-    inputs: Sequence[str]
-    output: str
     config: CountConfig
-    classes: str | None = None
-    validation: Sequence[str] = field(default=())
-    command: str = ""
-    replace: bool = False
-
-
-def load_data(job: CountJob) -> TrainingData:
-    """Read all that a job names; the errors are those of `count_bundle`."""
-    return load_training(
-        job.inputs,
-        read_length=job.config.read_length,
-        classes=job.classes,
-        validation=job.validation,
-        held_out_fraction=job.config.held_out_fraction,
-        seed=job.config.seed,
-    )
 
 
 def count_bundle(job: CountJob, data: TrainingData | None = None) -> Bundle:
@@ -136,7 +101,7 @@ def count_bundle(job: CountJob, data: TrainingData | None = None) -> Bundle:
     job
         What to count.
     data
-        What `load_data` gives for the job, or a part of it; None loads it.
+        What `genood.held_out.load_data` gives for the job, or a part of it; None loads it.
 
     Returns
     -------
@@ -227,28 +192,6 @@ def finish(job: CountJob, bundle: Bundle, data: TrainingData, lengths: Mapping[i
     bundle.card = model_card(bundle, calibration, about_models, about_nulls(validation))
 
 
-def null_scores(
-    bundle: AnyBundle, validation: Validation, seed: int
-) -> Callable[[int, int], list[ScoreBatch]]:
-    """What scores so many validation reads of a length, given as (length, number)."""
-
-    def score_null(length: int, num_reads: int) -> list[ScoreBatch]:
-        sampler = ReadSampler(validation.genomes, length, (seed, Stream.CALIBRATION, length))
-        codes = sampler.sample(0, num_reads).codes
-        return [
-            forward(bundle, batch, np.full(len(batch), length, dtype=np.int64))
-            for batch in np.array_split(codes, math.ceil(num_reads * length / _BATCH_BASES))
-            if len(batch)
-        ]
-
-    return score_null
-
-
-def about_nulls(validation: Validation) -> str:
-    """What a model card says of the reads that p-values are from; a paragraph."""
-    return _ABOUT_VALIDATION if validation.apart else _ABOUT_HELD_OUT
-
-
 def class_weighted_counts(genomes: Genomes, order: int) -> Counts:
     """(order + 1)-mers of both strands, float32 of shape (4^(order + 1),).
 
@@ -271,7 +214,3 @@ substitutions, as many as `training.mutation_rate` in `genood.json` says; its lo
     LOW_ORDER: "The background is the foreground's table of order 2: mere composition.",
 }
 _ABOUT_HALF = """A random half of the reference was counted, for an ensemble. """
-_ABOUT_HELD_OUT = """Held-out stretches share their genome with what was learned; reads of another strain or
-species of a class score as more OOD than they do."""
-_ABOUT_VALIDATION = """Where reads to be scored are closer to the reference than these, p-values are
-too large; where they are further from it, too small."""

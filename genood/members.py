@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from genood import counting, sketching
+from genood import counting, held_out, sketching
 from genood.bundle import Bundle, read_metadata
 from genood.bundle_files import FIRST_MEMBER, METADATA_FILE
 from genood.bundling import (
@@ -23,16 +23,15 @@ from genood.bundling import (
     usual_null,
 )
 from genood.cards import ensemble_card
-from genood.counting import CountJob
 from genood.detectors.base import ScoreBatch
 from genood.ensemble import AnyBundle, EnsembleBundle, member_directory
 from genood.errors import BundleError, ConfigError
 from genood.genomes import Genomes
+from genood.held_out import HeldOutJob
 from genood.recipes import Stream
 from genood.reference import TrainingData, Validation, provenance
 from genood.remember import Memory, RememberJob, background_of, load_memory, remember_bundle
 from genood.sampling import ReadSampler
-from genood.sketching import SketchJob
 
 logger = logging.getLogger(__name__)
 
@@ -161,10 +160,11 @@ class RememberedMembers(Members):
 class _HeldOutMembers(Members):
     """Members that need no gradients, and have stretches of the reference held out to validate on."""
 
-    @property
-    @abstractmethod
+    job: HeldOutJob
+
+    @cached_property
     def _data(self) -> TrainingData:
-        """What all are made of."""
+        return held_out.load_data(self.job)
 
     @property
     def training(self) -> Genomes:
@@ -179,11 +179,11 @@ class _HeldOutMembers(Members):
     @property
     def about_nulls(self) -> str:
         """See `Members.about_nulls`."""
-        return counting.about_nulls(self.validation)
+        return held_out.about_nulls(self.validation)
 
     def scores(self, bundle: AnyBundle) -> ScoreNull:
         """See `Members.scores`."""
-        return counting.null_scores(bundle, self.validation, self.job.config.seed)
+        return held_out.null_scores(bundle, self.validation, self.job.config.seed)
 
     def _part(self, class_name: str | None) -> TrainingData:
         return self._data if class_name is None else self._data.of_class(class_name)
@@ -197,12 +197,6 @@ class CountedMembers(_HeldOutMembers):
     """Members that are Markov chains: each counts another random half of the reference, or a class."""
 
     about = "Each member counts a random half of the reference, drawn by its seed in stretches."
-
-    job: CountJob
-
-    @cached_property
-    def _data(self) -> TrainingData:
-        return counting.load_data(self.job)
 
     def record(self, number: int, class_name: str | None) -> dict[str, Any]:
         """See `Members.record`."""
@@ -218,12 +212,6 @@ class SketchedMembers(_HeldOutMembers):
     """Members that are sketches: each is of another random half of the reference, or of a class."""
 
     about = "Each member sketches a random half of the reference, drawn by its seed in stretches."
-
-    job: SketchJob
-
-    @cached_property
-    def _data(self) -> TrainingData:
-        return sketching.load_data(self.job)
 
     def record(self, number: int, class_name: str | None) -> dict[str, Any]:
         """See `Members.record`."""

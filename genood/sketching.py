@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from genood.bundle import Bundle
 from genood.bundling import calibrate, check_output, losses_of, null_lengths, usual_null
 from genood.cards import model_card
 from genood.context.sketch import condense
-from genood.counting import about_nulls, null_scores
 from genood.errors import ConfigError
 from genood.halves import random_half
+from genood.held_out import HeldOutJob, about_nulls, load_data, null_scores
 from genood.models.sketch import SketchModel
 from genood.recipes import SKETCH_BACKGROUNDS
-from genood.reference import TrainingData, Validation, load_training, provenance
+from genood.reference import TrainingData, Validation, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -69,42 +69,10 @@ class SketchingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SketchJob:
-    """What to sketch, and where to put it.
+class SketchJob(HeldOutJob):
+    """What to sketch, and where to put it."""
 
-    Attributes
-    ----------
-    inputs, classes, validation
-        See `genood.reference.load_training`.
-    output
-        Directory of the bundle.
-    config
-        How.
-    command
-        What the user typed, for the record.
-    replace
-        Take the place of what an interrupted run has left of the bundle.
-    """
-
-    inputs: Sequence[str]
-    output: str
     config: SketchingConfig
-    classes: str | None = None
-    validation: Sequence[str] = field(default=())
-    command: str = ""
-    replace: bool = False
-
-
-def load_data(job: SketchJob) -> TrainingData:
-    """Read all that a job names; the errors are those of `sketch_bundle`."""
-    return load_training(
-        job.inputs,
-        read_length=job.config.read_length,
-        classes=job.classes,
-        validation=job.validation,
-        held_out_fraction=job.config.held_out_fraction,
-        seed=job.config.seed,
-    )
 
 
 def sketch_bundle(job: SketchJob, data: TrainingData | None = None) -> Bundle:
@@ -115,7 +83,7 @@ def sketch_bundle(job: SketchJob, data: TrainingData | None = None) -> Bundle:
     job
         What to sketch.
     data
-        What `load_data` gives for the job; None loads it.
+        What `genood.held_out.load_data` gives for the job, or a part of it; None loads it.
 
     Returns
     -------

@@ -18,10 +18,10 @@ from genood.counting import (
     CountJob,
     class_weighted_counts,
     count_bundle,
-    load_data,
 )
 from genood.engine import EngineConfig, ScoredReads, Scorer
 from genood.errors import ConfigError
+from genood.held_out import load_data
 from genood.models.markov import MarkovConfig, MarkovModel
 from genood.readers import Read
 from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS, MUTATED

@@ -21,6 +21,7 @@ from genood.counting import CountConfig, CountJob
 from genood.detectors.llr import LikelihoodRatio
 from genood.engine import forward
 from genood.genomes import Genomes
+from genood.held_out import load_data
 from genood.metrics import Separation, separation
 from genood.recipes import CONTEXT_BACKGROUNDS, MARKOV_BACKGROUNDS, MUTATED, Stream
 from genood.remember import RememberConfig, RememberJob
@@ -184,7 +185,7 @@ class MarkovTuner(MadeTuner):
             validation=job.validation,
             command=job.command,
         )
-        self._data = counting.load_data(self._count_job)
+        self._data = load_data(self._count_job)
         validation = self._data.validation
         self._lengths = null_lengths(validation.genomes, self._config.read_length, validation.source)
         super().__init__(job)

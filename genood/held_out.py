@@ -1,0 +1,86 @@
+"""What Markov chains and sketches have in common: made at once, with stretches of the reference held out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from genood.detectors.base import ScoreBatch
+from genood.engine import forward
+from genood.ensemble import AnyBundle
+from genood.recipes import Stream
+from genood.reference import TrainingData, Validation, load_training
+from genood.sampling import ReadSampler
+
+_BATCH_BASES = 65_536
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutJob:
+    """What to make of what, and where to put it.
+
+    Attributes
+    ----------
+    inputs, classes, validation
+        See `genood.reference.load_training`.
+    output
+        Directory of the bundle.
+    config
+        How: with the read length, the held-out fraction and the seed that `load_training` takes.
+    command
+        What the user typed, for the record.
+    replace
+        Take the place of what an interrupted run has left of the bundle.
+    """
+
+    inputs: Sequence[str]
+    output: str
+    config: Any
+    classes: str | None = None
+    validation: Sequence[str] = field(default=())
+    command: str = ""
+    replace: bool = False
+
+
+def load_data(job: HeldOutJob) -> TrainingData:
+    """Read all that a job names; the errors are those of `genood.reference.load_training`."""
+    return load_training(
+        job.inputs,
+        read_length=job.config.read_length,
+        classes=job.classes,
+        validation=job.validation,
+        held_out_fraction=job.config.held_out_fraction,
+        seed=job.config.seed,
+    )
+
+
+def null_scores(
+    bundle: AnyBundle, validation: Validation, seed: int
+) -> Callable[[int, int], list[ScoreBatch]]:
+    """What scores so many validation reads of a length, given as (length, number)."""
+
+    def score_null(length: int, num_reads: int) -> list[ScoreBatch]:
+        sampler = ReadSampler(validation.genomes, length, (seed, Stream.CALIBRATION, length))
+        codes = sampler.sample(0, num_reads).codes
+        return [
+            forward(bundle, batch, np.full(len(batch), length, dtype=np.int64))
+            for batch in np.array_split(codes, math.ceil(num_reads * length / _BATCH_BASES))
+            if len(batch)
+        ]
+
+    return score_null
+
+
+def about_nulls(validation: Validation) -> str:
+    """What a model card says of the reads that p-values are from; a paragraph."""
+    return _ABOUT_VALIDATION if validation.apart else _ABOUT_HELD_OUT
+
+
+_ABOUT_HELD_OUT = """Held-out stretches share their genome with what was learned; reads of another strain or
+species of a class score as more OOD than they do."""
+_ABOUT_VALIDATION = """Where reads to be scored are closer to the reference than these, p-values are
+too large; where they are further from it, too small."""
