@@ -12,7 +12,7 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,21 +129,22 @@ def _path_beside(
     target: str | os.PathLike[str], final: Path, stale: Sequence[str], after: Path | None
 ) -> Iterator[Path]:
     temporary = temporary_beside(final)
-    with writing_to(target):
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     file = _Written(target, temporary, final, stale)
     together = _together.get()
     files = [] if together is None else together
     place = [number for number, other in enumerate(files, 1) if other.temporary == after]
     files.insert(place[0] if place else len(files), file)
     try:
+        with writing_to(target):  # in here, as an interrupt may come as soon as the file is there
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         with _on_disk(file):
             yield temporary
         if together is None:
             _rename(files)
     except BaseException:
         files.remove(file)
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it may never have been there
+            temporary.unlink()
         raise
 
 

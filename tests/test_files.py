@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,26 @@ def test_interrupt_leaves_nothing(tmp_path: Path, stop: type[BaseException]) -> 
 
     with pytest.raises(stop):
         write_half()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_interrupt_as_soon_as_the_file_is_there_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
+    def closed_then_interrupted(descriptor: int) -> None:
+        monkeypatch.undo()
+        os.close(descriptor)
+        assert list(tmp_path.iterdir())
+        raise KeyboardInterrupt
+
+    def begin() -> None:
+        monkeypatch.setattr(os, "close", closed_then_interrupted)
+        with appear_together() if together else nullcontext(), atomic_path(tmp_path / "table.tsv"):
+            pytest.fail("was not interrupted")
+
+    with pytest.raises(KeyboardInterrupt):
+        begin()
     assert list(tmp_path.iterdir()) == []
 
 
