@@ -27,7 +27,7 @@ from genood.following import Progress
 from genood.learners import Learner, density_learners
 from genood.models import CLASSIFIERS
 from genood.recipes import MUTATED, Stream, TrainConfig
-from genood.reference import TrainingData, Validation, load_training, provenance
+from genood.reference import TrainingData, Validation, load_data, provenance
 from genood.sampling import ReadSampler
 from genood.threads import num_threads
 from genood.training import Trainer
@@ -75,18 +75,6 @@ def never_stopping() -> AbstractContextManager[Callable[[], bool]]:
     return nullcontext(lambda: False)
 
 
-def load_data(job: TrainJob) -> TrainingData:
-    """Read all that a job names; the errors are those of `train_bundle`."""
-    return load_training(
-        job.inputs,
-        read_length=job.config.read_length,
-        classes=job.classes,
-        validation=job.validation,
-        held_out_fraction=job.config.held_out_fraction,
-        seed=job.config.seed,
-    )
-
-
 def train_bundle(
     job: TrainJob,
     data: TrainingData | None = None,
@@ -103,7 +91,7 @@ def train_bundle(
     job
         What to train.
     data
-        What `load_data` gives for the job, or a part of it; None loads it.
+        What `genood.reference.load_data` gives for the job, or a part of it; None loads it.
     device
         Where.
     progress
@@ -221,7 +209,7 @@ def finish(
     bundle
         The trained models, their metrics and losses.
     data
-        What `load_data` gives for the job.
+        What `genood.reference.load_data` gives for the job.
     lengths
         Lengths to calibrate at, see `null_lengths`.
     closing

@@ -16,7 +16,6 @@ from genood.build import (
     Stopping,
     TrainJob,
     about_nulls,
-    load_data,
     never_stopping,
     null_scores,
     train_bundle,
@@ -30,7 +29,7 @@ from genood.genomes import Genomes
 from genood.members import Members, ScoreNull
 from genood.models import CLASSIFIERS
 from genood.recipes import Stream
-from genood.reference import TrainingData, Validation
+from genood.reference import TrainingData, Validation, load_data
 from genood.sampling import ReadSampler
 from genood.sequence import mutate
 

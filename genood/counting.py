@@ -17,16 +17,18 @@ from genood.context.dense import PRIOR_COUNT, Counts, add_scaled, count, mutated
 from genood.errors import ConfigError
 from genood.genomes import Genomes
 from genood.halves import random_half
-from genood.held_out import HeldOutJob, about_nulls, load_data, null_scores
+from genood.held_out import HeldOutJob, about_nulls, null_scores
 from genood.models.markov import MarkovConfig, MarkovModel
 from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS, MUTATED, Stream
-from genood.reference import TrainingData, provenance
+from genood.reference import TrainingData, load_data, provenance
 from genood.sampling import ReadSampler
 from genood.sequence import Codes, mutate
 
 logger = logging.getLogger(__name__)
 
 _NUM_VALIDATION_READS = 2000
+_LEAST_PRIOR = 1e-6
+"""Smallest weight of the order below; its inverse is the greatest. Both are far inside float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +40,10 @@ class CountConfig:
     model
         Its shape.
     prior_count
-        Weight of the order below in both models, in bases; above 0. Validation reads do not choose it: those
-        of stretches held out of the reference, and of new species, have few of their contexts there, and are
-        explained best by a chain that forgets those which only few genomes have. These tell classes apart.
+        Weight of the order below in both models, in bases; from 10^-6 to 10^6. Validation reads do not
+        choose it: those of stretches held out of the reference, and of new species, have few of their
+        contexts there, and are explained best by a chain that forgets those which only few genomes have.
+        These tell classes apart.
     background
         Of `MARKOV_BACKGROUNDS`.
     mutation_rate
@@ -74,8 +77,11 @@ class CountConfig:
                 f"the background of a Markov chain is of {', '.join(MARKOV_BACKGROUNDS)}, "
                 f"not {self.background!r}"
             )
-        if not 0 < self.prior_count < math.inf:
-            raise ConfigError(f"prior count must be above 0 and finite, not {self.prior_count}")
+        if not _LEAST_PRIOR <= self.prior_count <= 1 / _LEAST_PRIOR:
+            raise ConfigError(
+                f"prior count must lie between {_LEAST_PRIOR:g} and {1 / _LEAST_PRIOR:g}, "
+                f"not {self.prior_count:g}"
+            )
         if not 0 <= self.mutation_rate <= 1:
             raise ConfigError(f"mutation rate must lie between 0 and 1, not {self.mutation_rate}")
         if self.read_length < 1:
@@ -101,7 +107,7 @@ def count_bundle(job: CountJob, data: TrainingData | None = None) -> Bundle:
     job
         What to count.
     data
-        What `genood.held_out.load_data` gives for the job, or a part of it; None loads it.
+        What `genood.reference.load_data` gives for the job, or a part of it; None loads it.
 
     Returns
     -------

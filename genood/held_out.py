@@ -13,7 +13,7 @@ from genood.detectors.base import ScoreBatch
 from genood.engine import forward
 from genood.ensemble import AnyBundle
 from genood.recipes import Stream
-from genood.reference import TrainingData, Validation, load_training
+from genood.reference import Validation
 from genood.sampling import ReadSampler
 
 _BATCH_BASES = 65_536
@@ -44,18 +44,6 @@ class HeldOutJob:
     validation: Sequence[str] = field(default=())
     command: str = ""
     replace: bool = False
-
-
-def load_data(job: HeldOutJob) -> TrainingData:
-    """Read all that a job names; the errors are those of `genood.reference.load_training`."""
-    return load_training(
-        job.inputs,
-        read_length=job.config.read_length,
-        classes=job.classes,
-        validation=job.validation,
-        held_out_fraction=job.config.held_out_fraction,
-        seed=job.config.seed,
-    )
 
 
 def null_scores(

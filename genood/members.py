@@ -29,7 +29,7 @@ from genood.errors import BundleError, ConfigError
 from genood.genomes import Genomes
 from genood.held_out import HeldOutJob
 from genood.recipes import Stream
-from genood.reference import TrainingData, Validation, provenance
+from genood.reference import TrainingData, Validation, load_data, provenance
 from genood.remember import Memory, RememberJob, background_of, load_memory, remember_bundle
 from genood.sampling import ReadSampler
 
@@ -164,7 +164,7 @@ class _HeldOutMembers(Members):
 
     @cached_property
     def _data(self) -> TrainingData:
-        return held_out.load_data(self.job)
+        return load_data(self.job)
 
     @property
     def training(self) -> Genomes:

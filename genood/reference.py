@@ -14,7 +14,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -331,3 +331,28 @@ def _segments_of(codes: Codes, min_length: int) -> _Segments:
     rows = np.concatenate([rows, more_rows])
     order = np.argsort(rows, kind="stable")
     return _Segments(codes[keep], np.concatenate([lengths, more_lengths])[order], rows[order])
+
+
+class _Job(Protocol):
+    """What is to be trained of which sequences; the configuration has what `load_training` takes."""
+
+    @property
+    def inputs(self) -> Sequence[str]: ...
+    @property
+    def classes(self) -> str | None: ...
+    @property
+    def validation(self) -> Sequence[str]: ...
+    @property
+    def config(self) -> Any: ...
+
+
+def load_data(job: _Job) -> TrainingData:
+    """Read all that a job names; the errors are those of `load_training`."""
+    return load_training(
+        job.inputs,
+        read_length=job.config.read_length,
+        classes=job.classes,
+        validation=job.validation,
+        held_out_fraction=job.config.held_out_fraction,
+        seed=job.config.seed,
+    )

@@ -13,10 +13,10 @@ from genood.cards import model_card
 from genood.context.sketch import condense
 from genood.errors import ConfigError
 from genood.halves import random_half
-from genood.held_out import HeldOutJob, about_nulls, load_data, null_scores
+from genood.held_out import HeldOutJob, about_nulls, null_scores
 from genood.models.sketch import SketchModel
 from genood.recipes import SKETCH_BACKGROUNDS
-from genood.reference import TrainingData, Validation, provenance
+from genood.reference import TrainingData, Validation, load_data, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def sketch_bundle(job: SketchJob, data: TrainingData | None = None) -> Bundle:
     job
         What to sketch.
     data
-        What `genood.held_out.load_data` gives for the job, or a part of it; None loads it.
+        What `genood.reference.load_data` gives for the job, or a part of it; None loads it.
 
     Returns
     -------

@@ -21,10 +21,10 @@ from genood.counting import (
 )
 from genood.engine import EngineConfig, ScoredReads, Scorer
 from genood.errors import ConfigError
-from genood.held_out import load_data
 from genood.models.markov import MarkovConfig, MarkovModel
 from genood.readers import Read
 from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS, MUTATED
+from genood.reference import load_data
 from genood.sequence import Codes, encode
 
 CONFIG = CountConfig(model=MarkovConfig(order=8), num_calibration_reads=400)
@@ -120,6 +120,7 @@ def test_says_what_it_is(strain_files: list[Path], tmp_path: Path) -> None:
     [
         ({"background": "other-classes"}, "background of a Markov chain"),
         ({"prior_count": 0.0}, "prior count"),
+        ({"prior_count": 1e-50}, "prior count must lie between 1e-06 and 1e\\+06, not 1e-50"),
         ({"prior_count": math.inf}, "prior count"),
         ({"mutation_rate": 1.5}, "mutation rate"),
         ({"read_length": 0}, "read length"),

@@ -21,9 +21,9 @@ from genood.counting import CountConfig, CountJob
 from genood.detectors.llr import LikelihoodRatio
 from genood.engine import forward
 from genood.genomes import Genomes
-from genood.held_out import load_data
 from genood.metrics import Separation, separation
 from genood.recipes import CONTEXT_BACKGROUNDS, MARKOV_BACKGROUNDS, MUTATED, Stream
+from genood.reference import load_data
 from genood.remember import RememberConfig, RememberJob
 from genood.tune.grid import Against, Candidate, candidates
 from genood.tune.job import TuneJob

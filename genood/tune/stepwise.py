@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from genood.build import TrainJob, finish, load_data
+from genood.build import TrainJob, finish
 from genood.bundle import Bundle
 from genood.bundle_files import CHECKPOINT_FILE, TRAINING_FILE
 from genood.bundling import null_lengths
@@ -31,6 +31,7 @@ from genood.metrics import Separation, separation
 from genood.models import MODELS
 from genood.models.base import DensityModel
 from genood.recipes import MUTATED, Stream, TrainConfig
+from genood.reference import load_data
 from genood.sampling import ReadSampler
 from genood.tensors import map_tensors, write_tensors
 from genood.training import Trainer
