@@ -21,9 +21,12 @@ from genood.pairs import pair_p_values
 from genood.pieces import Pieces, Positions, Scores
 from genood.readers import Read, ReadBlock, Records, blocks_of
 from genood.sequence import UNKNOWN, Codes, pad
+from genood.threads import on_one_thread
 from genood.windowing import windows_of
 
 CALLS = ("in", "ood", "na")
+_MOST_WINDOWS = 16
+"""That are scored side by side: with more threads, Python's part of the work is what takes the time."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -50,7 +53,8 @@ class EngineConfig:
         A read whose p-value is at most this is called ``ood``.
     overlap
         Windows that are scored at the same time, while another is read and one is the caller's, all in
-        threads; with 0 each is read and scored when the caller asks for it.
+        threads; with 0 each is read and scored when the caller asks for it. With more than one, models have
+        one thread for each, but for a sequence that alone is more than a window.
     """
 
     window_bases: int = 2_000_000
@@ -66,8 +70,8 @@ class EngineConfig:
             raise ConfigError(f"alpha must lie between 0 and 1, not {self.alpha}")
 
     @classmethod
-    def suiting(cls, bundle: AnyBundle, *, alpha: float, several_threads: bool) -> Self:
-        """As a bundle's models score best.
+    def suiting(cls, bundle: AnyBundle, *, alpha: float, num_threads: int) -> Self:
+        """As a bundle's models score best with so many threads.
 
         What a classifier says of a sequence depends on its length, and by how much is known as far as its
         null goes: longer sequences are scored in pieces of no more than that.
@@ -77,7 +81,7 @@ class EngineConfig:
             alpha=alpha,
             batch_bases=model.batch_bases,
             piece_bases=model.piece_bases,
-            overlap=model.overlap if several_threads else 0,
+            overlap=0 if num_threads == 1 else min(num_threads, _MOST_WINDOWS) if model.side_by_side else 1,
         )
         if "likelihood" in bundle.gives:
             return config
@@ -217,7 +221,12 @@ class Scorer:
         windows = windows_of(blocks, self.config.window_bases, self.config.window_reads)
         if not self.config.overlap:
             return map(self._score_window, windows)
-        return apply_ahead(self._score_window, ahead(windows), self.config.overlap)
+        return apply_ahead(self._score_beside, ahead(windows), self.config.overlap)
+
+    def _score_beside(self, window: ReadBlock) -> ScoredReads:
+        """As `_score_window`, in one of the threads."""
+        with on_one_thread(self.config.overlap > 1 and len(window.codes) <= self.config.window_bases):
+            return self._score_window(window)
 
     def _score_window(self, window: ReadBlock) -> ScoredReads:
         pieces = Pieces.of(window.lengths, self.config.piece_bases, self.config.lead_bases)

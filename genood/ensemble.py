@@ -211,11 +211,11 @@ def member_directory(directory: str | os.PathLike[str], number: int) -> Path:
 
 
 class Asking(NamedTuple):
-    """How a bundle is best asked: see `Model.batch_bases`, `Model.piece_bases` and `Model.overlap`."""
+    """How a bundle is best asked: see `Model.batch_bases`, `Model.piece_bases` and `Model.side_by_side`."""
 
     batch_bases: int
     piece_bases: int | None
-    overlap: int
+    side_by_side: bool
 
 
 def how_asked(bundle: AnyBundle) -> Asking:
@@ -224,7 +224,7 @@ def how_asked(bundle: AnyBundle) -> Asking:
     return Asking(
         batch_bases=min(model.batch_bases for model in models),
         piece_bases=min((m.piece_bases for m in models if m.piece_bases is not None), default=None),
-        overlap=min(model.overlap for model in models),
+        side_by_side=all(model.side_by_side for model in models),
     )
 
 

@@ -351,7 +351,7 @@ def _scorer_of(job: ScoreJob, bundle: AnyBundle) -> Scorer:
     return Scorer(
         bundle,
         detectors=job.detectors or None,
-        config=EngineConfig.suiting(bundle, alpha=job.alpha, several_threads=num_threads() > 1),
+        config=EngineConfig.suiting(bundle, alpha=job.alpha, num_threads=num_threads()),
         keep_positions=keeps_positions or (job.report is not None and "likelihood" in bundle.gives),
         paired=job.intake.pairs is not None,
         predict_classes=job.predict_classes,

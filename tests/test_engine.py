@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from dnaio import SequenceRecord
-from toys import uniform_codes
+from toys import markov_model, uniform_codes
 
+from genood import threads
 from genood.bundle import Bundle
 from genood.detectors import DETECTORS
 from genood.detectors.base import ScoreBatch
@@ -20,6 +21,7 @@ from genood.engine import EngineConfig, ScoredReads, Scorer, forward
 from genood.errors import BundleError, ConfigError
 from genood.pieces import Pieces
 from genood.readers import Read, ReadBlock, Records
+from genood.recipes import MUTATED
 from genood.sequence import UNKNOWN, encode
 
 
@@ -337,3 +339,59 @@ def test_records_come_with_their_reads(bundle: Bundle, limit: int, overlap: int)
     assert names == [
         item.name for block in blocks if block.records is not None for item in block.records.items
     ]
+
+
+@pytest.mark.parametrize(
+    ("overlap", "lengths", "expected"),
+    [
+        (0, [100, 100], {3}),
+        (1, [100, 100], {3}),  # torch shares each operation among them
+        (2, [100, 100, 100], {1}),
+        (2, [100, 700, 100], {1, 3}),  # more than a window: the others may have nothing to do
+    ],
+)
+def test_threads_for_each_window(
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    overlap: int,
+    lengths: list[int],
+    expected: set[int],
+) -> None:
+    monkeypatch.setattr(threads, "_chosen", 3)
+    seen = set()
+
+    def spied(*given: Any, **named: Any) -> ScoreBatch:
+        seen.add(threads.num_threads())
+        return forward(*given, **named)
+
+    monkeypatch.setattr("genood.engine.forward", spied)
+    reads = [Read(f"r{i}", uniform_codes(length, i)) for i, length in enumerate(lengths)]
+    score(bundle, reads, overlap=overlap, window_bases=500, window_reads=1)
+    assert seen == expected
+
+
+def chains(bundle: Bundle) -> Bundle:
+    """Markov chains with the p-values of another bundle, which say nothing here."""
+    models = [markov_model(uniform_codes(20_000, seed), order=7) for seed in range(2)]
+    metadata = {"background": MUTATED, "classes": ["x"]}
+    return Bundle(
+        foreground=models[0], background=models[1], metadata=metadata, calibration=bundle.calibration
+    )
+
+
+@pytest.mark.parametrize(("num_threads", "windows"), [(1, 0), (2, 2), (12, 12), (200, 16)])
+def test_compiled_models_score_windows_side_by_side(bundle: Bundle, num_threads: int, windows: int) -> None:
+    assert EngineConfig.suiting(chains(bundle), alpha=0.05, num_threads=num_threads).overlap == windows
+    assert EngineConfig.suiting(bundle, alpha=0.05, num_threads=num_threads).overlap == min(windows, 1)
+
+
+def test_pieces_change_nothing_of_a_chain(bundle: Bundle) -> None:
+    """Its contexts are shorter than what is read before a piece."""
+    reads = [Read("long", uniform_codes(5000, 9)), Read("short", uniform_codes(90, 8))]
+    [whole], [pieces] = (score(chains(bundle), reads, piece_bases=most) for most in (None, 700))
+    assert whole.positions is not None
+    assert pieces.positions is not None
+    for one, other in zip(whole.positions, pieces.positions, strict=True):
+        np.testing.assert_array_equal(one.log_p, other.log_p)
+        np.testing.assert_array_equal(one.background_log_p, other.background_log_p)
+    np.testing.assert_allclose(whole.llr, pieces.llr, rtol=1e-6)

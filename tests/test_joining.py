@@ -114,10 +114,10 @@ def test_a_mixture_is_asked_as_all_members_can_be(context_dir: Path, bundle_dir:
     """An LSTM takes fewer bases at a time than a context model, which takes sequences in pieces."""
     context, lstm = (Bundle.load(path) for path in (context_dir, bundle_dir))
     for bundle in (mixture(context, lstm), mixture(lstm, context)):
-        config = EngineConfig.suiting(bundle, alpha=0.05, several_threads=True)
+        config = EngineConfig.suiting(bundle, alpha=0.05, num_threads=2)
         assert config.batch_bases == lstm.model.batch_bases < context.model.batch_bases
         assert config.piece_bases == context.model.piece_bases
-        assert config.overlap == lstm.model.overlap < context.model.overlap
+        assert config.overlap == 1
     mixture(context, lstm).compute_in("bf16")
     with pytest.raises(ConfigError, match="a context model has no matrix products"):
         mixture(context, context).compute_in("bf16")

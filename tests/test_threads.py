@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from threading import Barrier, Thread, get_ident
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from genood import threads
 from genood.models.lstm import LSTM, LSTMConfig
-from genood.threads import chosen_threads, num_threads, set_num_threads
+from genood.threads import chosen_threads, num_threads, on_one_thread, set_num_threads, share
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +54,53 @@ def test_torch_is_told_what_was_chosen_and_nothing_else(monkeypatch: pytest.Monk
     assert (chosen_threads(), num_threads()) == (2, 2)
     LSTM(LSTMConfig(hidden_size=2))
     assert torch.get_num_threads() == 2
+
+
+def test_on_one_thread() -> None:
+    """Of the thread that asks for it, as long as it is within; a choice for the process stays what it is."""
+    set_num_threads(3)
+    elsewhere: list[int] = []
+    with on_one_thread():
+        assert num_threads() == 1
+        assert chosen_threads() == 3
+        other = Thread(target=lambda: elsewhere.append(num_threads()))
+        other.start()
+        other.join()
+        with on_one_thread(False):
+            assert num_threads() == 1
+        assert num_threads() == 1
+    assert elsewhere == [3]
+    with on_one_thread(False):
+        assert num_threads() == 3
+    with pytest.raises(ValueError, match="x"), on_one_thread():
+        raise ValueError("x")
+    assert num_threads() == 3
+
+
+@given(st.integers(0, 50), st.integers(1, 5000), st.integers(1, 4))
+def test_each_row_is_done_once(num_rows: int, num_bases: int, number: int) -> None:
+    done: list[int] = []
+    share(lambda rows: done.extend(range(num_rows)[rows]), (num_rows, num_bases), number)
+    assert sorted(done) == list(range(num_rows))
+
+
+@pytest.mark.parametrize("shape", [(3, 100_000), (20_000, 250)])
+def test_rows_are_done_at_the_same_time(shape: tuple[int, int]) -> None:
+    """Few long ones as well as many short ones."""
+    meeting = Barrier(2)
+    share(lambda rows: meeting.wait(10) if rows.start == 0 or rows.stop == shape[0] else None, shape, 2)
+
+
+@pytest.mark.parametrize(("shape", "number"), [((4, 250), 2), ((20_000, 250), 1), ((1, 100_000), 2)])
+def test_what_is_not_worth_it_is_done_by_the_caller(shape: tuple[int, int], number: int) -> None:
+    by: list[tuple[int, slice]] = []
+    share(lambda rows: by.append((get_ident(), rows)), shape, number)
+    assert by == [(get_ident(), slice(0, shape[0]))]
+
+
+def test_an_error_is_the_callers() -> None:
+    def fail(rows: slice) -> None:
+        raise ValueError(f"row {rows.start}")
+
+    with pytest.raises(ValueError, match="row 0"):
+        share(fail, (20, 1000), 2)

@@ -29,12 +29,10 @@ PRIOR_COUNT = 4.0
 CLASS_PRIOR_COUNT = 16.0
 """The same for one class, where counts are fewer."""
 
-PROBABILITIES = np.exp(-NATS_PER_STEP * np.arange(256)).astype(np.float32)
-"""float32, shape (256,): the probability that a byte stands for in the table over all classes."""
 ONE = 0x3F800000
 SHIFT = 19
 CLASS_PROBABILITIES = (ONE - (np.arange(256, dtype=np.uint32) << np.uint32(SHIFT))).view(np.float32)
-"""The same in the table by class: from 1 down to 2^-16."""
+"""float32, shape (256,): what a byte stands for in the table by class, from 1 down to 2^-16."""
 NEVER = 255
 """The byte of classes that are there to fill up a vector."""
 LANES = 8
@@ -131,51 +129,6 @@ def to_class_bytes(probabilities: Counts) -> Bytes:
     """Probabilities as bytes of the table by class, of the same shape."""
     between = (CLASS_PROBABILITIES[1:] + CLASS_PROBABILITIES[:-1])[::-1] / 2
     return (NEVER - np.searchsorted(between, probabilities)).astype(np.uint8)
-
-
-@compiled
-def look_up(
-    codes: Bytes,
-    lengths: Ints,
-    table: Bytes,
-    probabilities: npt.NDArray[np.float32],
-    starts: Ints,
-    out: npt.NDArray[np.float32],
-) -> None:
-    """Log-probabilities of reads by a table over all classes, of the highest order that there are bases for.
-
-    Parameters
-    ----------
-    codes, lengths
-        uint8 (B, L) and int64 (B,), in bases.
-    table
-        Bytes of orders 0 to K.
-    probabilities
-        `PROBABILITIES`; the four of a context are brought to a sum of 1.
-    starts
-        `start_of` the orders up to the one that is used, which K may exceed.
-    out
-        float32, shape (B, L), zeros: where the log-probabilities are put, in nats.
-    """
-    order = len(starts) - 1
-    mask = (1 << (2 * order)) - 1
-    for r in range(len(codes)):
-        history = 0
-        num_known = 0
-        for t in range(lengths[r]):
-            base = signed(codes[r, t])
-            if base > 3:
-                history = 0
-                num_known = 0
-                continue
-            at = starts[num_known] + 4 * history
-            total = np.float32(0.0)
-            for other in range(4):
-                total += probabilities[table[at + other]]
-            out[r, t] = np.log(probabilities[table[at + base]] / total)
-            history = ((history << 2) | base) & mask
-            if num_known < order:
-                num_known += 1
 
 
 @compiled

@@ -18,10 +18,10 @@ from genood.context.instructions import signed
 from genood.context.learn import dense_tables
 from genood.context.mixture import BLOCK, Block, make_block, read_tables, softmax
 from genood.context.record import other_strand
-from genood.context.tables import share
 from genood.context.windows import FIRST, LETTER, MASK, WINDOW, kept_windows, letter_of, rank_of
 from genood.errors import ConfigError
 from genood.genomes import Genomes
+from genood.threads import share
 
 COMPOSITION_ORDER = 6
 """Order of the dense table over all classes, and the highest of those by class: of higher ones reads are
@@ -113,7 +113,7 @@ class Sketch:
                 background_out[part],
             )
 
-        share(rows, len(codes), num_threads)
+        share(rows, codes.shape, num_threads)
         return out, background_out
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +12,7 @@ from genood.context import dense, kernel
 from genood.context.arrays import STRIDE, Arrays
 from genood.context.hashing import blocks_of
 from genood.context.record import NUM_CATEGORIES
+from genood.threads import share
 
 Background = Literal["none", "low-order", "other-classes"]
 _BACKGROUNDS: dict[Background, int] = {
@@ -23,10 +22,6 @@ _BACKGROUNDS: dict[Background, int] = {
 }
 BACKGROUND_ORDER = 2
 """Bases of context of the low-order background."""
-_MIN_ROWS = 8
-"""Reads that are worth a thread."""
-_PARTS = 4
-"""For each thread: no thread waits long for one that was held up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +137,7 @@ class Tables:
                 classes[part],
             )
 
-        share(rows, len(codes), num_threads)
+        share(rows, codes.shape, num_threads)
         return out, background_out
 
     def observe(
@@ -170,21 +165,9 @@ class Tables:
                 logs[part],
             )
 
-        share(rows, num_reads, num_threads)
+        share(rows, codes.shape, num_threads)
         return states, packed, logs
 
 
 def _without(files: npt.NDArray[np.int64] | None, num_reads: int) -> npt.NDArray[np.int64]:
     return np.full(num_reads, -1, dtype=np.int64) if files is None else files
-
-
-def share(work: Callable[[slice], None], num_rows: int, num_threads: int) -> None:
-    """Do rows in equal parts, a few for each thread."""
-    num_parts = max(1, min(_PARTS * num_threads, num_rows // _MIN_ROWS))
-    if num_parts == 1 or num_threads == 1:
-        work(slice(0, num_rows))
-        return
-    bounds = np.linspace(0, num_rows, num_parts + 1).astype(int).tolist()
-    with ThreadPoolExecutor(num_threads) as pool:
-        for _ in pool.map(work, map(slice, bounds[:-1], bounds[1:])):
-            pass

@@ -28,8 +28,9 @@ class Model(ABC):
     """Bases that it scores best at a time."""
     piece_bases: ClassVar[int | None] = None
     """Bases beyond which it scores sequences in pieces; None where it takes any length whole."""
-    overlap: ClassVar[int] = 1
-    """Windows of reads that it scores best at the same time: more where one leaves threads idle."""
+    side_by_side: ClassVar[bool] = False
+    """Whether it scores windows of reads best side by side, each on one thread: the threads of one window
+    wait for each other."""
 
     @abstractmethod
     def config(self) -> dict[str, Any]:

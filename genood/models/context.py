@@ -18,7 +18,8 @@ from genood.context.pages import in_large_pages
 from genood.context.plan import CLASS_ORDERS, MAX_SAMPLING
 from genood.context.tables import Background, Tables
 from genood.errors import ConfigError
-from genood.models.base import DensityModel, check_arrays
+from genood.models.base import check_arrays
+from genood.models.compiled import CompiledModel
 from genood.recipes import CONTEXT_BACKGROUNDS
 from genood.threads import num_threads
 
@@ -81,7 +82,7 @@ _COPIED = ("low", "by_class")
 are larger, and gain a hundredth."""
 
 
-class ContextModel(DensityModel):
+class ContextModel(CompiledModel):
     """Variable-order contexts of a reference, nucleotide and translated, mixed by learned weights.
 
     The probability of a base is a softmax over what these say:
@@ -102,9 +103,6 @@ class ContextModel(DensityModel):
 
     kind: ClassVar[str] = "context"
     backgrounds: ClassVar[tuple[str, ...]] = CONTEXT_BACKGROUNDS
-    batch_bases: ClassVar[int] = 524_288
-    piece_bases: ClassVar[int | None] = 131_072
-    overlap: ClassVar[int] = 2
     names_classes: ClassVar[bool] = True
     leaves_files_out: ClassVar[bool] = True
 
@@ -139,11 +137,6 @@ class ContextModel(DensityModel):
         if len(labels) and not (labels.min() >= 0 and labels.max() + 1 == num_classes):
             raise RuntimeError(f"labels are not of {num_classes} classes")
         return cls(checked, weights)
-
-    @classmethod
-    def prepare(cls) -> None:
-        """See `Model.prepare`; numba sets itself up at its first call, and opens what it compiled before."""
-        cls.from_config({}).log_probs(np.zeros((1, 1), dtype=np.uint8), np.ones(1, dtype=np.int64))
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """See `Model.weights`; they share the model's memory, or its file."""

@@ -9,20 +9,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from genood.context.dense import (
-    PROBABILITIES,
-    Bytes,
-    Counts,
-    interpolate,
-    look_up,
-    lower_orders,
-    start_of,
-    to_bytes,
-)
+from genood.context.dense import Bytes, Counts, interpolate, lower_orders, start_of, to_bytes
+from genood.context.fixed_order import look_up
 from genood.errors import ConfigError
-from genood.models.base import DensityModel, check_arrays
+from genood.models.base import check_arrays
+from genood.models.compiled import CompiledModel
 from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS, NO_BACKGROUND
 from genood.sequence import Codes
+from genood.threads import num_threads, share
 
 MAX_ORDER = 12
 """Its table is of 89 MB; each order more has four times as much."""
@@ -47,7 +41,7 @@ class MarkovConfig:
             raise ConfigError(f"order must be an integer from 0 to {MAX_ORDER}, not {self.order!r}")
 
 
-class MarkovModel(DensityModel):
+class MarkovModel(CompiledModel):
     """Markov chain whose probabilities are smoothed towards those of the orders below.
 
     With c_k(h, b) bases b after the last k bases h of a context, and n_k(h) of any base,
@@ -75,8 +69,6 @@ class MarkovModel(DensityModel):
 
     kind: ClassVar[str] = "markov"
     backgrounds: ClassVar[tuple[str, ...]] = MARKOV_BACKGROUNDS
-    batch_bases: ClassVar[int] = 524_288
-    overlap: ClassVar[int] = 2
 
     def __init__(self, config: MarkovConfig, table: Bytes) -> None:
         self._config = config
@@ -122,7 +114,11 @@ class MarkovModel(DensityModel):
     def _of_order(self, order: int, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         log_p = np.zeros(codes.shape, dtype=np.float32)
         starts = np.array([start_of(k) for k in range(order + 1)])
-        look_up(codes, lengths, self._table, PROBABILITIES, starts, log_p)
+
+        def rows(part: slice) -> None:
+            look_up(codes[part], lengths[part], self._table, starts, log_p[part])
+
+        share(rows, codes.shape, num_threads())
         return log_p
 
     def config(self) -> dict[str, Any]:

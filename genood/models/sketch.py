@@ -15,7 +15,8 @@ from genood.context.fuse import size_of
 from genood.context.sketch import COMPOSITION_ORDER, Sketch
 from genood.context.windows import ALL
 from genood.errors import ConfigError
-from genood.models.base import DensityModel, check_arrays
+from genood.models.base import check_arrays
+from genood.models.compiled import CompiledModel
 from genood.recipes import SKETCH_BACKGROUNDS
 from genood.sequence import Codes
 from genood.threads import num_threads
@@ -47,7 +48,7 @@ _DTYPES: Mapping[str, type[np.generic]] = {
 """Types of the arrays, by name. That over all classes is read in whole words, and so kept in them."""
 
 
-class SketchModel(DensityModel):
+class SketchModel(CompiledModel):
     """Knows of a reference a sample of its windows of codons, and its composition.
 
     A window is nine codons in a row without their third bases, in the direction of a gene. Of the four
@@ -73,9 +74,6 @@ class SketchModel(DensityModel):
 
     kind: ClassVar[str] = "sketch"
     backgrounds: ClassVar[tuple[str, ...]] = SKETCH_BACKGROUNDS
-    batch_bases: ClassVar[int] = 524_288
-    piece_bases: ClassVar[int | None] = 131_072
-    overlap: ClassVar[int] = 2
 
     def __init__(self, config: SketchConfig, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self._config = config
@@ -86,11 +84,6 @@ class SketchModel(DensityModel):
         """A model that shares the memory of a sketch."""
         config = SketchConfig(**{field.name: getattr(sketch, field.name) for field in fields(SketchConfig)})
         return cls(config, {name: getattr(sketch, name).view(dtype) for name, dtype in _DTYPES.items()})
-
-    @classmethod
-    def prepare(cls) -> None:
-        """See `Model.prepare`; numba sets itself up at its first call, and opens what it compiled before."""
-        cls.from_config({}).log_probs(np.zeros((1, 1), dtype=np.uint8), np.ones(1, dtype=np.int64))
 
     @cached_property
     def _sketch(self) -> Sketch:

@@ -66,7 +66,7 @@ def test_sizes(tables: Tables) -> None:
 def test_each_context_has_probabilities_that_sum_to_one(tables: Tables) -> None:
     for order in range(dense.MAX_ORDER + 1):
         rows = tables.low[dense.start_of(order) : dense.start_of(order + 1)].reshape(-1, 4)[:5000]
-        np.testing.assert_allclose(dense.PROBABILITIES[rows].sum(axis=1), 1.0, atol=1 / 60)
+        np.testing.assert_allclose(np.exp(-dense.NATS_PER_STEP * rows).sum(axis=1), 1.0, atol=1 / 60)
     rows = tables.by_class.reshape(-1, 4, 8)[:10_000]
     np.testing.assert_allclose(dense.CLASS_PROBABILITIES[rows].sum(axis=1)[:, :3], 1.0, atol=1 / 30)
     assert (rows[:, :, 3:] == dense.NEVER).all()
@@ -74,7 +74,7 @@ def test_each_context_has_probabilities_that_sum_to_one(tables: Tables) -> None:
 
 def test_classes_weigh_equally(skewed: Tables) -> None:
     """Big has ten times the bases; yet of all bases each is as probable as the others."""
-    np.testing.assert_allclose(dense.PROBABILITIES[skewed.low[:4]], 0.25, atol=0.005)
+    np.testing.assert_allclose(np.exp(-dense.NATS_PER_STEP * skewed.low[:4]), 0.25, atol=0.005)
 
 
 def test_tables_by_class_hold_their_class_alone(skewed: Tables) -> None:

@@ -9,6 +9,7 @@ import pytest
 from toys import markov_model, uniform_codes
 
 from genood.context.dense import NATS_PER_STEP
+from genood.context.mixture import BLOCK
 from genood.errors import ConfigError
 from genood.models.markov import MAX_ORDER, MarkovModel
 from genood.recipes import LOW_ORDER, MUTATED, NO_BACKGROUND
@@ -41,12 +42,13 @@ def test_by_hand() -> None:
     np.testing.assert_allclose(found, np.log([a_or_c, after_a, after_c]), atol=ROUNDING)
 
 
-@pytest.mark.parametrize("order", [0, 1, 3])
-def test_equals_counting(order: int) -> None:
+@pytest.mark.parametrize(("order", "length"), [(0, 60), (1, 60), (3, 60), (3, BLOCK + 20)])
+def test_equals_counting(order: int, length: int) -> None:
+    """Also where a context reaches back over the end of a block of bases."""
     genome = uniform_codes(300, 1)
-    read = uniform_codes(60, 2)
+    read = uniform_codes(length, 2)
     read[[0, 20, 22]] = 4
-    [found] = markov_model(genome, order=order, prior=3.0).log_probs(read[None], np.array([60]))
+    [found] = markov_model(genome, order=order, prior=3.0).log_probs(read[None], np.array([length]))
     letters, words = decode(read), words_of(genome, order)
     for t, letter in enumerate(letters):
         context = letters[max(0, t - order) : t].rpartition("N")[2]
