@@ -52,9 +52,13 @@ _FLAGS = {"num_layers": "layers"}
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What of the shape of the model and of its training is not as in `BASE_MODEL` and `BASE_TRAIN`."""
+    """What of the shape of the model and of its training is not as in `BASE_MODEL` and `BASE_TRAIN`.
+
+    `one_class` takes all genomes for one class: reads are then drawn by bases, not by class.
+    """
 
     about: str
+    one_class: bool = False
     model: Mapping[str, Any] = field(default_factory=dict)
     train: Mapping[str, Any] = field(default_factory=dict)
 
@@ -102,6 +106,7 @@ RECIPES: Mapping[str, Recipe] = {
     "mutated-more": Recipe(about="μ = 0.3", train={"mutation_rate": 0.3}),
     "no-l2": Recipe(about="λ = 0", train={"l2": 0.0}),
     "dropout": Recipe(about="dropout 0.1", model={"dropout": 0.1}),
+    "by-bases": Recipe(about="each base of the reference as often, not each class", one_class=True),
 }
 """By name."""
 
@@ -153,10 +158,11 @@ def evaluated(name: str, arguments: argparse.Namespace, reference: list[Path]) -
         "model": recipe.model_config,
         "train": recipe.train_options,
         "reads_per_genome": arguments.reads_per_genome,
+        **({"one_class": True} if recipe.one_class else {}),
     }
     if result_file.is_file():
         result: dict[str, Any] = json.loads(result_file.read_text())
-        if {key: result[key] for key in asked} != asked:
+        if {key: result.get(key) for key in asked} != asked:
             sys.exit(f"{directory}: holds another recipe of that name; remove it, or give another --out")
         return result
     directory.mkdir(parents=True, exist_ok=True)
@@ -186,9 +192,8 @@ def train(recipe: Recipe, directory: Path, budget: float, reference: list[Path])
     if not (bundle / "genood.json").is_file():
         before = children_seconds()
         try:
-            command(
-                "genood", "train", *reference, *options(recipe, plan["steps"]), "-o", bundle, *resumed(bundle)
-            )
+            more = [*classes(recipe, directory, reference), *resumed(bundle)]
+            command("genood", "train", *reference, *options(recipe, plan["steps"]), "-o", bundle, *more)
         finally:
             plan["cpu_seconds"] += children_seconds() - before
             write_json(plan_file, plan)
@@ -228,6 +233,16 @@ def options(recipe: Recipe, steps: int) -> list[str]:
     }
     words = ((f"--{_FLAGS.get(name, name).replace('_', '-')}", str(value)) for name, value in values.items())
     return [word for pair in words for word in pair]
+
+
+def classes(recipe: Recipe, directory: Path, reference: list[Path]) -> list[str]:
+    """The option with which all genomes are of one class, where the recipe has it so."""
+    if not recipe.one_class:
+        return []
+    table = directory / "classes.tsv"
+    rows = ["file\tclass", *(f"{path.name}\treference" for path in reference)]
+    table.write_text("\n".join(rows) + "\n")
+    return ["--classes", str(table)]
 
 
 def resumed(bundle: Path) -> list[str]:

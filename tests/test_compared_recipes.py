@@ -12,6 +12,7 @@ import pytest
 from workflow_runs import ROOT
 
 from genood.cli.train import command
+from genood.labels import class_in, read_classes
 from genood.recipes import PRESETS
 
 
@@ -29,6 +30,15 @@ def test_the_command_takes_what_a_recipe_says(compared: ModuleType) -> None:
         assert (given["model"], given["steps"], given["validation_interval"]) == ("lstm", 41, 3)
         for name, value in {**recipe.model_config, **recipe.train_options}.items():
             assert given[name] == value
+
+
+def test_genomes_of_one_class(compared: ModuleType, tmp_path: Path) -> None:
+    genomes = [tmp_path / "A__1.fna", tmp_path / "B__2.fna"]
+    assert compared.classes(compared.RECIPES["base"], tmp_path, genomes) == []
+    option, table = compared.classes(compared.RECIPES["by-bases"], tmp_path, genomes)
+    assert option == "--classes"
+    of = read_classes(table)
+    assert {class_in(str(genome), of) for genome in genomes} == {"reference"}
 
 
 @pytest.mark.parametrize(("name", "preset"), [("base", "quick"), ("small", "small")])

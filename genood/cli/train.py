@@ -76,7 +76,7 @@ logger = logging.getLogger("genood")
 @click.option("--order", type=click.IntRange(min=0), help="Bases of context, for markov.  [default: 11]")
 @click.option(
     "--prior-count",
-    type=click.FloatRange(0, min_open=True),
+    type=click.FloatRange(1e-6, 1e6),
     help="Weight of the next shorter context of a Markov chain, in bases: low trusts what was seen once.  "
     "[default: 4]",
 )
