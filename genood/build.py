@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,11 @@ from genood.distributed import ALONE, World
 from genood.engine import forward
 from genood.ensemble import AnyBundle
 from genood.errors import BundleError
-from genood.following import Progress
+from genood.following import Progress, Stopping, never_stopping
 from genood.learners import Learner, density_learners
 from genood.models import CLASSIFIERS
 from genood.recipes import MUTATED, Stream, TrainConfig
-from genood.reference import TrainingData, Validation, load_data, provenance
+from genood.reference import ReferenceJob, TrainingData, Validation, load_data, provenance
 from genood.sampling import ReadSampler
 from genood.threads import num_threads
 from genood.training import Trainer
@@ -36,43 +35,24 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainJob:
-    """What to train, on what, and where to put it.
+class TrainJob(ReferenceJob):
+    """What to train step by step, on what, and where to put the bundle.
 
     Attributes
     ----------
-    inputs, classes, validation
-        See `genood.reference.load_training`.
-    output
-        Directory of the bundle.
     model
         Kind of model, of `MODELS` or `CLASSIFIERS`.
-    model_config, config
-        The model's configuration and how to train it; the number of classes comes with the reference.
+    model_config
+        The model's configuration; the number of classes comes with the reference.
     resume
         Go on from the checkpoint in `output`; if there is a bundle, it is unfinished until more
         steps are done.
-    command
-        What the user typed, for the record.
     """
 
-    inputs: Sequence[str]
-    output: str
+    config: TrainConfig
     model: str
     model_config: Mapping[str, Any]
-    config: TrainConfig
-    classes: str | None = None
-    validation: Sequence[str] = field(default=())
     resume: bool = False
-    command: str = ""
-
-
-Stopping = Callable[[], AbstractContextManager[Callable[[], bool]]]
-
-
-def never_stopping() -> AbstractContextManager[Callable[[], bool]]:
-    """What `train_bundle` takes for `stopping` if nothing stops it."""
-    return nullcontext(lambda: False)
 
 
 def train_bundle(

@@ -13,10 +13,8 @@ import numpy.typing as npt
 import torch
 
 from genood.build import (
-    Stopping,
     TrainJob,
     about_nulls,
-    never_stopping,
     null_scores,
     train_bundle,
 )
@@ -24,7 +22,7 @@ from genood.bundle import CLASSIFIER, ROLES
 from genood.bundle_files import CHECKPOINT_FILE
 from genood.engine import forward
 from genood.ensemble import AnyBundle
-from genood.following import Progress
+from genood.following import Progress, Stopping, never_stopping
 from genood.genomes import Genomes
 from genood.members import Members, ScoreNull
 from genood.models import CLASSIFIERS

@@ -1,9 +1,18 @@
-"""What a training tells whoever follows it."""
+"""What a training tells whoever follows it, and how it hears that it is to stop."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, Protocol
+
+Stopping = Callable[[], AbstractContextManager[Callable[[], bool]]]
+"""Opens a block in which a function tells whether somebody has asked to stop."""
+
+
+def never_stopping() -> AbstractContextManager[Callable[[], bool]]:
+    """A block in which nobody asks to stop."""
+    return nullcontext(lambda: False)
 
 
 class Validated(NamedTuple):

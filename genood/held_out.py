@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,36 +12,22 @@ from genood.detectors.base import ScoreBatch
 from genood.engine import forward
 from genood.ensemble import AnyBundle
 from genood.recipes import Stream
-from genood.reference import Validation
+from genood.reference import ReferenceJob, Validation
 from genood.sampling import ReadSampler
 
 _BATCH_BASES = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldOutJob:
-    """What to make of what, and where to put it.
+class HeldOutJob(ReferenceJob):
+    """What to make of what, and where to put the bundle.
 
     Attributes
     ----------
-    inputs, classes, validation
-        See `genood.reference.load_training`.
-    output
-        Directory of the bundle.
-    config
-        How: with the read length, the held-out fraction and the seed that `load_training` takes.
-    command
-        What the user typed, for the record.
     replace
         Take the place of what an interrupted run has left of the bundle.
     """
 
-    inputs: Sequence[str]
-    output: str
-    config: Any
-    classes: str | None = None
-    validation: Sequence[str] = field(default=())
-    command: str = ""
     replace: bool = False
 
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import reduce
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -220,6 +220,45 @@ def load_training(
     return TrainingData(training, Validation(held_out, "held-out stretches of the reference", apart=False))
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReferenceJob:
+    """What to learn from a reference, and where to put it.
+
+    Attributes
+    ----------
+    inputs, classes, validation
+        See `load_training`.
+    output
+        Directory of what comes of it.
+    config
+        How.
+    command
+        What the user typed, for the record.
+    """
+
+    inputs: Sequence[str]
+    output: str
+    config: Any
+    classes: str | None = None
+    validation: Sequence[str] = ()
+    command: str = ""
+
+
+def load_data(job: ReferenceJob) -> TrainingData:
+    """Read all that a job names; the errors are those of `load_training`.
+
+    Its configuration must have the read length, the held-out fraction and the seed.
+    """
+    return load_training(
+        job.inputs,
+        read_length=job.config.read_length,
+        classes=job.classes,
+        validation=job.validation,
+        held_out_fraction=job.config.held_out_fraction,
+        seed=job.config.seed,
+    )
+
+
 def provenance(reference: Genomes, validation: Validation) -> dict[str, Any]:
     """What a bundle says about its data, JSON types."""
     apart = validation.genomes if validation.apart else None
@@ -331,28 +370,3 @@ def _segments_of(codes: Codes, min_length: int) -> _Segments:
     rows = np.concatenate([rows, more_rows])
     order = np.argsort(rows, kind="stable")
     return _Segments(codes[keep], np.concatenate([lengths, more_lengths])[order], rows[order])
-
-
-class _Job(Protocol):
-    """What is to be trained of which sequences; the configuration has what `load_training` takes."""
-
-    @property
-    def inputs(self) -> Sequence[str]: ...
-    @property
-    def classes(self) -> str | None: ...
-    @property
-    def validation(self) -> Sequence[str]: ...
-    @property
-    def config(self) -> Any: ...
-
-
-def load_data(job: _Job) -> TrainingData:
-    """Read all that a job names; the errors are those of `load_training`."""
-    return load_training(
-        job.inputs,
-        read_length=job.config.read_length,
-        classes=job.classes,
-        validation=job.validation,
-        held_out_fraction=job.config.held_out_fraction,
-        seed=job.config.seed,
-    )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from genood.halves import random_half
 from genood.models.context import ContextModel
 from genood.null_reads import Null, null_of
 from genood.recipes import CONTEXT_BACKGROUNDS, MUTATED, Stream
-from genood.reference import load_reference, load_validation
+from genood.reference import ReferenceJob, load_reference, load_validation
 from genood.sequence import mutate
 from genood.threads import num_threads
 
@@ -76,37 +76,22 @@ class RememberConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RememberJob:
-    """What to remember, and where to put it.
+class RememberJob(ReferenceJob):
+    """What to remember, and where to put the bundle.
+
+    Without `validation`, and with FASTA files, files of the reference are held out of the null, not
+    stretches.
 
     Attributes
     ----------
-    inputs
-        FASTA files of the reference, in order, or datasets, whose `train_in` is meant.
-    output
-        Directory of the bundle.
-    config
-        How.
     add
         A context bundle whose reference comes before the inputs.
-    classes
-        Table of classes by file; None takes them from the file names.
-    validation
-        In-distribution FASTA files to calibrate on, or datasets, whose `val_in` is meant; none takes the
-        `val_in` of the inputs, or held-out files of the reference where they are FASTA files.
-    command
-        What the user typed, for the record.
     replace
         Take the place of what an interrupted run has left of the bundle.
     """
 
-    inputs: Sequence[str]
-    output: str
     config: RememberConfig
     add: str | None = None
-    classes: str | None = None
-    validation: Sequence[str] = field(default=())
-    command: str = ""
     replace: bool = False
 
 

@@ -21,13 +21,13 @@ from genood.counting import CountConfig, CountJob, count_bundle
 from genood.dataset import Dataset
 from genood.engine import Scorer
 from genood.errors import ConfigError, GenoodError
+from genood.following import Stopping
 from genood.models.markov import MarkovConfig
 from genood.readers import Read
 from genood.recipes import TrainConfig
 from genood.remember import RememberConfig, RememberJob, remember_bundle
 from genood.sequence import Codes
 from genood.tune import Candidate, Cell, TuneJob, TuneResult, tune
-from genood.tune.job import Stopping
 from genood.tune.reads import ReadSet, real_ood_reads, simulated_ood_reads
 from genood.tune.tables import markdown_table, tsv
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from genood.benchmark.cells import (
     Candidate,
@@ -29,10 +27,8 @@ from genood.dataset import DATASET_FILE, Dataset
 from genood.detectors import DETECTORS
 from genood.ensemble import AnyBundle, EnsembleBundle
 from genood.errors import ConfigError
+from genood.following import Stopping, never_stopping
 from genood.metrics import Separation, separation
-
-if TYPE_CHECKING:
-    from genood.build import Stopping
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +142,7 @@ class Benchmark:
         *,
         device: str = "auto",
         progress: Progress = lambda name: None,
-        stopping: Stopping = lambda: nullcontext(lambda: False),
+        stopping: Stopping = never_stopping,
     ) -> None:
         _check_output(Path(job.output))
         self.job = job

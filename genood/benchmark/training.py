@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from genood.benchmark.cells import TrainingCell
 from genood.bundle import CLASSIFIER, Bundle
@@ -22,6 +22,7 @@ from genood.bundle_files import CHECKPOINT_FILE, DETECTORS_FILE
 from genood.counting import CountConfig, CountJob, count_bundle
 from genood.ensemble import AnyBundle, load_bundle
 from genood.files import atomic_path, write_json
+from genood.following import Stopping
 from genood.genomes import Genomes
 from genood.members import CountedMembers, train_ensemble
 from genood.models import CLASSIFIERS, MODELS
@@ -33,9 +34,6 @@ from genood.remember import RememberConfig, RememberJob, remember_bundle
 from genood.sampling import ReadSampler
 from genood.sketching import SketchingConfig, SketchJob, sketch_bundle
 from genood.tensors import map_tensors, write_tensors
-
-if TYPE_CHECKING:
-    from genood.build import Stopping
 
 logger = logging.getLogger(__name__)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from genood.counting import CountConfig
 from genood.errors import ConfigError
 from genood.recipes import TrainConfig
+from genood.reference import ReferenceJob
 from genood.remember import RememberConfig
 from genood.tune.grid import L2S, MUTATION_RATES, Against
 
@@ -17,28 +17,19 @@ MAX_READS = 10_000
 _CONFIGS: Mapping[str, type] = {"context": RememberConfig, "markov": CountConfig}
 """What says how to make a model, where that is no `TrainConfig`."""
 
-Stopping = Callable[[], AbstractContextManager[Callable[[], bool]]]
-
-
-def never_stopping() -> AbstractContextManager[Callable[[], bool]]:
-    """A block in which nobody asks to stop."""
-    return nullcontext(lambda: False)
-
 
 @dataclass(frozen=True, kw_only=True)
-class TuneJob:
-    """Which backgrounds to try, on what, and where to put it.
+class TuneJob(ReferenceJob):
+    """Which backgrounds to try, on what, and where to put the tuning.
+
+    Reads of `validation`, or of what is held out for want of it, are what is chosen by, too.
 
     Attributes
     ----------
-    inputs
-        FASTA files of the reference, in order, or datasets, whose `train_in` is meant.
-    output
-        Directory of the tuning.
     model
         Kind of density model, of `MODELS`.
     config
-        How to make it: a `RememberConfig` for a context model, a `CountConfig` for a Markov chain, else a
+        How to make models: a `RememberConfig` for a context model, a `CountConfig` for a Markov chain, else a
         `TrainConfig`. Its seed is the first; its background, mutation rate and L2 coefficient do not count.
     model_config
         The configuration of a model that is trained step by step.
@@ -47,11 +38,6 @@ class TuneJob:
         backgrounds that they derive from themselves, too.
     num_seeds
         Seeds that each cell is trained with. The bundle is that of the first.
-    classes
-        Table of classes by FASTA file; None takes them from the file names.
-    validation
-        In-distribution FASTA files to choose, validate and calibrate on, or datasets, whose `val_in` is
-        meant; with none, as `genood train` has it.
     ood
         OOD FASTA files to choose by, or datasets, whose `val_ood` is meant; none takes that of the inputs,
         where there is one.
@@ -61,25 +47,18 @@ class TuneJob:
         Validation reads of each side, at most.
     choose
         The OOD reads that decide about the bundle; None takes the real ones where there are any.
-    command
-        What the user typed, for the record.
     """
 
-    inputs: Sequence[str]
-    output: str
-    model: str
     config: TrainConfig | RememberConfig | CountConfig
+    model: str
     model_config: Mapping[str, Any] = field(default_factory=dict)
     mutation_rates: Sequence[float] = MUTATION_RATES
     l2s: Sequence[float] = L2S
     num_seeds: int = 1
-    classes: str | None = None
-    validation: Sequence[str] = field(default=())
-    ood: Sequence[str] = field(default=())
+    ood: Sequence[str] = ()
     simulated_rate: float = 0.1
     max_reads: int = MAX_READS
     choose: Against | None = None
-    command: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.config, _CONFIGS.get(self.model, TrainConfig)):
