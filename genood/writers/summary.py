@@ -73,7 +73,7 @@ class Summary:
         columns |= {f"ood_score_{name}": scores for name, scores in scored.ood_scores.items()}
         for name, values in columns.items():
             sketch = self._quantiles.setdefault(name, _QuantileSketch(self._seed))
-            sketch.add(as_in_table(values[~np.isnan(values)].astype(np.float64)))
+            sketch.add(values[~np.isnan(values)].astype(np.float64))
 
     def to_json(
         self, *, run: Mapping[str, Any], seconds: float, skipped: Mapping[str, int] | None = None
@@ -124,7 +124,10 @@ def _sum_of_inverses(numbers: npt.NDArray[np.float64]) -> int:
 
 
 class _QuantileSketch:
-    """Quantiles from a uniform sample without replacement: exact until the sample is full."""
+    """Quantiles from a uniform sample without replacement: exact until the sample is full.
+
+    Of values with the digits that the score table has.
+    """
 
     def __init__(self, seed: int) -> None:
         self._generator = np.random.default_rng(seed)
@@ -137,7 +140,7 @@ class _QuantileSketch:
         """Take values in; those with the smallest random keys stay."""
         keys = self._generator.random(len(values))
         may_stay = keys < self._largest_key
-        self._values.append(values[may_stay])
+        self._values.append(as_in_table(values[may_stay]))
         self._keys.append(keys[may_stay])
         self._num_kept += len(self._keys[-1])
         if self._num_kept >= 2 * _QUANTILE_SAMPLE:
