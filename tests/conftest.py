@@ -21,6 +21,7 @@ from genood.cli import main
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+    from toy_trainers import MakeTrainer
 
 # Tiny models gain nothing from threads, and lose much where the cores are busy.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -118,6 +119,14 @@ def genood_here(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
         signal.signal(number, handler)
     logging.getLogger("genood").setLevel(level)
     torch.set_num_threads(torch_threads)
+
+
+@pytest.fixture
+def make_trainer(tmp_path: Path) -> MakeTrainer:
+    """Make trainers of two tiny models of one toy genome."""
+    from toy_trainers import trainer_maker  # needs torch, and many tests do without
+
+    return trainer_maker(tmp_path)
 
 
 @contextmanager

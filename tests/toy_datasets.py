@@ -13,6 +13,8 @@ from genood.sequence import Codes, reverse_complement
 
 CLASSES = {"Beta": 1, "Gamma": 2}
 """In-distribution classes of `write_strain_dataset`, with the seeds of their genomes."""
+SOURCES = [{"kind": "toy", "files": ["a.fna"]}]
+"""Of `write_toy`."""
 
 
 def write_dataset(
@@ -65,3 +67,23 @@ def write_full_dataset(directory: Path, *, num_reads: int = 200, read_length: in
         "test_ood": {name: uniform_codes(4_000, seed) for name, seed in (("Iota", 10), ("Zeta", 11))},
     }
     return write_dataset(directory, genomes, num_reads=num_reads, read_length=read_length)
+
+
+def origins_of(*classes: str, accession: str = "NC_1.1") -> Origins:
+    number = len(classes)
+    return Origins(classes, [accession] * number, np.arange(number), ["+"] * number)
+
+
+def random_reads(num_reads: int, seed: int, length: int = 12) -> Codes:
+    return np.random.default_rng(seed).integers(0, 5, (num_reads, length), dtype=np.uint8)
+
+
+def write_toy(directory: Path, seed: int = 0) -> Path:
+    """Eight reads of two classes to train on, three of one to test on, four OOD."""
+    with create_dataset(directory, read_length=12, seed=1, sources=SOURCES, variant="tiny") as writer:
+        writer.add("train_in", random_reads(5, seed), origins_of("A", "B", "B", "A", "B"))
+        writer.add("test_ood", random_reads(4, seed + 1), origins_of("X", "X", "Y", "Y"))
+        writer.add("train_in", random_reads(3, seed + 2), origins_of("B", "A", "A"))
+        writer.add("test_in", random_reads(3, seed + 3), origins_of("A", "A", "A"))
+        writer.note("about", {"made": "by hand"})
+    return directory

@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+NCBI = "https://ftp.ncbi.nlm.nih.gov"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:

@@ -1,15 +1,21 @@
-"""Small releases of the published benchmark, written byte by byte."""
+"""Small releases of the published benchmark, written byte by byte, and imports of them."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import struct
+import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import google_crc32c
 import numpy as np
 
+from data_prep.published import PublishedConfig, import_published
 from data_prep.published_labels import RELEASED_LABELS, numbers_of
+from genood.dataset import SPLITS, Dataset
+from genood.sequence import decode
 
 NAMES = {
     "train_in": "before_2011_in_tr",
@@ -95,3 +101,62 @@ def table(rows: Sequence[tuple[str, int]], split: str, *, delimiter: str = "\t")
         where = f"{quote}{origin(100 + i)}{quote}"
         lines.append(delimiter.join((letters, RELEASED_LABELS[label], where, split.rpartition("_")[2])))
     return "\n".join(lines) + "\n"
+
+
+READS = {split: [(bases(label), label) for label in labels_of(split, 1, 5)] for split in SPLITS}
+"""Five reads of a split, of its first classes."""
+
+
+def release(folder: Path) -> Path:
+    """The TFRecord directories, with what is beside the shards."""
+    for split, name in NAMES.items():
+        short = name.rpartition("_")[0].rpartition("_")[2] + "_" + name.rpartition("_")[2]
+        reads = READS[split]
+        shard(folder / name / f"{short}-00000-of-00002.tfrecord", reads[:3])
+        shard(folder / name / f"{short}-00001-of-00002.tfrecord", reads[3:])
+    stated = {RELEASED_LABELS[label]: 1 for _, label in READS["train_in"]}
+    (folder / NAMES["train_in"] / "in_tr_nsample.json").write_text(json.dumps(stated))
+    numbers = {name: number for number, name in RELEASED_LABELS.items()}
+    (folder / "label_dict.json").write_text(json.dumps(numbers))
+    (folder / "README.txt").write_text("Reads.\n")
+    return folder
+
+
+def tables(folder: Path) -> Path:
+    """The files of TFDS."""
+    folder.mkdir(exist_ok=True)
+    for split, name in NAMES.items():
+        (folder / f"{name}.txt").write_text(table(READS[split], split))
+    return folder
+
+
+def zipped(folder: Path) -> Path:
+    """A directory as a zip file."""
+    path = folder.with_name(f"{folder.name}.zip")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, file.relative_to(folder))
+        archive.writestr("__MACOSX/._before_2011_in_tr.txt", b"\0\5\26\7")
+    return path
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def imported(output: Path, *sources: Path | str, **options: object) -> Dataset:
+    config = PublishedConfig(sources=[str(source) for source in sources], **options)  # type: ignore[arg-type]
+    return import_published(config, output)
+
+
+def check(dataset: Dataset, splits: Sequence[str] = SPLITS) -> None:
+    """Whether a dataset holds `READS`."""
+    dataset = Dataset.load(dataset.directory, verify=True)
+    assert list(dataset.splits) == list(splits)
+    for name, split in dataset.splits.items():
+        assert list(map(decode, split.codes)) == [letters for letters, _ in READS[name]]
+        origins = split.origins()
+        assert list(origins["class"]) == [RELEASED_LABELS[label] for _, label in READS[name]]
+        assert set(origins["accession"]) == {"AB1.1"}
+        assert set(origins["strand"]) == {""}
+    assert (dataset.read_length, dataset.seed) == (250, None)

@@ -3,214 +3,56 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import json
 import shutil
 import signal
 import subprocess
-import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from conftest import Genood
-from prep.mirror import Answer, Mirror, genome_path
-from toys import strain_of, uniform_codes
+from prep.mirror import NCBI, Answer, Mirror, genome_path
+from prep.toy_genbank import (
+    ASSEMBLIES,
+    BASES,
+    CONFIG,
+    DATA,
+    HISTORICAL,
+    OPTIONS,
+    PLANNED,
+    SUMMARY,
+    build_all,
+    build_command,
+    genbank,
+    run_build,
+    summary_of,
+)
 
 from data_prep.build import BuildConfig, open_build
-from data_prep.build_record import BuildRecord, content_of, differences
-from data_prep.catalogue import CatalogueConfig, make_catalogue
+from data_prep.build_record import content_of
+from data_prep.catalogue import make_catalogue
 from data_prep.cli import cli
 from data_prep.cli.build import command
 from data_prep.download import DownloadConfig
-from data_prep.draw import DrawConfig
-from data_prep.fetch import FetchConfig
-from data_prep.lock import sole_writer
 from data_prep.plan import PlanConfig
-from data_prep.reads import ClassSummary
 from data_prep.report_files import GENBANK, path_of
 from genood.dataset import Dataset
 from genood.errors import ConfigError, GenoodError, InputError
-from genood.sequence import decode
-
-PROGRAM = Path(sys.executable).with_name("genood-prep")
-DATA = Path(__file__).parents[1] / "data" / "catalogue"
-NCBI = "https://ftp.ncbi.nlm.nih.gov"
-SUMMARY, HISTORICAL = (url.removeprefix(NCBI) for url in GENBANK)
-BASES = 36_000
-COLUMNS = (
-    "assembly_accession",
-    "taxid",
-    "organism_name",
-    "version_status",
-    "assembly_level",
-    "seq_rel_date",
-    "ftp_path",
-    "group",
-    "genome_size",
-)
-
-
-class Assembly(NamedTuple):
-    """A genome of the toy GenBank; its sequence is a strain of that of its genus, which the seed gives."""
-
-    number: int
-    version: int
-    genus: str
-    seed: int
-    released: str
-    split: str
-
-    @property
-    def accession(self) -> str:
-        return f"GCA_{self.number:09d}.{self.version}"
-
-    @property
-    def folder(self) -> str:
-        digits = f"{self.number:09d}"
-        return f"/genomes/all/GCA/{digits[:3]}/{digits[3:6]}/{digits[6:]}/{self.accession}_ASM{self.number}v1"
-
-    @property
-    def file(self) -> str:
-        return genome_path(self.folder).rpartition("/")[2]
-
-    def row(self, **changes: str) -> str:
-        """In an assembly summary."""
-        cells = {
-            "assembly_accession": self.accession,
-            "taxid": str(self.seed),
-            "organism_name": f"{self.genus} toyensis strain {self.number}",
-            "version_status": "latest",
-            "assembly_level": "Complete Genome",
-            "seq_rel_date": self.released,
-            "ftp_path": f"{NCBI}{self.folder}",
-            "group": "bacteria",
-            "genome_size": str(BASES),
-        } | changes
-        return "\t".join(cells[name] for name in COLUMNS) + "\n"
-
-
-ASSEMBLIES = [
-    Assembly(1, 1, "Bacillus", 1, "2005/01/01", "train_in"),
-    Assembly(2, 1, "Bacillus", 1, "2009/01/01", "train_in"),
-    Assembly(3, 1, "Bacillus", 1, "2013/01/01", "val_in"),
-    Assembly(4, 1, "Bacillus", 1, "2018/01/01", "test_in"),
-    Assembly(5, 1, "Yersinia", 2, "2006/01/01", "train_in"),
-    # Its first version is of 2008, which only the historical summary knows.
-    Assembly(6, 2, "Yersinia", 2, "2014/01/01", "train_in"),
-    Assembly(7, 1, "Yersinia", 2, "2012/01/01", "val_in"),
-    Assembly(8, 1, "Yersinia", 2, "2017/01/01", "test_in"),
-    Assembly(9, 1, "Advenella", 3, "2011/06/01", "val_ood"),
-    Assembly(10, 1, "Archangium", 4, "2015/06/01", "val_ood"),
-    Assembly(11, 1, "Blautia", 5, "2016/06/01", "test_ood"),
-    Assembly(12, 1, "Agromyces", 6, "2017/06/01", "test_ood"),
-    # Released after the day of the plan.
-    Assembly(13, 1, "Blautia", 5, "2020/01/01", ""),
-]
-PLANNED = sorted(
-    (each for each in ASSEMBLIES if each.split),
-    key=lambda each: (
-        ["train_in", "val_in", "val_ood", "test_in", "test_ood"].index(each.split),
-        each.genus,
-        each.released,
-    ),
-)
-"""In the plan's order."""
-OPTIONS = ("--classes", "paper", "--as-of", "2018-09-01")
-QUICK = ("--reads-per-class", "300", "--attempts", "1", "--jobs", "1")
-
-
-def summary_of(rows: Sequence[str]) -> bytes:
-    header = "#" + "\t".join(COLUMNS)
-    return ("##  See README_assembly_summary.txt\n" + header + "\n" + "".join(rows)).encode()
-
-
-def genbank() -> dict[str, bytes]:
-    """GenBank's two summaries, by path."""
-    rows = [each.row() for each in ASSEMBLIES]
-    rows.append(Assembly(90, 1, "Bacillus", 1, "2001/01/01", "").row(assembly_level="Contig"))
-    rows.append(Assembly(91, 1, "Aspergillus", 9, "2001/01/01", "").row(group="fungi"))
-    old = ASSEMBLIES[5]._replace(version=1, released="2008/01/01").row(version_status="replaced")
-    return {SUMMARY: summary_of(rows), HISTORICAL: summary_of([old])}
-
-
-@pytest.fixture(scope="session")
-def sequences() -> dict[str, bytes]:
-    """The genomes' files by directory."""
-    contents = {}
-    for each in ASSEMBLIES:
-        letters = decode(strain_of(uniform_codes(BASES, each.seed), each.number))
-        lines = "\n".join(letters[i : i + 80] for i in range(0, BASES, 80))
-        contents[each.folder] = gzip.compress(f">CP{each.number}.1 {each.genus}\n{lines}\n".encode(), mtime=0)
-    return contents
 
 
 @pytest.fixture
 def mirror(sequences: dict[str, bytes]) -> Iterator[Mirror]:
+    """Of the toy GenBank."""
     with Mirror(sequences) as server:
         server.files |= genbank()
         yield server
-
-
-@pytest.fixture(scope="module")
-def finished(sequences: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A build of `CONFIG`; tests must not change it."""
-    directory = tmp_path_factory.mktemp("finished") / "d"
-    with Mirror(sequences) as server:
-        server.files |= genbank()
-        download = DownloadConfig(base_url=server.url)
-        build_all(directory, replace(CONFIG, download=download))
-    return directory
-
-
-@pytest.fixture
-def built(finished: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
-    return Path(shutil.copytree(finished, tmp_path / "built"))
-
-
-CONFIG = BuildConfig(
-    plan=PlanConfig(as_of=date(2019, 1, 1), num_in=2, num_ood=2),
-    download=DownloadConfig(base_url="http://127.0.0.1:9", fetch=FetchConfig(attempts=1)),
-    draw=DrawConfig(reads_per_class=30),
-)
-"""Without a server, so that whatever asks for one fails."""
-
-
-def build_all(directory: Path, config: BuildConfig, *, redo: bool = False) -> list[ClassSummary]:
-    with open_build(directory, config, redo=redo) as build:
-        build.make_catalogue()
-        build.make_plan()
-        assert not [download for download in build.download() if download.status == "failed"]
-        return build.draw()
-
-
-def contents(directory: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()
-    }
-
-
-def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the build said since it was last asked."""
-    messages = [each.getMessage() for each in caplog.records if each.name == "genood.prep.build"]
-    caplog.clear()
-    return messages
-
-
-def build_command(directory: Path, *options: str | Path) -> list[str]:
-    return list(map(str, (PROGRAM, "build", "-o", directory, *OPTIONS, *QUICK, *options)))
-
-
-def run_build(directory: Path, *options: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(build_command(directory, *options), capture_output=True, text=True, timeout=120)
 
 
 @contextmanager
@@ -324,161 +166,6 @@ def check_scores(genood: Genood, dataset: Path, folder: Path) -> None:
     evaluated = genood("evaluate", folder / "test_in.tsv", folder / "test_ood.tsv")
     assert evaluated.returncode == 0, evaluated.stderr
     assert {row["metric"]: float(row["value"]) for row in rows_of(evaluated.stdout)}["auroc"] > 0.95
-
-
-def test_a_finished_build_is_left_as_it_is(built: Path, caplog: pytest.LogCaptureFixture) -> None:
-    before = contents(built)
-    caplog.set_level("INFO")
-    summaries = build_all(built, CONFIG)
-    assert contents(built) == before
-    assert logged(caplog) == [
-        f"{built / name} is there, made from the same" for name in ("catalogue.tsv", "plan.tsv", "dataset")
-    ]
-    assert summaries[:2] == [
-        ("train_in", "Bacillus", 2, 2 * BASES, 2 * (BASES - 249), 30),
-        ("train_in", "Yersinia", 2, 2 * BASES, 2 * (BASES - 249), 30),
-    ]
-    # Nor do genomes and reports have to stay.
-    shutil.rmtree(built / "genomes")
-    shutil.rmtree(built / "reports")
-    assert build_all(built, CONFIG) == summaries
-
-
-def test_what_was_removed_is_made_again(built: Path) -> None:
-    before = contents(built)
-    for left in ("dataset.new", ".dataset.new.1.tmp"):  # by a process that was killed
-        (built / left).mkdir()
-    for product in ("catalogue.tsv", "plan.tsv"):
-        (built / product).unlink()
-    shutil.rmtree(built / "dataset")
-    build_all(built, CONFIG)
-    after = contents(built)
-    for name in before.keys() - {"build.json"}:
-        assert after[name] == before[name], name
-    assert after.keys() == before.keys()
-    assert not [*built.glob("*.new"), *built.glob(".*.tmp")]
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"plan": replace(CONFIG.plan, num_in=1)}, "plan.tsv was made with num_in 2 rather than 1"),
-        (
-            {"plan": replace(CONFIG.plan, as_of=None, train_before=date(2010, 1, 1))},
-            "plan.tsv was made with as_of 2019-01-01 rather than none, "
-            "train_before 2011-01-01 rather than 2010-01-01",
-        ),
-        (
-            {"catalogue": CatalogueConfig(levels=("contig", "complete"))},
-            "catalogue.tsv was made with levels complete rather than complete and contig",
-        ),
-        ({"classes": "paper"}, "plan.tsv was made with classes none rather than paper"),
-        ({"draw": replace(CONFIG.draw, seed=1)}, "dataset was made with seed 0 rather than 1"),
-        (
-            {"draw": replace(CONFIG.draw, split_reads={"val_in": 9})},
-            "dataset was made with split_reads none rather than val_in=9",
-        ),
-    ],
-)
-def test_a_dataset_is_not_replaced_unless_asked(built: Path, changes: dict[str, Any], message: str) -> None:
-    before = contents(built)
-    with pytest.raises(InputError) as error:
-        build_all(built, replace(CONFIG, **changes))
-    advice = "build in another directory, or have dataset replaced (--redo)"
-    assert str(error.value) == f"{built}: {message}; {advice}"
-    assert contents(built) == before
-
-
-def test_a_dataset_is_replaced_when_asked(built: Path, caplog: pytest.LogCaptureFixture) -> None:
-    config = replace(
-        CONFIG, plan=replace(CONFIG.plan, num_ood=1), draw=replace(CONFIG.draw, reads_per_class=20)
-    )
-    caplog.set_level("INFO")
-    summaries = build_all(built, config, redo=True)
-    assert logged(caplog) == [
-        f"{built}/catalogue.tsv is there, made from the same",
-        f"{built}/plan.tsv was made with num_ood 2 rather than 1; it is made anew",
-        f"{built}/dataset was made with other content of plan.tsv, reads_per_class 30 rather than 20; "
-        "it is made anew",
-    ]
-    assert [(each.split, each.num_reads) for each in summaries if each.split.endswith("ood")] == [
-        ("val_ood", 20),
-        ("test_ood", 20),
-    ]
-    assert Dataset.load(built / "dataset", verify=True).splits["val_ood"].num_reads == 20
-    assert not list(built.glob("*.new"))
-    assert build_all(built, config) == summaries
-
-
-def test_a_dataset_survives_a_replacement_that_fails(built: Path) -> None:
-    dataset = contents(built / "dataset")
-    too_many = replace(CONFIG, draw=replace(CONFIG.draw, reads_per_class=10**6))
-    with pytest.raises(InputError, match="too few windows"):
-        build_all(built, too_many, redo=True)
-    assert contents(built / "dataset") == dataset
-    assert not list(built.glob("*.new"))
-    build_all(built, CONFIG)
-    assert contents(built / "dataset") == dataset
-
-
-def test_an_end_before_the_record_is_written(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The new plan is not taken for the old one."""
-
-    def end(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    other = replace(CONFIG, plan=replace(CONFIG.plan, num_in=1))
-    with monkeypatch.context() as patch:
-        patch.setattr(BuildRecord, "note", end)
-        with pytest.raises(KeyboardInterrupt):
-            build_all(built, other, redo=True)
-    with pytest.raises(InputError, match=r"plan\.tsv: is there, but build\.json does not say from what"):
-        build_all(built, CONFIG)
-
-
-def test_a_plan_without_a_dataset_is_made_anew(built: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """As one tries options before anything is drawn."""
-    shutil.rmtree(built / "dataset")
-    caplog.set_level("INFO")
-    sizes = []
-    for num_ood in (1, 2):
-        config = replace(CONFIG, plan=replace(CONFIG.plan, num_ood=num_ood))
-        with open_build(built, config) as build:
-            build.make_catalogue()
-            plan = build.make_plan()
-        sizes.append(None if plan is None else len(plan.genomes))
-        assert ("it is made anew" in logged(caplog)[-1]) is True
-    assert sizes == [10, 12]
-
-
-def test_an_edited_plan_is_used(built: Path, caplog: pytest.LogCaptureFixture) -> None:
-    shutil.rmtree(built / "dataset")
-    plan = built / "plan.tsv"
-    lines = plan.read_text().splitlines(keepends=True)
-    plan.write_text("".join(line for line in lines if "Archangium" not in line))
-    summaries = build_all(built, CONFIG)
-    assert logged(caplog) == [f"{plan} was edited after it was made, and is taken as it is"]
-    assert [each.class_name for each in summaries if each.split == "val_ood"] == ["Advenella"]
-    # Edited once more, it is another one than that of the dataset.
-    plan.write_text("".join(lines))
-    with pytest.raises(InputError, match=r"dataset was made with other content of plan\.tsv; "):
-        build_all(built, CONFIG)
-    shutil.rmtree(built / "dataset")
-    plan.write_text("".join(line for line in lines if "Archangium" not in line))
-    other = replace(CONFIG, plan=replace(CONFIG.plan, num_in=1))
-    with pytest.raises(InputError, match=r"num_in 2 rather than 1; .* or have plan\.tsv replaced \(--redo\)"):
-        build_all(built, other)
-    assert len(build_all(built, other, redo=True)) == 7
-
-
-@pytest.mark.parametrize("product", ["catalogue.tsv", "plan.tsv", "dataset"])
-def test_what_is_not_of_the_build_is_not_touched(built: Path, product: str) -> None:
-    BuildRecord(built).forget(product)
-    before = contents(built)
-    for redo in (False, True):
-        with pytest.raises(InputError, match=f"{product}: is there, but build.json does not say from what"):
-            build_all(built, CONFIG, redo=redo)
-    assert contents(built) == before
 
 
 def test_reports_count_by_content(mirror: Mirror, tmp_path: Path) -> None:
@@ -653,52 +340,6 @@ def test_interrupt_and_continue(
     )
     assert Dataset.load(directory / "dataset").splits["val_in"].codes.shape == (60_000, 100)
     assert result.stderr.endswith(f"next: genood train {directory}/dataset -o bundle --read-length 100\n")
-
-
-def test_one_build_at_a_time(built: Path) -> None:
-    with sole_writer(built, "build"):
-        result = run_build(built)
-    assert result.returncode == 1
-    assert result.stderr == (
-        f"genood-prep: error: {built}: another build into it is running; wait for its end\n"
-    )
-
-
-def test_directories_that_cannot_be_built_in(built: Path, tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_text("")
-    with pytest.raises(InputError, match="is not a directory"):
-        build_all(file, CONFIG)
-    record = built / "build.json"
-    for text, message in (
-        ("{", "build.json: cannot be read"),
-        ("[]", "build.json: cannot be read"),
-        ('{"format_version": 1, "products": {"plan.tsv": {}}}', "build.json: is damaged"),
-        ('{"format_version": 2, "products": {}}', "build.json: has format 2, of a newer genood"),
-    ):
-        record.write_text(text)
-        with pytest.raises(InputError, match=message):
-            build_all(built, CONFIG)
-        assert record.read_text() == text
-
-
-def test_differences() -> None:
-    one, other = content_of(DATA / "README.md"), content_of(DATA / "prokaryotes_2021.txt")
-    old = {"a": 1, "b": None, "c": one, "d": [one], "e": ["x"], "f": {"s": 1}, "g": one, "h": []}
-    assert differences(old, dict(reversed(old.items()))) == []
-    new = {"a": 2, "b": "x", "c": other, "d": [one, other], "e": ["x", "y"], "f": {}, "g": None, "h": [one]}
-    assert differences(old, new) == [
-        "a 1 rather than 2",
-        "b none rather than x",
-        "other content of c",
-        "other d",
-        "e x rather than x and y",
-        "f s=1 rather than none",
-        "g a file rather than none",
-        "other h",
-    ]
-    # An option that came with a later version.
-    assert differences({"a": 1}, {"a": 1, "b": None, "c": 3}) == ["c none rather than 3"]
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
 import tempfile
-import threading
-import zipfile
-from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 
 import pytest
-from prep.release import NAMES, bases, labels_of, origin, read_example, record, shard, table
+from prep.release import (
+    NAMES,
+    READS,
+    bases,
+    check,
+    imported,
+    origin,
+    read_example,
+    record,
+    release,
+    sha256,
+    shard,
+    tables,
+    zipped,
+)
 
-from data_prep.fetch import FetchConfig
-from data_prep.published import PublishedConfig, describe_variant, import_published
+from data_prep.published import describe_variant
 from data_prep.published_files import split_of
 from data_prep.published_labels import RELEASED_LABELS, numbers_of
 from genood.dataset import SPLITS, Dataset
@@ -25,65 +33,6 @@ from genood.errors import ConfigError, InputError
 from genood.sequence import decode
 
 PUBLISHED = Path(__file__).parents[2].parent / "shared" / "data" / "published"
-PATIENCE = FetchConfig(attempts=3, first_wait=0.01, longest_wait=0.1)
-
-READS = {split: [(bases(label), label) for label in labels_of(split, 1, 5)] for split in SPLITS}
-"""Five reads of a split, of its first classes."""
-
-
-def release(folder: Path) -> Path:
-    """The TFRecord directories, with what is beside the shards."""
-    for split, name in NAMES.items():
-        short = name.rpartition("_")[0].rpartition("_")[2] + "_" + name.rpartition("_")[2]
-        reads = READS[split]
-        shard(folder / name / f"{short}-00000-of-00002.tfrecord", reads[:3])
-        shard(folder / name / f"{short}-00001-of-00002.tfrecord", reads[3:])
-    stated = {RELEASED_LABELS[label]: 1 for _, label in READS["train_in"]}
-    (folder / NAMES["train_in"] / "in_tr_nsample.json").write_text(json.dumps(stated))
-    numbers = {name: number for number, name in RELEASED_LABELS.items()}
-    (folder / "label_dict.json").write_text(json.dumps(numbers))
-    (folder / "README.txt").write_text("Reads.\n")
-    return folder
-
-
-def tables(folder: Path) -> Path:
-    """The files of TFDS."""
-    folder.mkdir(exist_ok=True)
-    for split, name in NAMES.items():
-        (folder / f"{name}.txt").write_text(table(READS[split], split))
-    return folder
-
-
-def zipped(folder: Path) -> Path:
-    """A directory as a zip file."""
-    path = folder.with_name(f"{folder.name}.zip")
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(folder.rglob("*")):
-            archive.write(file, file.relative_to(folder))
-        archive.writestr("__MACOSX/._before_2011_in_tr.txt", b"\0\5\26\7")
-    return path
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def imported(output: Path, *sources: Path | str, **options: object) -> Dataset:
-    config = PublishedConfig(sources=[str(source) for source in sources], **options)  # type: ignore[arg-type]
-    return import_published(config, output)
-
-
-def check(dataset: Dataset, splits: Sequence[str] = SPLITS) -> None:
-    """Whether a dataset holds `READS`."""
-    dataset = Dataset.load(dataset.directory, verify=True)
-    assert list(dataset.splits) == list(splits)
-    for name, split in dataset.splits.items():
-        assert list(map(decode, split.codes)) == [letters for letters, _ in READS[name]]
-        origins = split.origins()
-        assert list(origins["class"]) == [RELEASED_LABELS[label] for _, label in READS[name]]
-        assert set(origins["accession"]) == {"AB1.1"}
-        assert set(origins["strand"]) == {""}
-    assert (dataset.read_length, dataset.seed) == (250, None)
 
 
 def test_tfrecord_directories(tmp_path: Path) -> None:
@@ -268,166 +217,6 @@ def test_more_reads_than_stated(tmp_path: Path, caplog: pytest.LogCaptureFixture
     (tmp_path / "in_tr_nsample.json").write_text('{"Bacillus": 1, "Burkholderia": 1}')
     imported(tmp_path / "d", path)
     assert "train_in has more reads of Bacillus than its nsample.json states" in caplog.text
-
-
-def left_behind(folder: Path) -> list[str]:
-    """What a failed import to `folder`/d made."""
-    return [path.name for path in folder.iterdir() if path.name == "d" or path.name.startswith(".")]
-
-
-@pytest.mark.parametrize("place", [8, 300, -1])
-def test_damaged_shard(tmp_path: Path, place: int) -> None:
-    folder = release(tmp_path / "release")
-    path = folder / NAMES["val_in"] / "in_val-00000-of-00002.tfrecord"
-    data = bytearray(path.read_bytes())
-    size = len(record(read_example(*READS["val_in"][0], origin(100))))
-    data[size + place if place > 0 else place] ^= 1
-    path.write_bytes(data)
-    number = 2 if place > 0 else 3
-    problem = rf"in_val-00000-of-00002\.tfrecord, record {number}: byte {size * (number - 1):,}: the checksum"
-    with pytest.raises(InputError, match=problem):
-        imported(tmp_path / "d", folder)
-    assert left_behind(tmp_path) == []
-
-
-def test_truncated_shard(tmp_path: Path) -> None:
-    folder = release(tmp_path / "release")
-    path = folder / NAMES["val_in"] / "in_val-00001-of-00002.tfrecord"
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InputError, match=r"record 2: byte \d+: the file ends within the record"):
-        imported(tmp_path / "d", folder)
-    assert left_behind(tmp_path) == []
-
-
-def test_damaged_zip(tmp_path: Path) -> None:
-    path = zipped(tables(tmp_path / "genomics_ood"))
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(InputError, match=r"genomics_ood\.zip: is damaged, or cut short"):
-        imported(tmp_path / "d", path)
-    # The first bytes of the first file's header; a byte of its compressed data.
-    first = f"{NAMES['test_in']}.txt"
-    for place, problem in ((0, "cannot be read from"), (30 + len(first) + 150, "is damaged in")):
-        path.write_bytes(data[:place] + b"PK_" + data[place + 3 :])
-        with pytest.raises(InputError, match=rf"genomics_ood\.zip/{first}: {problem} the zip file"):
-            imported(tmp_path / "d", path)
-    assert left_behind(tmp_path) == []
-
-
-def test_another_file_than_pinned(tmp_path: Path) -> None:
-    path = zipped(tables(tmp_path / "genomics_ood"))
-    with pytest.raises(InputError, match=rf"has sha256 {sha256(path)}, not {'0' * 64}"):
-        imported(tmp_path / "d", path, sha256=["0" * 64])
-    with pytest.raises(ConfigError, match="'abc' is no sha256"):
-        imported(tmp_path / "d", path, sha256=["abc"])
-    with pytest.raises(ConfigError, match="2 sha256 for 1 sources"):
-        imported(tmp_path / "d", path, sha256=["0" * 64] * 2)
-    with pytest.raises(ConfigError, match="is a directory; a sha256 is that of a file"):
-        imported(tmp_path / "d", tmp_path / "genomics_ood", sha256=["0" * 64])
-
-
-def test_sources_that_hold_nothing_or_too_much(tmp_path: Path) -> None:
-    folder = release(tmp_path / "release")
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "empty" / "README.txt").write_text("Reads.\n")
-    for source in (tmp_path / "empty", zipped(tmp_path / "empty")):
-        with pytest.raises(InputError, match=r"empty.*: holds nothing of the benchmark"):
-            imported(tmp_path / "d", folder, source)
-    with pytest.raises(InputError, match="missing: no such file"):
-        imported(tmp_path / "d", tmp_path / "missing")
-    one = folder / NAMES["val_in"] / "in_val-00000-of-00002.tfrecord"
-    with pytest.raises(InputError, match=r"in_val-00000-of-00002\.tfrecord: is given twice"):
-        imported(tmp_path / "d", folder, one)
-    with pytest.raises(InputError, match=r"\.txt: holds reads of .* in the other form"):
-        imported(tmp_path / "d", folder, tables(tmp_path / "tables"))
-    with pytest.raises(InputError, match=r"label_dict\.json: no file of reads: no \*\.tfrecord\*, no table"):
-        imported(tmp_path / "d", folder / "label_dict.json")
-    assert left_behind(tmp_path) == []
-
-
-def test_existing_output_stays(tmp_path: Path) -> None:
-    output = tmp_path / "d"
-    output.mkdir()
-    with pytest.raises(InputError, match="d: is there already"):
-        imported(output, "https://localhost:1/never-asked")
-    assert list(output.iterdir()) == []
-    with pytest.raises(InputError, match=r"d: its directory '.*none' does not exist"):
-        imported(tmp_path / "none" / "d", "https://localhost:1/never-asked")
-    with pytest.raises(ConfigError, match=r"^-: a dataset is a directory; it cannot go to standard output$"):
-        import_published(PublishedConfig(sources=["https://localhost:1/never-asked"]), "-")
-
-
-class Server(ThreadingHTTPServer):
-    """Serves one file, after as many failures as it is told."""
-
-    def __init__(self, content: bytes) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.content = content
-        self.failures = 0
-        self.num_requests = 0
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        server = self.server
-        assert isinstance(server, Server)
-        server.num_requests += 1
-        if self.path.startswith("/missing"):
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(server.content)))
-        self.end_headers()
-        cut = server.num_requests <= server.failures
-        self.wfile.write(server.content[: len(server.content) // 2] if cut else server.content)
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with Server(zipped(tables(tmp_path / "genomics_ood")).read_bytes()) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def url_of(server: Server, name: str = "genomics_ood.zip?x=1") -> str:
-    return f"http://127.0.0.1:{server.server_port}/{name}"
-
-
-@pytest.mark.parametrize("failures", [0, 2])
-def test_url(tmp_path: Path, server: Server, failures: int) -> None:
-    server.failures = failures
-    url, pin = url_of(server), hashlib.sha256(server.content).hexdigest()
-    dataset = imported(tmp_path / "d", url, sha256=[pin], fetch=PATIENCE)
-    check(dataset)
-    size = len(server.content)
-    assert dataset.sources == [{"url": url, "sha256": pin, "bytes": size, "pinned": True}]
-    assert server.num_requests == failures + 1
-    assert left_behind(tmp_path) == ["d"]
-
-
-def test_url_of_a_shard(tmp_path: Path, server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    server.content = shard(tmp_path / "s", READS["val_ood"]).read_bytes()
-    url = url_of(server, "between_2011-2016_ood_val.tfrecord")
-    check(imported(tmp_path / "d", url, fetch=PATIENCE), ["val_ood"])
-    pin = hashlib.sha256(server.content).hexdigest()
-    assert f"to have the same again, add --sha256 {pin}" in caplog.text
-
-
-def test_url_that_cannot_be_had(tmp_path: Path, server: Server) -> None:
-    with pytest.raises(InputError, match=r"/missing\.zip: HTTP 404"):
-        imported(tmp_path / "d", url_of(server, "missing.zip"), fetch=PATIENCE)
-    with pytest.raises(InputError, match=r"/genomics_ood\.zip\?x=1: has sha256 .*, not 0000"):
-        imported(tmp_path / "d", url_of(server), sha256=["0" * 64], fetch=PATIENCE)
-    server.failures = 100
-    with pytest.raises(InputError, match=rf"^{url_of(server, 'f')}: "):
-        imported(tmp_path / "d", url_of(server, "f"), fetch=PATIENCE)
-    assert left_behind(tmp_path) == []
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

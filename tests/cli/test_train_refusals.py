@@ -1,0 +1,117 @@
+"""`genood train`: what is in the way of a bundle, and input that is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from bundle_dirs import BUNDLE_FILES
+from refusals import check_error, snapshot
+from tiny_trainings import Train
+from toys import markov_codes, write_fasta
+
+
+def test_bundle_in_the_way(train: Train, finished: Path) -> None:
+    before = snapshot(finished)
+    check_error(train(finished), f"{finished}: there is a bundle already; remove it or give another")
+    assert snapshot(finished) == before
+
+
+def test_other_files_in_the_way(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("all of it")
+    check_error(train(tmp_path), f"{tmp_path}: is not empty; give a new directory for the bundle")
+    assert snapshot(tmp_path) == {"thesis.txt": b"all of it"}
+
+
+@pytest.mark.parametrize("name", ["file", "file/bundle", "file/deep/bundle"])
+def test_file_in_the_way(train: Train, tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("here")
+    check_error(train(tmp_path / name), f"{tmp_path / 'file'}: is a file; name a directory for the bundle")
+    assert snapshot(tmp_path) == {"file": b"here"}
+
+
+def test_directory_without_permission(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused before the training, not after. Root may write anywhere: the answer is made up."""
+    monkeypatch.setattr(os, "access", lambda path, mode: not (Path(path) == tmp_path and mode == os.W_OK))
+    check_error(
+        train(tmp_path / "new" / "bundle"), f"{tmp_path}: cannot be written to; name another directory"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_empty_directory_is_taken(train: Train, tmp_path: Path) -> None:
+    assert train(tmp_path, "--steps", "1").returncode == 0
+    assert set(snapshot(tmp_path)) == BUNDLE_FILES
+
+
+BAD_GENOMES = {
+    "shorter than a read": (
+        (">s\n" + "ACGTA" * 11 + "\n"),
+        "class 'Short' has no stretch of 60 known bases; give longer sequences or a shorter --read-length",
+    ),
+    "full of unknown bases": (
+        ">s\n" + ("ACGTA" * 11 + "N") * 50 + "\n",
+        "class 'Short' has no stretch of 60 known bases",
+    ),
+    "nothing left to train on": (
+        ">s\n" + "ACGTA" * 20 + "\n",
+        "class 'Short' is too short to hold out a stretch of 60 bases for validation",
+    ),
+    "no sequence": ("", "class 'Short' has no stretch of 60 known bases"),
+    "garbage": ("hello\n", "Short.fna: is neither FASTA nor FASTQ"),
+    "foreign letter": (">s\nACGT\n>t\nAC!T\n", "Short.fna, record 2: 't' holds '!'"),
+}
+
+
+@pytest.mark.parametrize(("text", "says"), BAD_GENOMES.values(), ids=BAD_GENOMES)
+def test_bad_genomes(train: Train, genome_files: list[Path], tmp_path: Path, text: str, says: str) -> None:
+    genome = tmp_path / "Short.fna"
+    genome.write_text(text)
+    check_error(train(tmp_path / "bundle", genomes=[genome_files[0], genome]), says)
+    assert set(snapshot(tmp_path)) == {"Short.fna"}
+
+
+BAD_CLASSES = {
+    "missing table": (None, "classes.tsv: no such file"),
+    "no such class": (
+        "file\tclass\nAlpha__one.fna\tX\n",
+        "Beta__one.fna: is not named in the table of classes",
+    ),
+    "no header": (
+        "Alpha__one.fna\tX\nBeta__one.fna\tY\n",
+        "classes.tsv, line 1: needs a header line with the columns 'file' and 'class'",
+    ),
+    "empty class": (
+        "file\tclass\nAlpha__one.fna\t\n",
+        "classes.tsv, line 2: a row needs both a file and a class",
+    ),
+    "named twice": (
+        "file\tclass\nAlpha__one.fna\tX\nAlpha__one.fna\tY\n",
+        "classes.tsv, line 3: names 'Alpha__one.fna' twice",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "says"), BAD_CLASSES.values(), ids=BAD_CLASSES)
+def test_bad_classes(train: Train, tmp_path: Path, text: str | None, says: str) -> None:
+    table = tmp_path / "classes.tsv"
+    if text is not None:
+        table.write_text(text)
+    check_error(train(tmp_path / "bundle", "--classes", table), says)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_validation_too_short(train: Train, tmp_path: Path) -> None:
+    validation = write_fasta(tmp_path / "Alpha__val.fna", {"v": markov_codes(59, 8)})
+    check_error(
+        train(tmp_path / "bundle", "--val", validation),
+        "class 'Alpha' has no stretch of 60 known bases; give longer sequences or a shorter --read-length",
+    )
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_missing_genome(train: Train, genome_files: list[Path], tmp_path: Path) -> None:
+    genomes = [genome_files[0], tmp_path / "none.fna"]
+    check_error(train(tmp_path / "bundle", genomes=genomes), "none.fna: no such file")
+    assert list(tmp_path.iterdir()) == []
