@@ -8,13 +8,16 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, NamedTuple, Self
+
+import pytest
 
 NCBI = "https://ftp.ncbi.nlm.nih.gov"
 
@@ -229,3 +232,12 @@ def _handler_of(mirror: Mirror) -> type[BaseHTTPRequestHandler]:
                 super().finish()
 
     return Handler
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something has happened that a server or a process does, for half a minute at most."""
+    for _ in range(3000):
+        if condition():
+            return
+        time.sleep(0.01)
+    pytest.fail("nothing happened for 30 s")

@@ -8,8 +8,7 @@ import shutil
 import signal
 import subprocess
 import tarfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from conftest import Genood
-from prep.mirror import NCBI, Answer, Mirror, genome_path
+from prep.mirror import NCBI, Answer, Mirror, genome_path, wait_for
 from prep.toy_genbank import (
     ASSEMBLIES,
     BASES,
@@ -66,14 +65,6 @@ def running_build(directory: Path, *options: str | Path) -> Iterator[subprocess.
             yield process
         finally:
             process.kill()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    for _ in range(3000):
-        if condition():
-            return
-        time.sleep(0.01)
-    pytest.fail("nothing happened for 30 s")
 
 
 def rows_of(table: str) -> list[dict[str, str]]:

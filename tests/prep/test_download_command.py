@@ -6,13 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prep.mirror import NCBI, Answer, Mirror
+from prep.mirror import NCBI, Answer, Mirror, wait_for
 from prep.toy_plan import FILES, FOLDERS, PATHS, SIZE, check_whole, impatient, statuses
 
 from data_prep.download import RECORD, DownloadConfig, download_genomes, parse_checksums, read_genomes
@@ -158,14 +156,6 @@ def test_interrupt_and_continue(
     assert statuses(downloads) == ["present", "downloaded", "present"]
     assert mirror.asked(PATHS[1])[-1].headers["Range"] == f"bytes={size}-"
     check_whole(genomes)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.02)
-    pytest.fail("nothing happened for 20 s")
 
 
 def test_progress_on_a_terminal(mirror: Mirror, plan: Path, tmp_path: Path) -> None:
