@@ -158,11 +158,11 @@ def evaluated(name: str, arguments: argparse.Namespace, reference: list[Path]) -
         "model": recipe.model_config,
         "train": recipe.train_options,
         "reads_per_genome": arguments.reads_per_genome,
-        **({"one_class": True} if recipe.one_class else {}),
+        "one_class": recipe.one_class,
     }
     if result_file.is_file():
         result: dict[str, Any] = json.loads(result_file.read_text())
-        if {key: result.get(key) for key in asked} != asked:
+        if {key: result.get(key, False) for key in asked} != asked:
             sys.exit(f"{directory}: holds another recipe of that name; remove it, or give another --out")
         return result
     directory.mkdir(parents=True, exist_ok=True)

@@ -54,7 +54,7 @@ class EngineConfig:
     overlap
         Windows that are scored at the same time, while another is read and one is the caller's, all in
         threads; with 0 each is read and scored when the caller asks for it. With more than one, models have
-        one thread for each, but for a sequence that alone is more than a window.
+        one thread for each. A sequence that alone is more than a window has all threads to itself.
     """
 
     window_bases: int = 2_000_000
@@ -221,11 +221,15 @@ class Scorer:
         windows = windows_of(blocks, self.config.window_bases, self.config.window_reads)
         if not self.config.overlap:
             return map(self._score_window, windows)
-        return apply_ahead(self._score_beside, ahead(windows), self.config.overlap)
+        return apply_ahead(self._score_beside, ahead(windows), self.config.overlap, self._is_large)
+
+    def _is_large(self, window: ReadBlock) -> bool:
+        """Whether a window is one sequence, or two mates, of more than its share of memory."""
+        return len(window.codes) > self.config.window_bases
 
     def _score_beside(self, window: ReadBlock) -> ScoredReads:
         """As `_score_window`, in one of the threads."""
-        with on_one_thread(self.config.overlap > 1 and len(window.codes) <= self.config.window_bases):
+        with on_one_thread(self.config.overlap > 1 and not self._is_large(window)):
             return self._score_window(window)
 
     def _score_window(self, window: ReadBlock) -> ScoredReads:

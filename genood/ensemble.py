@@ -53,6 +53,8 @@ _SHARED = frozenset({"likelihood", "background", "logits", "mutated-class"})
 """What all members together give if each of them does."""
 _GRADIENT_NUMBERS = 2**25
 """Of the gradients of the reads of a forward pass: 128 MiB of float32."""
+_LEAST_BATCH = 65_536
+"""Bases of a forward pass of many members, at least: what all say is kept at the same time."""
 
 
 @dataclass(kw_only=True)
@@ -222,7 +224,7 @@ def how_asked(bundle: AnyBundle) -> Asking:
     """How all models of a bundle can be asked together."""
     models = [bundle.model] if isinstance(bundle, Bundle) else [member.model for member in bundle.members]
     return Asking(
-        batch_bases=min(model.batch_bases for model in models),
+        batch_bases=max(_LEAST_BATCH, min(model.batch_bases for model in models) // len(models)),
         piece_bases=min((m.piece_bases for m in models if m.piece_bases is not None), default=None),
         side_by_side=all(model.side_by_side for model in models),
     )

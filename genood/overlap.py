@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
@@ -55,18 +55,29 @@ def _make(source: Iterator[T], wanted: SimpleQueue[bool], made: SimpleQueue[tupl
     made.put((False, error))
 
 
-def apply_ahead(function: Callable[[S], T], items: Iterable[S], num_threads: int = 1) -> Iterator[T]:
+def apply_ahead(
+    function: Callable[[S], T],
+    items: Iterable[S],
+    num_threads: int = 1,
+    alone: Callable[[S], bool] = lambda item: False,
+) -> Iterator[T]:
     """Results of a function for items, in their order, made in threads while the caller has the last one.
 
-    As many items are at work as there are threads, and one waits. What the function raises is raised
-    here, in its turn; closing the iterator waits for the items at work.
+    As many items are at work as there are threads, and one waits; but one for which `alone` is true is at
+    work by itself. What the function raises is raised here, in its turn; closing the iterator waits for the
+    items at work.
     """
     pending: deque[Future[T]] = deque()
+    was_alone = False
     with ThreadPoolExecutor(num_threads) as pool:
         try:
             for item in items:
+                is_alone = alone(item)
+                if is_alone or was_alone:
+                    wait(pending)
+                was_alone = is_alone
                 pending.append(pool.submit(function, item))
-                if len(pending) > num_threads:
+                while len(pending) > (1 if is_alone else num_threads):
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from threading import Barrier, Event
 
@@ -68,6 +69,41 @@ def test_no_more_items_are_taken_than_threads_and_one() -> None:
     assert taken == [0, 1, 2]
     results.close()
     assert taken == [0, 1, 2]
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 4])
+def test_what_is_to_be_alone_is(num_threads: int) -> None:
+    """Neither another of its kind nor what comes before or after it is at work beside it."""
+    at_work: set[int] = set()
+    met: dict[int, set[int]] = {}
+    first_pair = Barrier(min(num_threads, 2))
+
+    def work(x: int) -> int:
+        at_work.add(x)
+        if x < first_pair.parties:
+            first_pair.wait(10)
+        time.sleep(0.01)
+        met[x] = at_work - {x}
+        at_work.discard(x)
+        return -x
+
+    large = {2, 5, 6, 9}
+    taken: list[int] = []
+    results = apply_ahead(work, counted(taken, 10), num_threads, lambda x: x in large)
+    for number, result in enumerate(results):
+        assert result == -number
+        assert len(taken) - number <= num_threads + 1
+    assert taken == list(range(10))
+    assert all(not others & large for others in met.values())
+    assert [met[x] for x in sorted(large)] == [set()] * 4
+    assert (met[0] | met[1] == set()) == (num_threads == 1)
+
+
+def test_an_error_beside_one_that_is_to_be_alone() -> None:
+    results = apply_ahead(square, range(9), 3, lambda x: x == 6)
+    assert [next(results) for _ in range(5)] == [0, 1, 4, 9, 16]
+    with pytest.raises(ValueError, match="five"):
+        next(results)
 
 
 def test_an_error_comes_in_its_turn() -> None:

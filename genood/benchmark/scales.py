@@ -98,7 +98,7 @@ SCALES: Mapping[str, Scale] = {
         num_members=3,
     ),
     "small": Scale(
-        # 78 LSTMs and 72 CNNs in a night on two cores: those of 256 units would take weeks.
+        # 75 LSTMs and 69 CNNs in a night on two cores: those of 256 units would take weeks.
         recipes=_recipes("quick", "small", {"steps": 8_000, "validation_interval": 500}, {"steps": 4_000}),
         num_seeds=3,
         max_val_reads=2_000,

@@ -78,6 +78,21 @@ def test_stopped_in_the_middle(
     assert all(name.endswith(".tmp") for name in after)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_with_windows_at_work(
+    start_genood: StartGenood, context_dir: Path, folder: Path, number: signal.Signals
+) -> None:
+    """Compiled models score several at the same time."""
+    before = snapshot(folder)
+    with start_genood("score", "-m", context_dir, "-", "-o", folder / "scores.tsv", "-t", "3") as process:
+        process.stdin.write(fastq(6 * WINDOW_READS))
+        wait_for_rows(process, folder)
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 130
+        assert process.stderr.read() == b"genood: interrupted\n"
+    assert snapshot(folder) == before
+
+
 def test_killed_before_the_first_table(start_genood: StartGenood, bundle_dir: Path, tmp_path: Path) -> None:
     with start_genood("score", "-m", bundle_dir, "-", "-o", tmp_path / "scores.tsv", *CPU) as process:
         process.stdin.write(fastq(SOME_READS))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from toys import markov_model, uniform_codes
 
+from genood import threads
 from genood.context.dense import NATS_PER_STEP
 from genood.context.mixture import BLOCK
 from genood.errors import ConfigError
@@ -42,7 +43,7 @@ def test_by_hand() -> None:
     np.testing.assert_allclose(found, np.log([a_or_c, after_a, after_c]), atol=ROUNDING)
 
 
-@pytest.mark.parametrize(("order", "length"), [(0, 60), (1, 60), (3, 60), (3, BLOCK + 20)])
+@pytest.mark.parametrize(("order", "length"), [(0, 60), (1, 60), (3, 60), (3, BLOCK + 20), (MAX_ORDER, 60)])
 def test_equals_counting(order: int, length: int) -> None:
     """Also where a context reaches back over the end of a block of bases."""
     genome = uniform_codes(300, 1)
@@ -54,6 +55,17 @@ def test_equals_counting(order: int, length: int) -> None:
         context = letters[max(0, t - order) : t].rpartition("N")[2]
         expected = 0.0 if letter == "N" else math.log(probability(words, context, letter, 3.0))
         assert found[t] == pytest.approx(expected, abs=ROUNDING)
+
+
+def test_threads_share_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = markov_model(uniform_codes(2000, 1), order=5)
+    reads, lengths = uniform_codes(300 * 50, 2).reshape(50, 300), np.arange(251, 301)
+    found = []
+    for number in (1, 3):
+        monkeypatch.setattr(threads, "_chosen", number)
+        found.append(model.log_probs(reads, lengths))
+    np.testing.assert_array_equal(*found)
+    assert (found[0] < 0).sum() == lengths.sum()
 
 
 def test_a_read_of_the_reference_is_likely() -> None:
