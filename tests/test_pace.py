@@ -91,6 +91,37 @@ def test_resumed_training_is_measured_from_where_it_goes_on() -> None:
     assert training.pace.seconds_left() == pytest.approx(0.5 * (10_000 - 4940) + 11 * 5.0)
 
 
+def test_time_in_which_the_process_was_stopped_does_not_count() -> None:
+    """An hour between two steps, then one in a validation; both leave what there is to do as it was."""
+    training = Training(CONFIG, 0.1, 20.0)
+    training.until(150.0)
+    training.now += 3600.0
+    training.until(training.now + 20.0)
+    validations = 20 - training.done // 500
+    assert training.pace.seconds_left() == pytest.approx(
+        0.1 * (10_000 - training.done) + 20.0 * validations, rel=0.01
+    )
+    training.done += 500 - training.done % 500  # a validation is due
+    training.pace.step(training.done)
+    training.now += 3600.0
+    training.pace.validated(training.done)
+    training.until(training.now + 20.0)
+    validations = 20 - training.done // 500
+    assert training.pace.seconds_left() == pytest.approx(
+        0.1 * (10_000 - training.done) + 20.0 * validations, rel=0.01
+    )
+
+
+def test_steps_that_have_become_slow_are_believed() -> None:
+    training = Training(CONFIG, 1.0, 0.0)
+    training.until(100.0)
+    training.of_step = 40.0
+    training.until(400.0)
+    assert training.pace.seconds_left() == pytest.approx(
+        40.0 * (10_000 - training.done) + 20 * 400.0, rel=0.01
+    )
+
+
 def test_what_is_taken_again_is_left_again() -> None:
     training = Training(CONFIG, 0.1, 20.0)
     training.until(75.05)
