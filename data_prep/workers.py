@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from types import TracebackType
 from typing import Generic, NamedTuple, Self, TypeVar
 
+from data_prep.interrupts import interrupts_held
 from genood.errors import GenoodError
 
 T = TypeVar("T")
@@ -78,7 +77,7 @@ class Workers:
         coming: deque[Future[_Outcome[R]]] = deque()
         try:
             for task in tasks:
-                with _interrupts_held():
+                with interrupts_held():
                     coming.append(self._pool.submit(_work, function, task))
                 if len(coming) > _TASKS_AHEAD * self._number:
                     yield coming.popleft().result().take()
@@ -91,19 +90,6 @@ class Workers:
         finally:
             for future in coming:
                 future.cancel()
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Let an interrupt wait until the end of the block, and never reach the processes that it starts.
-
-    The terminal sends it to all of them; but the first one ends the others, and says so once.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Outcome(NamedTuple, Generic[R]):

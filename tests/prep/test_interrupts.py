@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from types import FrameType
 
 import pytest
 
-from data_prep.interrupts import run_until_interrupted
+from data_prep.interrupts import interrupts_held, run_until_interrupted
 
 CODE = """
 import asyncio, os, signal, time
@@ -81,3 +82,51 @@ def test_what_is_ignored_stays_ignored() -> None:
         assert run_until_interrupted(hang_up()) == "done"
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+HELD = """
+import os, signal, threading, time
+from data_prep.interrupts import interrupts_held
+
+def handler(number, frame):
+    raise KeyboardInterrupt
+
+signal.signal(signal.{signal}, handler)
+gone = threading.Event()
+threading.Thread(target=gone.wait, daemon=True).start()  # where a signal may go that is blocked here
+try:
+    with interrupts_held():
+        os.kill(os.getpid(), signal.{signal})
+        for _ in range(20):
+            time.sleep(0.01)
+        print("whole")
+    print("not reached")
+except KeyboardInterrupt:
+    print("interrupted", signal.getsignal(signal.{signal}) is handler)
+with interrupts_held():
+    pass
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_an_interrupt_waits_for_the_end_of_the_block(name: str) -> None:
+    """Whichever thread is told of it."""
+    result = subprocess.run(
+        [sys.executable, "-c", HELD.format(signal=name)], capture_output=True, text=True, timeout=60
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "whole\ninterrupted True\n", "")
+
+
+def test_what_is_held_in_another_thread() -> None:
+    """Which must not set handlers."""
+    seen: list[bool] = []
+
+    def hold() -> None:
+        with interrupts_held():
+            seen.append(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        seen.append(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    thread.join()
+    assert seen == [True, False]
