@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_softmax
 
 from genood.detectors.base import Classified, ScoreBatch
+from genood.detectors.log_sums import log_softmax
 from genood.errors import ConfigError
 
 Floats = npt.NDArray[np.float64]
@@ -56,7 +56,7 @@ def all_but(log_probabilities: Floats, classes: npt.NDArray[np.int64]) -> Floats
 
 def log_class_probabilities(found: Classified) -> Floats:
     """Logarithms of the probabilities of all classes, float64, shape (B, K)."""
-    return log_softmax(found.logits.astype(np.float64), axis=1)
+    return log_softmax(found.logits.astype(np.float64))
 
 
 def labelled_features(batches: Iterable[ScoreBatch]) -> Iterator[tuple[Floats, npt.NDArray[np.int64]]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
 
 from genood.detectors.base import Detector, ScoreBatch
 from genood.detectors.classes import classified_of, in_distribution_logits
+from genood.detectors.log_sums import log_sum_exp
 
 
 class Energy(Detector):
@@ -24,4 +24,4 @@ class Energy(Detector):
 
     def score(self, batch: ScoreBatch) -> npt.NDArray[np.float32]:
         """See `Detector.score`; nats."""
-        return batch.where_scored(-logsumexp(in_distribution_logits(classified_of(batch)), axis=1))
+        return batch.where_scored(-log_sum_exp(in_distribution_logits(classified_of(batch))))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_softmax
 
 from genood.detectors.base import Detector, ScoreBatch
 from genood.detectors.classes import classified_of, in_distribution, log_class_probabilities
+from genood.detectors.log_sums import log_softmax
 
 
 class Entropy(Detector):
@@ -33,5 +33,5 @@ class Entropy(Detector):
         log_q = log_p[:, in_distribution(found)]
         if found.mutated_class is not None:
             log_q = np.logaddexp(log_q, log_p[:, [found.mutated_class]] - np.log(log_q.shape[1]))
-            log_q = log_softmax(log_q, axis=1)  # of a single class exactly 0, whatever was rounded
+            log_q = log_softmax(log_q)  # of a single class exactly 0, whatever was rounded
         return batch.where_scored((np.exp(log_q) * -log_q).sum(axis=1))

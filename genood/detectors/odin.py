@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_softmax
 
 from genood.detectors.base import Classified, Detector, ScoreBatch
 from genood.detectors.classes import Floats, all_but, classified_of, in_distribution
+from genood.detectors.log_sums import log_softmax
 from genood.errors import ConfigError
 
 
@@ -77,7 +77,7 @@ class Odin(Detector):
 
     def _log_probabilities(self, found: Classified, features: Floats) -> Floats:
         logits = features @ found.weight.astype(np.float64).T + found.bias.astype(np.float64)
-        return log_softmax(logits / self.temperature, axis=1)
+        return log_softmax(logits / self.temperature)
 
 
 def _best(found: Classified, log_p: Floats) -> npt.NDArray[np.int64]:
