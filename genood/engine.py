@@ -26,7 +26,7 @@ from genood.windowing import windows_of
 
 CALLS = ("in", "ood", "na")
 _MOST_WINDOWS = 16
-"""That are scored side by side: with more threads, Python's part of the work is what takes the time."""
+"""That are scored side by side, at most: each takes memory, and Python's part of the work is not shared."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -77,11 +77,12 @@ class EngineConfig:
         null goes: longer sequences are scored in pieces of no more than that.
         """
         model = how_asked(bundle)
+        side_by_side = min(num_threads, _MOST_WINDOWS) if model.side_by_side else 1
         config = cls(
             alpha=alpha,
             batch_bases=model.batch_bases,
             piece_bases=model.piece_bases,
-            overlap=0 if num_threads == 1 else min(num_threads, _MOST_WINDOWS) if model.side_by_side else 1,
+            overlap=0 if num_threads == 1 else side_by_side,
         )
         if "likelihood" in bundle.gives:
             return config

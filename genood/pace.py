@@ -20,8 +20,6 @@ _STEPS_PER_VALIDATION = 3.0
 """A step goes forwards and backwards, which is thrice the work of going forwards, as a validation does."""
 _CREDIBLE_SECONDS = 10.0
 """Before, an estimate would be of the first steps, which are not like the others."""
-
-
 _PAUSE_SECONDS, _PAUSE_STEPS = 30.0, 20.0
 """A step that took longer than both, in seconds and in steps, was stopped: by SIGSTOP, or a closed lid."""
 
