@@ -29,6 +29,8 @@ _TENS = np.array([10.0**exponent for exponent in range(23)])
 _SMALLEST_EXPONENT, _LARGEST_EXPONENT = -16, 26
 """Of numbers that one of `_TENS`, or a neighbour of it, scales to `_DIGITS` digits."""
 _SPLIT = float(2**27 + 1)
+_BIT, _BIAS, _LOG_2 = 2.0**-52, 1023.0, math.log10(2.0)
+_TEN = np.uint64(10)
 
 _TAB, _NEWLINE, _MINUS, _PLUS, _POINT, _ZERO, _E = b"\t\n-+.0e"
 _INFINITE = np.frombuffer(b"inf", dtype=np.uint8)
@@ -81,14 +83,15 @@ def join_cells(
 
 @compiled_exactly
 def _write_integer(value: int, out: Bytes, at: int) -> int:
+    left = np.uint64(value)
     end = at + 1
-    rest = value // 10
+    rest = left // _TEN
     while rest:
-        rest //= 10
+        rest //= _TEN
         end += 1
     for place in range(end - 1, at - 1, -1):
-        out[place] = _ZERO + value % 10
-        value //= 10
+        out[place] = _ZERO + left % _TEN
+        left //= _TEN
     return end
 
 
@@ -110,36 +113,33 @@ def _write_float(value: float, out: Bytes, at: int) -> int:
     digits, exponent = _six_digits(value)
     if digits < 0:
         return TOO_EXTREME
-    num_digits = _DIGITS
-    while digits % 10 == 0:
-        digits //= 10
-        num_digits -= 1
-    if exponent < -4 or exponent >= _DIGITS:
-        at = _write_digits(digits, num_digits, 1, out, at)
-        return _write_exponent(exponent, out, at)
-    if exponent < 0:
+    if -4 <= exponent < 0:
         out[at] = _ZERO
         out[at + 1] = _POINT
         for place in range(at + 2, at + 1 - exponent):
             out[place] = _ZERO
-        return _write_digits(digits, num_digits, num_digits, out, at + 1 - exponent)
-    end = _write_digits(digits, num_digits, min(exponent + 1, num_digits), out, at)
-    for _ in range(exponent + 1 - num_digits):
-        out[end] = _ZERO
+        return _write_digits(digits, 1, out, at + 1 - exponent)
+    is_scientific = exponent < 0 or exponent >= _DIGITS
+    point = at + (1 if is_scientific else exponent + 1)
+    end = _write_digits(digits, point - at, out, at)
+    if end > point:
+        for place in range(end, point, -1):
+            out[place] = out[place - 1]
+        out[point] = _POINT
         end += 1
-    return end
+    return _write_exponent(exponent, out, end) if is_scientific else end
 
 
 @compiled_exactly
-def _write_digits(digits: int, num_digits: int, before_point: int, out: Bytes, at: int) -> int:
-    """Write digits, with a point after so many of them if any are left."""
-    end = at + num_digits + (num_digits > before_point)
-    for place in range(end - 1, at - 1, -1):
-        if place == at + before_point:
-            out[place] = _POINT
-        else:
-            out[place] = _ZERO + digits % 10
-            digits //= 10
+def _write_digits(digits: int, least: int, out: Bytes, at: int) -> int:
+    """Write `_DIGITS` digits, and drop zeros at their end as long as more than so many digits are left."""
+    left = np.uint32(digits)
+    for place in range(at + _DIGITS - 1, at - 1, -1):
+        out[place] = _ZERO + left % np.uint32(10)
+        left //= np.uint32(10)
+    end = at + _DIGITS
+    while end > at + least and out[end - 1] == _ZERO:
+        end -= 1
     return end
 
 
@@ -160,11 +160,12 @@ def _six_digits(size: float) -> tuple[int, int]:
 
     Rounded from the number's exact value, and half to even, as C has it.
     """
-    exponent = math.floor(math.log10(size))
+    # A float64's bits as an integer are nearly its logarithm, which at most is one exponent off.
+    exponent = math.floor((np.float64(size).view(np.int64) * _BIT - _BIAS) * _LOG_2)
     if exponent < _SMALLEST_EXPONENT or exponent > _LARGEST_EXPONENT:
         return TOO_EXTREME, TOO_EXTREME
     digits, beyond_half = _scaled(size, exponent)
-    if digits < _FIRST:  # the logarithm was rounded
+    if digits < _FIRST:
         exponent -= 1
         digits, beyond_half = _scaled(size, exponent)
     elif digits >= _LAST:
@@ -182,10 +183,10 @@ def _scaled(size: float, exponent: int) -> tuple[int, float]:
     """Whole digits of a number so scaled that there are six, and by which sign the rest is beyond a half."""
     places = _DIGITS - 1 - exponent
     if places >= 0:
-        product, rest = _product(size, _TENS[places])
+        product = size * _TENS[places]
         digits = math.floor(product)
         beyond_half = (product - digits) - 0.5
-        return int(digits), rest if beyond_half == 0 else beyond_half
+        return int(digits), beyond_half if beyond_half != 0 else _product(size, _TENS[places])[1]
     digits = math.floor(size / _TENS[-places])
     product, rest = _product(digits + 0.5, _TENS[-places])
     return int(digits), (size - product) - rest
