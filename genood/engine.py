@@ -20,7 +20,7 @@ from genood.overlap import ahead, apply_ahead
 from genood.pairs import pair_p_values
 from genood.pieces import Pieces, Positions, Scores
 from genood.readers import Read, ReadBlock, Records, blocks_of
-from genood.sequence import UNKNOWN, Codes, pad
+from genood.sequence import Codes, pad
 from genood.threads import on_one_thread
 from genood.windowing import windows_of
 
@@ -376,13 +376,9 @@ def forward(
         log_p, background_log_p = bundle.log_probs(codes, lengths, without_files, leading)
     if "background" not in bundle.gives:
         background_log_p = no_values(codes.shape)
-    mask = codes < UNKNOWN
-    if lengths.min() < codes.shape[1]:
-        mask &= np.arange(codes.shape[1]) < lengths[:, None]
     return ScoreBatch(
         codes=codes,
         lengths=lengths,
-        mask=mask,
         log_p=log_p,
         background_log_p=background_log_p,
         classified=classified,

@@ -135,7 +135,6 @@ def _rows(read: Positions, start: int, end: int, size: int) -> ScoreBatch:
     return ScoreBatch(
         codes=read.codes[start:end].reshape(shape),
         lengths=np.full(shape[0], size, dtype=np.int64),
-        mask=read.scored[start:end].reshape(shape),
         log_p=read.log_p[start:end].reshape(shape),
         background_log_p=read.background_log_p[start:end].reshape(shape),
     )

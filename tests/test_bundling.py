@@ -30,7 +30,6 @@ def test_calibration_reads_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             ScoreBatch(
                 codes=zeros.astype(np.uint8),
                 lengths=np.full(num_reads, length, dtype=np.int64),
-                mask=np.ones(zeros.shape, dtype=bool),
                 log_p=zeros,
                 background_log_p=zeros,
             )

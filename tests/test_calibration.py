@@ -31,7 +31,6 @@ def noise_batch(num_reads: int, length: int, seed: int) -> ScoreBatch:
     return ScoreBatch(
         codes=np.zeros(shape, dtype=np.uint8),
         lengths=np.full(num_reads, length, dtype=np.int64),
-        mask=np.ones(shape, dtype=bool),
         log_p=-generator.gamma(2.0, 0.5, shape).astype(np.float32),
         background_log_p=-generator.gamma(2.0, 0.5, shape).astype(np.float32),
     )
@@ -116,7 +115,6 @@ def test_no_read_of_one_base_is_called_for_rounding() -> None:
         batch = ScoreBatch(
             codes=codes,
             lengths=np.ones(1000, dtype=np.int64),
-            mask=np.ones((1000, 1), dtype=bool),
             log_p=table[codes],
             background_log_p=np.zeros((1000, 1), dtype=np.float32),
         )

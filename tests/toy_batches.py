@@ -27,7 +27,6 @@ def likelihood_batch(
     return ScoreBatch(
         codes=codes,
         lengths=np.full(len(codes), codes.shape[1], dtype=np.int64),
-        mask=mask,
         log_p=np.where(mask, log_p, 0).astype(np.float32),
         background_log_p=np.where(mask, background, 0).astype(np.float32),
     )
@@ -86,7 +85,6 @@ def reads_of(batch: ScoreBatch, rows: slice) -> ScoreBatch:
     return ScoreBatch(
         codes=batch.codes[rows],
         lengths=batch.lengths[rows],
-        mask=batch.mask[rows],
         log_p=batch.log_p[rows],
         background_log_p=batch.background_log_p[rows],
         classified=None
@@ -106,7 +104,6 @@ def padded(batch: ScoreBatch, num_positions: int) -> ScoreBatch:
     return replace(
         batch,
         codes=np.pad(batch.codes, wider, constant_values=4),
-        mask=np.pad(batch.mask, wider),
         log_p=np.pad(batch.log_p, wider),
         background_log_p=np.pad(batch.background_log_p, wider),
         members=tuple(padded(member, num_positions) for member in batch.members),
@@ -118,7 +115,6 @@ def unscored(batch: ScoreBatch) -> ScoreBatch:
     return replace(
         batch,
         codes=np.full_like(batch.codes, 4),
-        mask=np.zeros_like(batch.mask),
         log_p=np.zeros_like(batch.log_p),
         background_log_p=np.zeros_like(batch.background_log_p),
         members=tuple(unscored(member) for member in batch.members),

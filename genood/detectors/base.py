@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from genood.detectors.row_sums import row_counts, row_sums
 from genood.models.base import Classified
-from genood.sequence import Codes
+from genood.sequence import UNKNOWN, Codes
 
 __all__ = ["NEEDS", "Classified", "Detector", "ScoreBatch", "no_values"]
 
@@ -46,8 +46,6 @@ class ScoreBatch:
         uint8, shape (B, L).
     lengths
         int64, shape (B,), in bases.
-    mask
-        bool, shape (B, L): the positions that are scored.
     log_p, background_log_p
         float32, shape (B, L), nats: log-probability of each base under the foreground and the
         background model; 0 where `mask` is False. NaN throughout where there is no such model.
@@ -62,11 +60,12 @@ class ScoreBatch:
         Class of each read, int64, shape (B,), where it is known.
     leading
         The class of the reference that explains each read best, int64, shape (B,), where it was asked for.
+    leads
+        Bases of each read before the first that may be scored, int64, shape (B,); None is no base.
     """
 
     codes: Codes
     lengths: npt.NDArray[np.int64]
-    mask: npt.NDArray[np.bool_]
     log_p: npt.NDArray[np.float32]
     background_log_p: npt.NDArray[np.float32]
     classified: Classified | None = None
@@ -74,6 +73,17 @@ class ScoreBatch:
     members: tuple[ScoreBatch, ...] = ()
     labels: npt.NDArray[np.int64] | None = None
     leading: npt.NDArray[np.int64] | None = None
+    leads: npt.NDArray[np.int64] | None = None
+
+    @cached_property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """The positions that are scored, which hold a known base, shape (B, L)."""
+        mask = self.codes < UNKNOWN
+        if self.lengths.min(initial=mask.shape[1]) < mask.shape[1]:
+            mask &= np.arange(mask.shape[1]) < self.lengths[:, None]
+        if self.leads is not None:
+            mask &= np.arange(mask.shape[1]) >= self.leads[:, None]
+        return mask
 
     @property
     def num_scored(self) -> npt.NDArray[np.int64]:
@@ -87,7 +97,7 @@ class ScoreBatch:
 
     @cached_property
     def _counts(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        return row_counts(self.codes, self.mask)
+        return row_counts(self.codes, self.lengths, self.leads)
 
     @cached_property
     def log_likelihood(self) -> npt.NDArray[np.float64]:
@@ -118,7 +128,7 @@ class ScoreBatch:
         counts = np.arange(self.codes.shape[1]) >= leads[:, None]
         return replace(
             self,
-            mask=self.mask & counts,
+            leads=leads if self.leads is None else np.maximum(leads, self.leads),
             log_p=np.where(counts, self.log_p, np.float32(0.0)),
             background_log_p=np.where(counts, self.background_log_p, np.float32(0.0)),
             members=tuple(member.without_leads(leads) for member in self.members),
@@ -129,7 +139,7 @@ class ScoreBatch:
         return ScoreBatch(
             codes=self.codes[:, :length],
             lengths=np.minimum(self.lengths, length),
-            mask=self.mask[:, :length],
+            leads=self.leads,
             log_p=self.log_p[:, :length],
             background_log_p=self.background_log_p[:, :length],
         )

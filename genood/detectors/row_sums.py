@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.compiling import compiled_to_vectors
-from genood.sequence import Codes
+from genood.sequence import UNKNOWN, Codes
 
 Ints = npt.NDArray[np.int64]
 
@@ -20,13 +20,13 @@ def row_sums(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     return sums
 
 
-def row_counts(codes: Codes, mask: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:
+def row_counts(codes: Codes, lengths: Ints, leads: Ints | None = None) -> tuple[Ints, Ints]:
     """How many positions of each read are scored, and how many of these are C or G.
 
     Parameters
     ----------
-    codes, mask
-        uint8 and bool, shape (B, L).
+    codes, lengths, leads
+        See `ScoreBatch`.
 
     Returns
     -------
@@ -34,7 +34,8 @@ def row_counts(codes: Codes, mask: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:
         int64, shape (B,).
     """
     num_scored, num_strong = np.empty((2, len(codes)), dtype=np.int64)
-    _count_rows(np.ascontiguousarray(codes), np.ascontiguousarray(mask), num_scored, num_strong)
+    leads = np.zeros_like(lengths) if leads is None else leads
+    _count_rows(np.ascontiguousarray(codes), leads, lengths, num_scored, num_strong)
     return num_scored, num_strong
 
 
@@ -50,16 +51,13 @@ def _sum_rows(values: npt.NDArray[np.float32], sums: npt.NDArray[np.float64]) ->
 
 
 @compiled_to_vectors
-def _count_rows(codes: Codes, mask: npt.NDArray[np.bool_], num_scored: Ints, num_strong: Ints) -> None:
-    length = np.uint64(codes.shape[1])
+def _count_rows(codes: Codes, leads: Ints, lengths: Ints, num_scored: Ints, num_strong: Ints) -> None:
     for number in range(np.uint64(codes.shape[0])):
-        row, scored = codes[number], mask[number]
-        all_scored = np.uint32(0)
-        strong = np.uint32(0)
-        for place in range(length):
-            counts = np.uint32(scored[place])
-            all_scored += counts
+        row = codes[number, leads[number] : lengths[number]]
+        known, strong = np.uint32(0), np.uint32(0)
+        for place in range(np.uint64(len(row))):
+            known += np.uint32(row[place] < np.uint8(UNKNOWN))
             # C and G are the codes 1 and 2.
-            strong += counts & np.uint32(np.uint8(row[place] - np.uint8(1)) < np.uint8(2))
-        num_scored[number] = all_scored
+            strong += np.uint32(np.uint8(row[place] - np.uint8(1)) < np.uint8(2))
+        num_scored[number] = known
         num_strong[number] = strong
