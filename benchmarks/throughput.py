@@ -37,12 +37,14 @@ BARE = """
 import sys, time
 import numpy as np
 from genood.bundle import Bundle
+from genood.memory import keep_freed_memory
 from genood.overlap import apply_ahead
 from genood.readers import read_blocks, ReadBlock
 from genood.threads import on_one_thread, set_num_threads
 
 directory, reads, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
 set_num_threads(threads)
+keep_freed_memory()
 bundle = Bundle.load(directory)
 whole = ReadBlock.joined(list(read_blocks([reads])))
 codes = whole.codes.reshape(len(whole.names), -1)

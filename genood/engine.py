@@ -25,6 +25,7 @@ from genood.threads import on_one_thread
 from genood.windowing import windows_of
 
 CALLS = ("in", "ood", "na")
+_CALLS = np.array(CALLS, dtype=object)
 _MOST_WINDOWS = 16
 """That are scored side by side, at most: each takes memory, and Python's part of the work is not shared."""
 
@@ -324,9 +325,9 @@ class Scorer:
 
 def calls_at(threshold: float, p_values: Floats) -> list[str]:
     """``ood`` for each p-value that is at most the threshold, ``na`` for NaN, else ``in``."""
-    calls = np.where(p_values <= threshold, "ood", "in")
-    calls[np.isnan(p_values)] = "na"
-    names: list[str] = calls.tolist()
+    places = (p_values <= threshold).astype(np.int64)
+    places[np.isnan(p_values)] = CALLS.index("na")
+    names: list[str] = _CALLS[places].tolist()
     return names
 
 

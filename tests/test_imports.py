@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = [
-    {"errors", "registry", "overlap", "rounding", "threads", "compiling", ""},
+    {"errors", "registry", "overlap", "rounding", "threads", "memory", "compiling", ""},
     {"sequence", "recipes", "files", "headers", "multiqc", "parquet", "tensors", "text"},
     {"directories"},
     {"device", "dataset", "recovery", "pace", "randomness", "examples", "following"},

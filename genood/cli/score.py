@@ -256,6 +256,7 @@ def command(
     if regions_fdr is not None and regions is None:
         raise click.UsageError("--regions-fdr is the error level of --regions; give that too")
     from genood.intake import IntakeConfig
+    from genood.memory import keep_freed_memory
     from genood.readers import ReaderConfig
     from genood.scoring import ScoreJob, prepare_scoring, score_files
     from genood.selection import SelectionConfig
@@ -294,6 +295,7 @@ def command(
         command=shlex.join(["genood", *sys.argv[1:]]),
         **overrides(alpha=alpha),
     )
+    keep_freed_memory()
     prepare_scoring(job)
     gc.freeze()
     gc.enable()

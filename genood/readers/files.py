@@ -42,7 +42,7 @@ _PEEK_BYTES = 4096
 _SAM_HEADER = re.compile(rb"@(HD|SQ|RG|PG|CO)\t")
 _SAM_RECORD = re.compile(rb"[^@>#\s][^\t\n]*\t\d+\t[^\t\n]+\t\d+\t\d+\t")
 _BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_RECORDS_AT_ONCE = 32
+_RECORDS_AT_ONCE = 64
 _PARSE_ERRORS = (dnaio.FileFormatError, UnicodeDecodeError)
 _PHRED_OFFSET = 33
 _MAX_PHRED = 93
@@ -237,14 +237,14 @@ class _File:
         kept: Records | None,
     ) -> Iterator[ReadBlock]:
         """A block of records; or one of those before the first bad one, for which InputError is raised."""
-        names = _names_of(records)
+        names, are_text = _names_of(records)
         sequences = [record.sequence for record in records]
         codes = encode_nucleotides("".join(sequences).encode("ascii"))
         is_used = self.config.min_quality > 0 or self.config.keep_records is not None
         qualities = [record.qualities or "" for record in records] if is_used else [""] * len(records)
         is_complete = not self.config.min_quality or all(qualities)
-        is_text = "".join(names).isprintable() and _are_qualities("".join(qualities))
-        if codes is not None and is_complete and is_text and all(names) and all(sequences):
+        are_text = are_text and (not is_used or _are_qualities("".join(qualities)))
+        if codes is not None and is_complete and are_text and all(names) and all(sequences):
             if self.config.min_quality:
                 _mask(codes, "".join(qualities), self.config.min_quality)
             yield ReadBlock(
@@ -266,13 +266,16 @@ class _File:
                 raise InputError(self.path, problem, record=numbers[i])
 
 
-def _names_of(records: Sequence[dnaio.SequenceRecord]) -> list[str]:
-    """Names up to the first white space."""
+def _names_of(records: Sequence[dnaio.SequenceRecord]) -> tuple[list[str], bool]:
+    """Names up to the first white space, and whether all are printable."""
     names = [record.id for record in records]
-    # A NUL ends what the parser takes for the name, and it knows no white space but blanks and tabs.
-    if all(names) and "".join(names).isprintable() and "\0" not in "".join([one.name for one in records]):
-        return names
-    return [(record.name.split(maxsplit=1) or [""])[0] for record in records]
+    if all(names):
+        headers = "".join([record.name for record in records])
+        # A NUL ends what the parser takes for the name, and it knows no white space but blanks and tabs.
+        if headers.isprintable() or ("\0" not in headers and "".join(names).isprintable()):
+            return names, True
+    names = [(record.name.split(maxsplit=1) or [""])[0] for record in records]
+    return names, "".join(names).isprintable()
 
 
 def _read_codes(path: str, config: ReaderConfig) -> Iterator[ReadBlock]:
