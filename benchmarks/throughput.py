@@ -100,7 +100,7 @@ def parse_arguments() -> argparse.Namespace:
     root = Path(__file__).resolve().parents[1]
     parser.add_argument("--data", type=Path, default=root.parent / "shared" / "data")
     parser.add_argument("--out", type=Path, default=root / "bench-out")
-    parser.add_argument("--reads", type=int, default=500_000)
+    parser.add_argument("--reads", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--most-reads", type=int, default=10_000_000, help="of the memory curve")
     parser.add_argument("--contig", type=int, default=300_000_000, help="bases of the long contig")

@@ -17,6 +17,7 @@ from genood.context.genes import GROUPS, STOP
 from genood.context.instructions import signed
 from genood.context.learn import dense_tables
 from genood.context.mixture import BLOCK, Block, make_block, read_tables, softmax
+from genood.context.pages import in_large_pages
 from genood.context.record import other_strand
 from genood.context.windows import FIRST, LETTER, MASK, WINDOW, kept_windows, letter_of, rank_of
 from genood.errors import ConfigError
@@ -75,7 +76,7 @@ class Sketch:
         rows = self.by_class.reshape(-1, self.num_classes)
         filled = np.full((len(rows), dense.stride_of(self.num_classes)), dense.NEVER, dtype=np.uint8)
         filled[:, : self.num_classes] = rows
-        return filled.ravel()
+        return in_large_pages(filled.ravel())
 
     def score(self, codes: Bytes, lengths: Ints, *, num_threads: int = 1) -> tuple[Floats, Floats]:
         """Log-probabilities of each base, and the background's.

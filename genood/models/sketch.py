@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from genood.context import dense
 from genood.context.fuse import size_of
+from genood.context.pages import in_large_pages
 from genood.context.sketch import COMPOSITION_ORDER, Sketch
 from genood.context.windows import ALL
 from genood.errors import ConfigError
@@ -89,8 +90,8 @@ class SketchModel(CompiledModel):
     def _sketch(self) -> Sketch:
         """What scores; its tables are copied from the file, as every base reads them."""
         return Sketch(
-            windows=np.array(self._arrays["windows"]),
-            composition=np.array(self._arrays["composition"]).view(np.uint8),
+            windows=in_large_pages(self._arrays["windows"]),
+            composition=in_large_pages(self._arrays["composition"]).view(np.uint8),
             by_class=np.array(self._arrays["by_class"]),
             **asdict(self._config),
         )
