@@ -16,7 +16,7 @@ from genood.detectors.classes import most_likely
 from genood.detectors.serving import check_served, default_detector, needs_of, ready_detector
 from genood.ensemble import AnyBundle, EnsembleBundle, best_member, combined, how_asked, most_reads
 from genood.errors import BundleError, ConfigError
-from genood.overlap import ahead, apply_ahead
+from genood.overlap import apply_ahead
 from genood.pairs import pair_p_values
 from genood.pieces import Pieces, Positions, Scores
 from genood.readers import Read, ReadBlock, Records, blocks_of
@@ -25,7 +25,7 @@ from genood.threads import on_one_thread
 from genood.windowing import windows_of
 
 CALLS = ("in", "ood", "na")
-_CALLS = np.array(CALLS, dtype=object)
+_CALL_NAMES = np.array(CALLS, dtype=object)
 _MOST_WINDOWS = 16
 """That are scored side by side, at most: each takes memory, and Python's part of the work is not shared."""
 
@@ -223,7 +223,7 @@ class Scorer:
         windows = windows_of(blocks, self.config.window_bases, self.config.window_reads)
         if not self.config.overlap:
             return map(self._score_window, windows)
-        return apply_ahead(self._score_beside, ahead(windows), self.config.overlap, self._is_large)
+        return apply_ahead(self._score_beside, windows, self.config.overlap, self._is_large)
 
     def _is_large(self, window: ReadBlock) -> bool:
         """Whether a window is one sequence, or two mates, of more than its share of memory."""
@@ -325,9 +325,10 @@ class Scorer:
 
 def calls_at(threshold: float, p_values: Floats) -> list[str]:
     """``ood`` for each p-value that is at most the threshold, ``na`` for NaN, else ``in``."""
-    places = (p_values <= threshold).astype(np.int64)
-    places[np.isnan(p_values)] = CALLS.index("na")
-    names: list[str] = _CALLS[places].tolist()
+    in_call, ood_call, no_call = range(len(CALLS))
+    places = np.where(p_values <= threshold, ood_call, in_call)
+    places[np.isnan(p_values)] = no_call
+    names: list[str] = _CALL_NAMES[places].tolist()
     return names
 
 

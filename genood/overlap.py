@@ -4,15 +4,57 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from itertools import islice
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 S = TypeVar("S")
 T = TypeVar("T")
 
 _STOP_SECONDS = 1.0
+
+
+class _EndError(Exception):
+    """There are no more items."""
+
+
+class _Maker(Generic[T]):
+    """Makes items in a thread, each when it is asked for.
+
+    Closing waits for an item in the making, though not for ever: it may wait for input that never comes.
+    """
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._wanted: SimpleQueue[Future[T] | None] = SimpleQueue()
+        self._thread = Thread(target=_make, args=(iter(items), self._wanted), daemon=True)
+        self._thread.start()
+
+    def ask(self) -> Future[T]:
+        """The next item once it is made, or what its making raises or `_EndError`, after which none comes."""
+        future: Future[T] = Future()
+        self._wanted.put(future)
+        return future
+
+    def close(self) -> None:
+        self._wanted.put(None)
+        self._thread.join(_STOP_SECONDS)
+
+
+def _make(source: Iterator[T], wanted: SimpleQueue[Future[T] | None]) -> None:
+    while (future := wanted.get()) is not None:
+        try:
+            item = next(source)
+        except StopIteration:
+            future.set_exception(_EndError())
+            return
+        except BaseException as error:
+            future.set_exception(error)
+            return
+        future.set_result(item)
+        del future, item  # not to be kept while the next is made
 
 
 def ahead(items: Iterable[T]) -> Generator[T, None, None]:
@@ -21,38 +63,15 @@ def ahead(items: Iterable[T]) -> Generator[T, None, None]:
     One item is made ahead, no more. What the making raises is raised here, in its turn; closing the
     iterator waits for the item in the making, though not for ever: it may wait for input that never comes.
     """
-    wanted: SimpleQueue[bool] = SimpleQueue()
-    made: SimpleQueue[tuple[bool, Any]] = SimpleQueue()
-    thread = Thread(target=_make, args=(iter(items), wanted, made), daemon=True)
-    thread.start()
-    wanted.put(True)
-    try:
+    with closing(_Maker(items)) as maker:
+        coming = maker.ask()
         while True:
-            is_item, value = made.get()
-            if not is_item:
-                if value is not None:
-                    raise value
+            try:
+                item = coming.result()
+            except _EndError:
                 return
-            wanted.put(True)
-            yield value
-    finally:
-        wanted.put(False)
-        thread.join(_STOP_SECONDS)
-
-
-def _make(source: Iterator[T], wanted: SimpleQueue[bool], made: SimpleQueue[tuple[bool, Any]]) -> None:
-    """Give an item for each that is wanted, then an error or None for the end."""
-    error: BaseException | None = None
-    while wanted.get():
-        try:
-            item = next(source)
-        except StopIteration:
-            break
-        except BaseException as raised:
-            error = raised
-            break
-        made.put((True, item))
-    made.put((False, error))
+            coming = maker.ask()
+            yield item
 
 
 def apply_ahead(
@@ -60,27 +79,39 @@ def apply_ahead(
     items: Iterable[S],
     num_threads: int = 1,
     alone: Callable[[S], bool] = lambda item: False,
-) -> Iterator[T]:
+) -> Generator[T, None, None]:
     """Results of a function for items, in their order, made in threads while the caller has the last one.
 
-    As many items are at work as there are threads, and one waits; but one for which `alone` is true is at
-    work by itself. What the function raises is raised here, in its turn; closing the iterator waits for the
-    items at work.
+    Items are made in a thread, too, as in `ahead`. As many are at work as there are threads, and one waits;
+    but one for which `alone` is true is at work by itself. A result that is ready does not wait for an item
+    that is not. What the function or the making of items raises is raised here, in its turn; closing the
+    iterator waits for the items at work.
     """
     pending: deque[Future[T]] = deque()
-    was_alone = False
-    with ThreadPoolExecutor(num_threads) as pool:
+    most = num_threads
+    is_alone = False
+    end: BaseException | None = None
+    with closing(_Maker(items)) as maker, ThreadPoolExecutor(num_threads) as pool:
+        coming = maker.ask()
         try:
-            for item in items:
-                is_alone = alone(item)
-                if is_alone or was_alone:
-                    wait(pending)
-                was_alone = is_alone
-                pending.append(pool.submit(function, item))
-                while len(pending) > (1 if is_alone else num_threads):
-                    yield pending.popleft().result()
-            while pending:
+            while pending or end is None:
+                if end is None and len(pending) <= most:
+                    news: list[Future[Any]] = [coming, *islice(pending, 1)]
+                    wait(news, return_when=FIRST_COMPLETED)
+                    if coming.done():
+                        end = coming.exception()
+                        if end is None:
+                            item = coming.result()
+                            coming = maker.ask()
+                            was_alone, is_alone = is_alone, alone(item)
+                            if is_alone or was_alone:
+                                wait(pending)
+                            most = 1 if is_alone else num_threads
+                            pending.append(pool.submit(function, item))
+                        continue
                 yield pending.popleft().result()
         finally:
             for future in pending:
                 future.cancel()
+    if not isinstance(end, _EndError):
+        raise end
