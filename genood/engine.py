@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
+from functools import partial
+from threading import Event
 from typing import Self
 
 import numpy as np
@@ -223,20 +226,23 @@ class Scorer:
         windows = windows_of(blocks, self.config.window_bases, self.config.window_reads)
         if not self.config.overlap:
             return map(self._score_window, windows)
-        return apply_ahead(self._score_beside, windows, self.config.overlap, self._is_large)
+        stopped = Event()
+        score = partial(self._score_beside, stopped=stopped)
+        return apply_ahead(score, windows, self.config.overlap, self._is_large, stopped)
 
     def _is_large(self, window: ReadBlock) -> bool:
         """Whether a window is one sequence, or two mates, of more than its share of memory."""
         return len(window.codes) > self.config.window_bases
 
-    def _score_beside(self, window: ReadBlock) -> ScoredReads:
+    def _score_beside(self, window: ReadBlock, stopped: Event) -> ScoredReads:
         """As `_score_window`, in one of the threads."""
         with on_one_thread(self.config.overlap > 1 and not self._is_large(window)):
-            return self._score_window(window)
+            return self._score_window(window, stopped)
 
-    def _score_window(self, window: ReadBlock) -> ScoredReads:
+    def _score_window(self, window: ReadBlock, stopped: Event | None = None) -> ScoredReads:
+        """Scores of a window; CancelledError if nobody waits for them any more."""
         pieces = Pieces.of(window.lengths, self.config.piece_bases, self.config.lead_bases)
-        scores = pieces.joined(self._score_pieces(window.codes, pieces))
+        scores = pieces.joined(self._score_pieces(window.codes, pieces, stopped))
         ood_scores = {name: scores.means[name] for name in self.detectors}
         p_values = self._null.p_values(next(iter(ood_scores.values())), scores.num_scored)
         joint = pair_p_values(window.names, window.mates, p_values) if self.paired else None
@@ -260,7 +266,7 @@ class Scorer:
             **{name: scores.means[name] for name in _MEANS},
         )
 
-    def _score_pieces(self, codes: Codes, pieces: Pieces) -> Scores:
+    def _score_pieces(self, codes: Codes, pieces: Pieces, stopped: Event | None) -> Scores:
         """Scores of pieces of `codes`, uint8."""
         num_pieces = len(pieces.starts)
         num_scored = np.zeros(num_pieces, dtype=np.int64)
@@ -269,6 +275,8 @@ class Scorer:
         leading = np.full(num_pieces, -1, dtype=np.int64) if self.predict_classes else None
         positions: dict[int, Positions] = {}
         for members, batch_codes in self._batches(codes, pieces):
+            if stopped is not None and stopped.is_set():
+                raise CancelledError
             lengths = pieces.lengths[members]
             batch = forward(self.bundle, batch_codes, lengths, needs=self._needs, names=self.predict_classes)
             leads = pieces.leads[members]

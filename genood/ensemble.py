@@ -55,6 +55,9 @@ _GRADIENT_NUMBERS = 2**25
 """Of the gradients of the reads of a forward pass: 128 MiB of float32."""
 _LEAST_BATCH = 65_536
 """Bases of a forward pass of many members, at least: what all say is kept at the same time."""
+_PIECES_AT_ONCE, _LEAST_PIECE = 8, 16_384
+"""Pieces of a long sequence in a forward pass of several members, which threads share; and bases of a piece,
+at least, beside which its lead is little."""
 
 
 @dataclass(kw_only=True)
@@ -223,9 +226,13 @@ class Asking(NamedTuple):
 def how_asked(bundle: AnyBundle) -> Asking:
     """How all models of a bundle can be asked together."""
     models = [bundle.model] if isinstance(bundle, Bundle) else [member.model for member in bundle.members]
+    batch_bases = max(_LEAST_BATCH, min(model.batch_bases for model in models) // len(models))
+    piece_bases = min((m.piece_bases for m in models if m.piece_bases is not None), default=None)
+    if piece_bases is not None and len(models) > 1:
+        piece_bases = max(_LEAST_PIECE, min(piece_bases, batch_bases // _PIECES_AT_ONCE))
     return Asking(
-        batch_bases=max(_LEAST_BATCH, min(model.batch_bases for model in models) // len(models)),
-        piece_bases=min((m.piece_bases for m in models if m.piece_bases is not None), default=None),
+        batch_bases=batch_bases,
+        piece_bases=piece_bases,
         side_by_side=all(model.side_by_side for model in models),
     )
 
@@ -253,10 +260,15 @@ def combined(members: Sequence[ScoreBatch]) -> ScoreBatch:
     classified = [member.classified for member in members if member.classified is not None]
     together = _classified(classified) if len(classified) == len(members) else None
     leading = [member.leading for member in members if member.leading is not None]
+
+    def mean_where_scored(log_p: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        # Rounding leaves a little of 0 where nothing is scored; and no model at all says NaN everywhere.
+        return np.multiply(_log_mean(log_p), first.mask, dtype=np.float64).astype(np.float32)
+
     return replace(
         first,
-        log_p=_log_mean([member.log_p for member in members]).astype(np.float32),
-        background_log_p=_log_mean([member.background_log_p for member in members]).astype(np.float32),
+        log_p=mean_where_scored([member.log_p for member in members]),
+        background_log_p=mean_where_scored([member.background_log_p for member in members]),
         classified=together,
         members=tuple(members),
         leading=None if not leading else _most_named(leading) if together is None else most_likely(together),

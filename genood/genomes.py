@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from genood.dataset import is_codes_file
 from genood.errors import InputError, TrainingError
 from genood.labels import class_in
-from genood.readers import check_readable, read_file
+from genood.readers import check_named_once, check_readable, read_file
 from genood.recipes import Stream
 from genood.sequence import Codes, known_runs
 
@@ -183,9 +183,7 @@ def read_genomes(
     The parameters and what is raised are those of `load_genomes`, but for a class without sequence.
     """
     check_readable(paths)
-    for path, number in Counter(map(os.path.realpath, paths)).items():
-        if number > 1:
-            raise InputError(path, "is named twice")
+    check_named_once(paths)
     for path in paths:
         if is_codes_file(path):
             raise InputError(path, "is part of a dataset; name its directory")

@@ -15,7 +15,8 @@ def keep_freed_memory() -> None:
 
     A window of reads needs tens of megabytes, the same for each window. The C library returns them after
     each one, and the system hands them out again filled with zeros, page by page, which takes a tenth of
-    the time of a fast model. A process that scores never has more memory for it than at its peak.
+    the time of a fast model. With windows of like size it needs no more memory for that; where sizes are
+    mixed, what is kept does not always fit what is wanted next, and the peak may be a third higher.
 
     Where the C library is not that of GNU, nothing happens.
     """

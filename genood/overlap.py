@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from itertools import islice
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, Generic, TypeVar
 
 S = TypeVar("S")
@@ -79,13 +79,14 @@ def apply_ahead(
     items: Iterable[S],
     num_threads: int = 1,
     alone: Callable[[S], bool] = lambda item: False,
+    stopped: Event | None = None,
 ) -> Generator[T, None, None]:
     """Results of a function for items, in their order, made in threads while the caller has the last one.
 
     Items are made in a thread, too, as in `ahead`. As many are at work as there are threads, and one waits;
     but one for which `alone` is true is at work by itself. A result that is ready does not wait for an item
     that is not. What the function or the making of items raises is raised here, in its turn; closing the
-    iterator waits for the items at work.
+    iterator waits for the items at work, which `stopped` tells that nobody wants them.
     """
     pending: deque[Future[T]] = deque()
     most = num_threads
@@ -111,6 +112,8 @@ def apply_ahead(
                         continue
                 yield pending.popleft().result()
         finally:
+            if stopped is not None:
+                stopped.set()
             for future in pending:
                 future.cancel()
     if not isinstance(end, _EndError):

@@ -23,7 +23,7 @@ from genood.engine import forward
 from genood.ensemble import AnyBundle, how_asked, load_bundle
 from genood.errors import ConfigError, InputError
 from genood.files import check_outside
-from genood.readers import STDIN, ReadBlock, ReaderConfig, check_readable, read_blocks
+from genood.readers import STDIN, ReadBlock, ReaderConfig, check_named_once, check_readable, read_blocks
 from genood.recipes import Stream
 from genood.sequence import UNKNOWN, Codes, known_runs
 
@@ -117,6 +117,7 @@ def recalibrate_bundle(
     output = Path(job.output)
     check_output(output)
     check_readable(job.inputs)
+    check_named_once(job.inputs)
     bundle = load_bundle(job.bundle, device, hashes)
     sample = _ReadSample(np.random.default_rng([job.seed, Stream.CALIBRATION]))
     for block in read_blocks(job.inputs, config=job.reader):

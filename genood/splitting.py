@@ -22,7 +22,7 @@ from genood.pairs import starts_of_pairs
 from genood.parts import Manifest, Pairs, Part, part_file, part_names
 from genood.readers import STDIN, ReadBlock, ReaderConfig, Records, holds_alignments
 from genood.windowing import windows_of
-from genood.writers import ReadsWriter, check_ending, mate_files, open_output
+from genood.writers import PARTS, ReadsWriter, check_ending, mate_files, open_output
 from genood.writers.streams import write_errors_named
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class SplitJob:
             if path == STDIN or (os.path.exists(path) and not os.path.isfile(path)):
                 raise InputError(path, "is read twice, to make the parts equal; give a file")
         if not self.writes_alignments:
-            check_ending("--parts", self.output)
+            check_ending(PARTS, self.output)
         outputs = [file for files in self.files() for file in files]
         check_distinct(files_read(self.inputs, self.intake()), [*outputs, self.manifest])
 

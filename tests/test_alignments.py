@@ -314,6 +314,19 @@ def test_as_sequenced(tmp_path: Path, reference: Path) -> None:
         assert [decode(read.codes) for read in reads] == [as_sequenced(i) for i in range(400)]
 
 
+@pytest.mark.parametrize("flag", [0, 16])
+def test_records_without_qualities(tmp_path: Path, flag: int) -> None:
+    """As of contigs; also where they were turned."""
+    path = tmp_path / "reads.sam"
+    path.write_text(f"@HD\tVN:1.6\n@SQ\tSN:c\tLN:99\nr\t{flag}\tc\t1\t60\t5M\t*\t0\t0\tAACGG\t*\n")
+    [block] = read_blocks([path], config=ReaderConfig(keep_records="reads"))
+    assert block.records is not None
+    [record] = block.records.items
+    assert (record.sequence, record.qualities) == ("CCGTT" if flag else "AACGG", None)
+    with pytest.raises(InputError, match="record 1: has no base qualities, which --min-quality is about"):
+        list(read_blocks([path], config=ReaderConfig(min_quality=10)))
+
+
 def test_cram_carries_its_reference(tmp_path: Path, reference: Path) -> None:
     path = alignments(tmp_path, "wc", reference=reference, options=EMBEDDED)
     reference.unlink()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from genood.errors import BundleError, ConfigError
 from genood.pieces import Pieces
 from genood.readers import Read, ReadBlock, Records
 from genood.recipes import MUTATED
-from genood.sequence import UNKNOWN, encode
+from genood.sequence import UNKNOWN, Codes, encode
 
 
 @pytest.fixture(scope="module")
@@ -383,6 +385,28 @@ def chains(bundle: Bundle) -> Bundle:
 def test_compiled_models_score_windows_side_by_side(bundle: Bundle, num_threads: int, windows: int) -> None:
     assert EngineConfig.suiting(chains(bundle), alpha=0.05, num_threads=num_threads).overlap == windows
     assert EngineConfig.suiting(bundle, alpha=0.05, num_threads=num_threads).overlap == min(windows, 1)
+
+
+def test_a_window_that_nobody_wants_is_not_finished(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first of two windows fails while the second, of two hundred batches, is at work."""
+    second_is_at_work = Event()
+    asked: list[int] = []
+
+    def log_probs(codes: Codes, *others: Any) -> Any:
+        if codes.shape[1] == 30:
+            assert second_is_at_work.wait(10)
+            raise ValueError("the first")
+        second_is_at_work.set()
+        asked.append(codes.shape[1])
+        time.sleep(0.01)
+        return original(codes, *others)
+
+    original = bundle.log_probs
+    monkeypatch.setattr(bundle, "log_probs", log_probs)
+    reads = [Read(f"r{i}", uniform_codes(30 if i < 200 else 20, i)) for i in range(400)]
+    with pytest.raises(ValueError, match="the first"):
+        score(bundle, reads, window_reads=200, batch_bases=1, overlap=2)
+    assert 0 < len(asked) < 100
 
 
 def test_pieces_change_nothing_of_a_chain(bundle: Bundle) -> None:

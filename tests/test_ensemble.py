@@ -43,6 +43,13 @@ def test_probabilities_are_averaged_base_by_base() -> None:
     assert batch.num_scored.tolist() == [2]
 
 
+def test_nothing_is_said_where_nothing_is_scored() -> None:
+    """Of three members the mean of ones, by logarithms, is one but for rounding."""
+    [zero, *_] = batch_of("ANG", composition_ensemble()).members
+    together = combined([zero] * 3)
+    assert together.log_p[0, 1] == together.background_log_p[0, 1] == 0.0
+
+
 def classified(*logits: float) -> ScoreBatch:
     values = np.array([logits], dtype=np.float32)
     found = Classified(

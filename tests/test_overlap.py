@@ -154,9 +154,12 @@ def test_closing_waits_for_what_is_at_work_and_drops_the_rest() -> None:
         finished.append(x)
         return x
 
-    results = apply_ahead(work, items(), 1)
+    stopped = Event()
+    results = apply_ahead(work, items(), 1, stopped=stopped)
     assert next(results) == 0
     assert started.wait(10)
+    assert not stopped.is_set()
     results.close()
+    assert stopped.is_set()
     assert finished[:2] == [0, 1]
     assert len(finished) <= 3

@@ -197,6 +197,14 @@ def test_a_failure_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_no_file_counts_twice(context_dir: Path, negatives: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.fa").symlink_to(negatives)
+    inputs = [str(negatives), str(tmp_path / "other.fa")]
+    job = CalibrateJob(bundle=str(context_dir), inputs=inputs, output=str(tmp_path / "new"))
+    with pytest.raises(InputError, match="is named twice"):
+        recalibrate_bundle(job)
+
+
 def test_a_bundle_is_not_overwritten(context_dir: Path, negatives: Path) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in context_dir.iterdir()}
     job = CalibrateJob(bundle=str(context_dir), inputs=[str(negatives)], output=str(context_dir))

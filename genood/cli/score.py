@@ -163,7 +163,13 @@ def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
     metavar="Q",
     help="Treat bases of a lower Phred quality as N.",
 )
-@click.option("--min-length", type=click.IntRange(min=1), default=1, metavar="N", help="Skip shorter reads.")
+@click.option(
+    "--min-length",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Skip shorter reads, and their mates.",
+)
 @click.option(
     "--max-reads",
     type=click.IntRange(min=1),

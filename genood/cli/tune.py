@@ -146,7 +146,8 @@ def command(
     backgrounds that they derive from themselves are tried, too.
 
     The tables are printed, and written to DIR with the bundle. Ctrl-C leaves what is done, and the same
-    command goes on from it; more mutation rates, L2 coefficients or seeds add to it.
+    command goes on from it. With other mutation rates, L2 coefficients or seeds it computes what is new, and
+    the tables hold what is named.
     """
     if model is None:
         model = "lstm" if is_gpu(device) else "context"

@@ -56,7 +56,8 @@ def check_served(names: Collection[str], gives: Collection[str]) -> None:
     for name in names:
         missing = DETECTORS[name].needs - set(gives)
         if missing:
-            first = min(missing, key=NEEDS.index)
+            # Where gradients are needed, few of those serve that have a likelihood.
+            first = "gradients" if "gradients" in missing else min(missing, key=NEEDS.index)
             raise ConfigError(
                 f"the detector {name!r} needs a bundle of {_GIVEN_BY[first]}, which this is not"
             )

@@ -252,7 +252,8 @@ def as_sequenced(alignment: pysam.AlignedSegment, *, with_qualities: bool = True
     ValueError
         The name is not ASCII.
     """
-    qualities = alignment.get_forward_qualities() if with_qualities else None
+    has_qualities = with_qualities and alignment.query_qualities is not None
+    qualities = alignment.get_forward_qualities() if has_qualities else None
     text = None if qualities is None else array("B", qualities).tobytes().translate(_TO_TEXT).decode()
     return dnaio.SequenceRecord(alignment.query_name or "", alignment.get_forward_sequence() or "", text)
 

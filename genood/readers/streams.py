@@ -67,6 +67,16 @@ def check_readable(paths: Iterable[str]) -> None:
             raise InputError(path, "permission denied")
 
 
+def check_named_once(paths: Iterable[str]) -> None:
+    """Raise InputError for the first file that is named more than once, whatever it is called."""
+    seen: set[str] = set()
+    for path in paths:
+        real = os.path.realpath(path)
+        if path != STDIN and real in seen:
+            raise InputError(path, "is named twice")
+        seen.add(real)
+
+
 @contextmanager
 def opened(path: str) -> Iterator[io.BufferedReader]:
     """The bytes of a file, or of standard input, which stays open."""

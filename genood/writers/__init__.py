@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from genood.writers.alignments import AlignmentsConfig, alignments_output
-from genood.writers.endings import check_ending
+from genood.writers.endings import PARTS, check_ending
 from genood.writers.index import index_names, indexed_position_table
 from genood.writers.kraken import KrakenWriter, kraken_report
 from genood.writers.parquet import position_parquet, score_parquet
@@ -15,6 +15,7 @@ from genood.writers.summary_files import summary_files
 from genood.writers.tables import PositionTableWriter, ScoreTableWriter
 
 __all__ = [
+    "PARTS",
     "STDOUT",
     "AlignmentsConfig",
     "FormatCheck",

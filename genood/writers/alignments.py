@@ -16,7 +16,7 @@ import pysam
 from dnaio import SequenceRecord
 
 from genood import __version__
-from genood.engine import ScoredReads
+from genood.engine import CALLS, ScoredReads
 from genood.errors import ConfigError, InputError
 from genood.files import atomic_path
 from genood.headers import CommonHeader, with_program
@@ -146,6 +146,8 @@ class AlignmentsWriter:
                     alignment = item
                 if read is not None:
                     _tag(alignment, *values[read])
+                else:
+                    _untag(alignment)
                 self._file.write(alignment)
 
     def close(self) -> None:
@@ -227,6 +229,15 @@ def _add_comment(alignment: pysam.AlignedSegment, comment: str) -> None:
     text = _NOT_TEXT.sub(" ", " ".join(texts)).strip()
     if text:
         alignment.set_tag(COMMENT_TAG, text, "Z")
+
+
+def _untag(alignment: pysam.AlignedSegment) -> None:
+    """Take away what another run of genood has left, and nothing that is another program's."""
+    for tag, kind in ((LLR_TAG, "f"), (P_VALUE_TAG, "f"), (CALL_TAG, "Z")):
+        if alignment.has_tag(tag):
+            value, found = alignment.get_tag(tag, with_value_type=True)
+            if found == kind and (kind == "f" or value in CALLS):
+                alignment.set_tag(tag, None)
 
 
 def _tag(alignment: pysam.AlignedSegment, llr_per_base: float, p_value: float, call: str) -> None:

@@ -8,6 +8,9 @@ from genood.errors import ConfigError
 from genood.parquet import is_parquet
 from genood.writers.streams import without_compression
 
+PARTS = "-o, the parts,"
+"""In place of the option that names the parts of a split."""
+
 _ALIGNMENTS = (".sam", ".bam", ".cram")
 _TABLE, _READS, _TEXT = "text or Parquet", "FASTQ or FASTA", "text"
 _WRITTEN_AS = {
@@ -20,12 +23,14 @@ _WRITTEN_AS = {
     "--report": "HTML",
     "--ood-out": _READS,
     "--in-out": _READS,
-    "--parts": _READS,
+    PARTS: f"{_READS}, or BAM",
     "--reads-out": _READS,
     "--kraken-report": _TEXT,
     "--kraken-output": _TEXT,
 }
 """By option; of `--bam-out`, `AlignmentsConfig` says it."""
+_BESIDE_BAM_OUT = frozenset(_WRITTEN_AS) - {"-o", PARTS, "--reads-out"}
+"""Options of the command that has `--bam-out`."""
 
 
 def check_ending(option: str, target: str) -> None:
@@ -37,5 +42,5 @@ def check_ending(option: str, target: str) -> None:
         if stem != target:
             raise ConfigError(f"{target}: Parquet is compressed in itself; let it end in {ending}")
     elif ending in _ALIGNMENTS or is_parquet(stem):
-        hint = "; --bam-out writes alignments" if ending in _ALIGNMENTS else ""
+        hint = "; --bam-out writes alignments" if ending in _ALIGNMENTS and option in _BESIDE_BAM_OUT else ""
         raise ConfigError(f"{target}: {option} writes {written}, not {ending}; name it otherwise{hint}")

@@ -158,7 +158,7 @@ def test_features_of_a_classifier(
         (["-m", "missing"], "missing: is not a bundle"),
         (["--target", "missing.fa"], "missing.fa: no such file"),
         (["--summary", "nowhere/a.json"], "nowhere/a.json: its directory"),
-        (["--reads-out", "a.bam"], "--reads-out writes FASTQ or FASTA, not .bam"),
+        (["--reads-out", "a.bam"], "--reads-out writes FASTQ or FASTA, not .bam; name it otherwise\n"),
         (["--summary", "a.tsv"], "two outputs have the same name"),
     ],
 )

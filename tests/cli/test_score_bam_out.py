@@ -165,6 +165,19 @@ def test_reads_that_are_not_taken_stay_untagged(run: Run) -> None:
     assert list(tagged(found)) == shown(rows)
 
 
+def test_what_another_run_has_left_is_gone(run: Run) -> None:
+    header, records = alignments()
+    write("reads.bam", header, records)
+    run("reads.bam", "--bam-out", "first.bam")
+    rows = run("first.bam", "--bam-out", "second.bam", "--sample-fraction", "0.5")
+    assert 0 < len(rows) < 35
+    first, second = read("first.bam")[1], read("second.bam")[1]
+    assert list(tagged(second)) == shown(rows)
+    assert list(map(without_scores, second)) == list(map(without_scores, first))
+    # Another program's tag of that name stays.
+    assert sum(record.get_tag("XC") == 5 for record in second if record.has_tag("XC")) == 5 * len(OTHERS)
+
+
 def test_without_records(run: Run) -> None:
     write("none.bam", pysam.AlignmentHeader.from_text(HEADER), [])
     run("none.bam", "--bam-out", "scored.bam")

@@ -33,6 +33,8 @@ def test_says_which_bundle_would_serve() -> None:
         check_served(["llr"], {"logits", "features"})
     with pytest.raises(ConfigError, match="'llr' needs a bundle of density models with a background"):
         check_served(["likelihood", "llr"], {"likelihood"})
+    with pytest.raises(ConfigError, match="'rose-diagonal' needs a bundle of density models trained by grad"):
+        check_served(["rose-diagonal"], {"logits", "features"})
 
 
 def test_every_need_has_a_bundle_that_gives_it() -> None:
