@@ -27,13 +27,31 @@ def checked(value, schema, name):
 
 def read_samples(path):
     """The sample sheet, by sample; empty cells are missing values."""
+    # A sample may be called NA: only what is empty is missing.
+    options = {
+        "sep": "\t",
+        "dtype": str,
+        "skipinitialspace": True,
+        "keep_default_na": False,
+        "na_values": [""],
+    }
     try:
-        table = pd.read_csv(path, sep="\t", dtype=str, skipinitialspace=True)
+        # With a header, cells beyond its columns would make the first column an index, and shift all others.
+        pd.read_csv(path, header=None, **options)
+        table = pd.read_csv(path, **options)
     except (OSError, ValueError) as error:
+        long = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+        if long:
+            raise WorkflowError(
+                f"{path}, line {long[2]}: has {long[3]} cells, while the header has {long[1]}; "
+                "a tab at the end of a line begins one more"
+            )
         raise WorkflowError(f"{path}: cannot be read as a sample sheet: {error}")
     unknown = set(table.columns) - {"sample", "reads", "mates", "truth", "control"}
     if unknown:
         raise WorkflowError(f"{path}: unknown columns: {', '.join(sorted(unknown))}")
+    if table.empty:
+        raise WorkflowError(f"{path}: names no sample: it has no row below the header")
     checked(table, "../schemas/samples.schema.yaml", path)
     twice = table.loc[table["sample"].duplicated(), "sample"].unique()
     if len(twice):
@@ -49,6 +67,27 @@ def check_files(files, what):
     for path in files:
         if config["check_files"] and not os.path.exists(path):
             raise WorkflowError(f"{what}: no such file: {path}")
+
+
+def check_mates(files, what):
+    """Raise WorkflowError for two files that `genood split` would not take as mates 1 and mates 2."""
+    if len(files) < 2:
+        return
+    first, second = files
+    try:
+        are_one = os.path.samefile(first, second)
+    except OSError:  # another workflow may be about to make them
+        are_one = os.path.normpath(first) == os.path.normpath(second)
+    if are_one:
+        raise WorkflowError(
+            f"{what}: {first} and {second} are one file; reads and mates need mates 1 and mates 2 in two"
+        )
+    for path in files:
+        if stem_of(path).endswith(ALIGNMENTS):
+            raise WorkflowError(
+                f"{what}: {path} holds alignments; both mates of these come in one file, collated by name, "
+                "with interleaved as mates"
+            )
 
 
 checked(config, "../schemas/config.schema.yaml", "configuration")
@@ -87,18 +126,24 @@ def pairs_option(sample):
     return "--interleaved" if mates == "interleaved" else "--paired"
 
 
+def stem_of(path):
+    """A file's name in lower case, without the ending of a compression."""
+    name = path.lower()
+    return next((name[: -len(end)] for end in COMPRESSIONS if name.endswith(end)), name)
+
+
 def kind_of(sample):
     """What the parts of a sample are, as their files end: `pairs` are two files of FASTQ."""
     if len(files_of(sample)) == 2:
         return "pairs"
-    name = sheet.loc[sample, "reads"].lower()
-    stem = next((name[: -len(end)] for end in COMPRESSIONS if name.endswith(end)), name)
+    stem = stem_of(sheet.loc[sample, "reads"])
     if stem.endswith(ALIGNMENTS):
         return "bam"
     return "fasta.zst" if stem.endswith((*FASTA, ".npy")) else "fastq.zst"
 
 
 for sample in sheet.index:
+    check_mates(files_of(sample), f"{config['samples']}, sample {sample}")
     check_files(files_of(sample), f"{config['samples']}, sample {sample}")
 check_files(config["train"].get("reference") or [], "configuration, train: reference")
 if config.get("bundle"):
@@ -106,7 +151,7 @@ if config.get("bundle"):
 
 
 wildcard_constraints:
-    sample="|".join(map(re.escape, sheet.index)) or "none",
+    sample="|".join(map(re.escape, sheet.index)),
     truth="in|ood",
     scatteritem=r"\d+-of-\d+",
     kind=r"fastq\.zst|fasta\.zst|bam",
