@@ -146,23 +146,18 @@ def write_scores_gc(tables: Sequence[ScoredReads], output: str, *, figure: str |
 
 
 def read_scored(path: str) -> ScoredReads:
-    """The reads of a score table that have a likelihood; how many have none is logged.
+    """The reads of a score table, text or Parquet, that have a likelihood; how many have none is logged.
 
     Raises
     ------
     InputError
         No such file or column, a cell that is no number, or no read with a likelihood.
+    ConfigError
+        The table is Parquet, and pyarrow is not installed.
     """
     check_readable([path])
     try:
-        table = pd.read_csv(
-            path,
-            sep="\t",
-            usecols=lambda column: column in _SCORE_COLUMNS,
-            dtype=dict.fromkeys(_SCORE_COLUMNS, np.float64),
-            index_col=False,  # else a row longer than the header shifts the columns
-            quoting=csv.QUOTE_NONE,
-        )
+        table = _of_parquet(path) if path.lower().endswith(".parquet") else _of_text(path)
     except (ValueError, EOFError, OSError, zlib.error, LZMAError) as error:
         reason = " ".join(str(error).split())
         raise InputError(path, f"cannot be read as a score table ({reason})") from error
@@ -178,6 +173,27 @@ def read_scored(path: str) -> ScoredReads:
         logger.warning("%s: %d reads have no likelihood and are left out", path, len(table) - len(scored))
     per_base = scored["log_likelihood"] / scored["num_scored"]
     return ScoredReads(path, scored["gc"].to_numpy(), per_base.to_numpy(), scored["llr_per_base"].to_numpy())
+
+
+def _of_parquet(path: str) -> pd.DataFrame:
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ConfigError(f"{path}: Parquet needs pyarrow: pip install pyarrow") from error
+    with pyarrow.parquet.ParquetFile(path) as file:
+        there = [column for column in file.schema_arrow.names if column in _SCORE_COLUMNS]
+        return file.read(there).to_pandas().astype(np.float64)
+
+
+def _of_text(path: str) -> pd.DataFrame:
+    return pd.read_csv(
+        path,
+        sep="\t",
+        usecols=lambda column: column in _SCORE_COLUMNS,
+        dtype=dict.fromkeys(_SCORE_COLUMNS, np.float64),
+        index_col=False,  # else a row longer than the header shifts the columns
+        quoting=csv.QUOTE_NONE,
+    )
 
 
 def correlation(x: Floats, y: Floats) -> float:

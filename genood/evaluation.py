@@ -15,7 +15,7 @@ from genood.errors import InputError
 from genood.files import check_distinct, write_json
 from genood.metrics import separation_intervals
 from genood.parquet import is_parquet, parquet_for
-from genood.readers.streams import DECOMPRESSION_ERRORS, STDIN, check_readable, decompressed, opened
+from genood.readers.streams import DECOMPRESSION_ERRORS, check_readable_twice, decompressed, opened
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,8 @@ def read_scores(path: str, column: str) -> npt.NDArray[np.float64]:
     Raises
     ------
     InputError
-        No such file or column, or a cell that is no finite number.
+        No such file or column, a cell that is no finite number, or a row without its last cells; or it is a
+        pipe.
     ConfigError
         The table is Parquet, and pyarrow is not installed.
     """
@@ -45,9 +46,7 @@ def read_names(path: str) -> list[str]:
 
 
 def _read_column(path: str, column: str, dtype: type) -> npt.NDArray[Any]:
-    if path == STDIN:
-        raise InputError(path, "is not taken here; name a file")
-    check_readable([path])
+    check_readable_twice(path)
     try:
         return _of_parquet(path, column, dtype) if is_parquet(path) else _of_text(path, column, dtype)
     except _UNREADABLE as error:
@@ -63,18 +62,37 @@ def _of_parquet(path: str, column: str, dtype: type) -> npt.NDArray[Any]:
 
 def _of_text(path: str, column: str, dtype: type) -> npt.NDArray[Any]:
     with opened(path) as source, decompressed(path, source) as stream:
-        _check_column(path, column, pd.read_csv(stream, sep="\t", nrows=0, quoting=csv.QUOTE_NONE).columns)
+        names = pd.read_csv(stream, sep="\t", nrows=0, quoting=csv.QUOTE_NONE).columns.tolist()
+        _check_column(path, column, names)
+    dtypes: dict[str, Any] = {names[-1]: "category", column: dtype}
     with opened(path) as source, decompressed(path, source) as stream:
         table = pd.read_csv(
             stream,
             sep="\t",
-            usecols=[column],
-            dtype={column: dtype},
+            usecols=sorted({names.index(column), len(names) - 1}),
+            dtype=dtypes,
             index_col=False,  # else a row longer than the header shifts the columns
             quoting=csv.QUOTE_NONE,
             keep_default_na=dtype is not str,  # a read may be called NA
         )
+    ends = table[names[-1]]
+    if (ends.isna() | (ends == "")).any():
+        _check_rows(path)
     return table[column].to_numpy()
+
+
+def _check_rows(path: str) -> None:
+    """Raise InputError for the first row of text with fewer cells than the header, which pandas fills up."""
+    num_columns = 0
+    with opened(path) as source, decompressed(path, source, warns=False) as stream:
+        for number, line in enumerate(stream, 1):
+            if not line.strip(b" \r\n"):
+                continue  # as pandas does
+            num_cells = line.count(b"\t") + 1
+            if num_cells < num_columns:
+                problem = f"has {num_cells} of {num_columns} cells; was the table cut short?"
+                raise InputError(path, problem, line=number)
+            num_columns = num_columns or num_cells
 
 
 def _check_column(path: str, column: str, names: Iterable[str]) -> None:
@@ -102,7 +120,7 @@ def evaluate_tables(
     num_resamples, seed
         Of the bootstrap.
     output
-        Where to write the result as JSON too.
+        Where to write the result as JSON too; ``-`` is standard output.
 
     Returns
     -------

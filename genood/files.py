@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -340,13 +341,20 @@ def _is_special(path: str) -> bool:
 
 
 def write_text(target: str | os.PathLike[str], text: str) -> None:
-    """Write a UTF-8 text file atomically."""
+    """Write a UTF-8 text file atomically; ``-`` is standard output."""
+    if is_standard_output(target):
+        if sys.stdout is None:
+            raise InputError(STDOUT_NAME, "is closed; name a file")
+        with writing_to(STDOUT_NAME):
+            sys.stdout.buffer.write(text.encode())
+            sys.stdout.buffer.flush()
+        return
     with atomic_path(target) as path, writing_to(target):
         path.write_text(text, encoding="utf-8")
 
 
 def write_json(target: str | os.PathLike[str], value: Any) -> None:
-    """Write a JSON file atomically; NaN and infinities are refused rather than written."""
+    """Write a JSON file, see `write_text`; NaN and infinities are refused rather than written."""
     write_text(target, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 

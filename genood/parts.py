@@ -91,7 +91,7 @@ class Manifest:
         return sum(part.reads for part in self.parts) + sum(self.skipped.values())
 
     def save(self, path: str) -> None:
-        """Write it as JSON."""
+        """Write it as JSON; ``-`` is standard output."""
         write_json(
             path,
             {

@@ -46,7 +46,7 @@ class SplitJob:
     output
         Name of the parts' files, with `PART_MARK`; of two files of mates see `mate_files`.
     manifest
-        File for the record of the parts, where wanted.
+        File for the record of the parts, where wanted; ``-`` is standard output.
     pairs, reference
         See `IntakeConfig` and `ReaderConfig`.
     """

@@ -40,8 +40,8 @@ from genood.cli.options import logging_options, show_progress
     "--scores",
     multiple=True,
     metavar="TSV",
-    help="A score table, to see how likelihood goes with GC content. May be repeated; what is in "
-    "distribution first, what is OOD second.",
+    help="A score table, text or Parquet, to see how likelihood goes with GC content. May be repeated; what "
+    "is in distribution first, what is OOD second.",
 )
 @click.option(
     "--scores-out",

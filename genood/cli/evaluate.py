@@ -13,7 +13,9 @@ from genood.cli.options import logging_options
 )
 @click.argument("in_table", metavar="IN.tsv")
 @click.argument("ood_table", metavar="OOD.tsv")
-@click.option("-o", "--output", metavar="JSON", help="Write the numbers as JSON too.")
+@click.option(
+    "-o", "--output", metavar="JSON", help="Write the numbers as JSON too; - in place of the table."
+)
 @click.option(
     "--column",
     default="ood_score",
@@ -38,10 +40,13 @@ def command(
     class. Reads without a score are left out and counted.
     """
     from genood.evaluation import evaluate_tables
+    from genood.files import is_standard_output
 
     result = evaluate_tables(
         in_table, ood_table, column=column, num_resamples=resamples, seed=seed, output=output
     )
+    if output is not None and is_standard_output(output):
+        return  # the JSON is there
     click.echo("metric\tvalue\tlow\thigh")
     for name, metric in result["metrics"].items():
         click.echo("\t".join([name, *(f"{metric[key]:.4f}" for key in ("value", "low", "high"))]))

@@ -26,7 +26,9 @@ from genood.cli.options import logging_options
     help="Files of the parts: % in the name becomes 1-of-N, 2-of-N and so on; with --paired, # becomes 1 "
     "and 2. FASTQ, FASTA or, of alignments, BAM by the ending; .gz (as BGZF), .zst, .xz and .bz2 compress.",
 )
-@click.option("--manifest", metavar="JSON", help="What the parts are, for genood gather.")
+@click.option(
+    "--manifest", metavar="JSON", help="What the parts are, for genood gather; - is standard output."
+)
 @click.option(
     "--paired", is_flag=True, help="READS are two files of mates, R1 R2, in the same order; or several such."
 )

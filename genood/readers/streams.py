@@ -77,6 +77,15 @@ def check_named_once(paths: Iterable[str]) -> None:
         seen.add(real)
 
 
+def check_readable_twice(path: str) -> None:
+    """Raise InputError for what cannot be opened for reading, or whose bytes come only once, as a pipe's."""
+    if path == STDIN:
+        raise InputError(path, "is not taken here; name a file")
+    check_readable([path])
+    if not os.path.isfile(path):
+        raise InputError(path, "is read twice, its header first; give a file")
+
+
 @contextmanager
 def opened(path: str) -> Iterator[io.BufferedReader]:
     """The bytes of a file, or of standard input, which stays open."""

@@ -11,7 +11,7 @@ import pandas as pd
 
 from genood.errors import InputError
 from genood.parquet import is_parquet, parquet_for
-from genood.readers.streams import DECOMPRESSION_ERRORS, STDIN, check_readable, decompressed, opened
+from genood.readers.streams import DECOMPRESSION_ERRORS, check_readable_twice, decompressed, opened
 
 CHUNK_ROWS = 250_000
 _LAYOUT: dict[str, Any] = {"sep": "\t", "quoting": csv.QUOTE_NONE, "encoding_errors": "replace"}
@@ -47,13 +47,11 @@ def chunks_of(path: str, table: TableFormat, rows: int = CHUNK_ROWS) -> Iterator
     Raises
     ------
     InputError
-        No such file or column, or a cell that is no number.
+        No such file or column, or a cell that is no number; or it is a pipe.
     ConfigError
         The table is Parquet, and pyarrow is not installed.
     """
-    if path == STDIN:
-        raise InputError(path, "is not taken here; name a file")
-    check_readable([path])
+    check_readable_twice(path)
     parts = _of_parquet(path, table, rows) if is_parquet(path) else _of_text(path, table, rows)
     try:
         yield from parts
@@ -66,9 +64,7 @@ def chunks_of(path: str, table: TableFormat, rows: int = CHUNK_ROWS) -> Iterator
 
 def column_names(path: str, kind: str) -> list[str]:
     """The names of a table's columns; see `chunks_of`, of which `kind` is that of the format."""
-    if path == STDIN:
-        raise InputError(path, "is not taken here; name a file")
-    check_readable([path])
+    check_readable_twice(path)
     try:
         if is_parquet(path):
             with parquet_for(path).ParquetFile(path) as file:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import shutil
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,48 @@ def test_rows_longer_than_the_header(genood_here: Genood, folder: Path) -> None:
     (folder / "in.tsv").write_text("read_id\tood_score\nr1\t0.1\t9\nr2\t0.2\t9\nr3\t0.5\t9\n")
     result = genood_here("evaluate", folder / "in.tsv", folder / "ood.tsv")
     assert values_of(result.stdout)["auroc"] == "0.8889"
+
+
+def test_a_row_without_its_last_cells(genood_here: Genood, folder: Path) -> None:
+    """A table cut short, which pandas would fill up; reads that are `na` have all cells."""
+    table = folder / "in.tsv"
+    whole = "read_id\tgc\tood_score\tcall\nr1\t\t0.1\tin\n\nr2\t\t\tna\nr3\t\t0.2\tin\n"
+    for end in ("x", "x\t1", "x\t1\t0.5"):
+        table.write_text(whole + end)
+        cells = f"has {end.count(chr(9)) + 1} of 4 cells; was the table cut short?"
+        says = f"{table}, line 6: {cells}"
+        check_error(genood_here, "evaluate", table, folder / "ood.tsv", says=says)
+        check_error(genood_here, "evaluate", folder / "ood.tsv", table, says=says)
+    packed = folder / "packed.tsv.gz"
+    packed.write_bytes(gzip.compress(table.read_bytes()))
+    check_error(genood_here, "evaluate", packed, table, says=f"{packed}, line 6: has 3 of 4 cells")
+    for end in ("x\t1\t0.5\tin", "x\t1\t\tna\n", "x\t1\t0.5\tin\n\n", "x\t1\t0.5\t\n \n"):
+        table.write_text(whole + end)
+        assert genood_here("evaluate", table, folder / "ood.tsv").returncode == 0
+
+
+def test_a_pipe(genood_here: Genood, folder: Path) -> None:
+    """As of a shell's ``<(zcat in.tsv.gz)``: its header would be gone when its rows are read."""
+    source, target = os.pipe()
+    os.write(target, (folder / "in.tsv").read_bytes())
+    os.close(target)
+    pipe, table = f"/dev/fd/{source}", folder / "ood.tsv"
+    says = f"{pipe}: is read twice, its header first; give a file"
+    check_error(genood_here, "evaluate", pipe, table, says=says)
+    check_error(genood_here, "evaluate", table, pipe, says=says)
+    os.close(source)
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout"])
+def test_json_on_standard_output(genood_here: Genood, folder: Path, name: str) -> None:
+    """In place of the table, and no file of that name."""
+    before = sorted(folder.iterdir())
+    with chdir(folder):
+        result = genood_here("evaluate", "in.tsv", "ood.tsv", "-o", name)
+        genood_here("evaluate", "in.tsv", "ood.tsv", "-o", folder / "evaluation.json")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == (folder / "evaluation.json").read_text()
+    assert sorted(folder.iterdir()) == sorted([*before, folder / "evaluation.json"])
 
 
 CUT_SHORT = gzip.compress(b"read_id\tood_score\n" + b"r\t0.5\n" * 99, mtime=0)[:40]

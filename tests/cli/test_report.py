@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 from importlib import util
 from itertools import pairwise
@@ -235,6 +236,18 @@ def test_bad_tables(genood_here: Genood, folder: Path, monkeypatch: pytest.Monke
     }
     for table, says in cases.items():
         check_refused(genood_here, folder, "report", table, "-o", "r.html", says=says)
+
+
+def test_a_pipe(genood_here: Genood, folder: Path) -> None:
+    """As of a shell's ``<(zcat s.tsv.gz)``: its header would be gone when its rows are read."""
+    source, target = os.pipe()
+    os.write(target, Path("s.tsv").read_bytes())
+    os.close(target)
+    pipe = f"/dev/fd/{source}"
+    says = f"{pipe}: is read twice, its header first; give a file"
+    for arguments in ([pipe], ["s.tsv", "--per-position", pipe], ["s.tsv", "--window-table", pipe]):
+        check_refused(genood_here, folder, "report", *arguments, "-o", "r.html", says=says)
+    os.close(source)
 
 
 def summary_of(**changes: object) -> str:

@@ -220,6 +220,16 @@ def test_reads_stay_as_they_were_and_parts_are_equal(run: Run) -> None:
     assert max(bases) - min(bases) <= 2 * 151
 
 
+def test_manifest_on_standard_output(run: Run, genood_here: Genood, tmp_path: Path) -> None:
+    Path("parts").mkdir()
+    split = ("split", "R1.fastq.gz", "-n", "2", "-o", "parts/%.fastq", "--manifest")
+    run(*split, "manifest.json")
+    result = genood_here(*split, "-", "-q")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == Path("manifest.json").read_text()
+    assert not Path("-").exists()
+
+
 def test_parts_are_whole_windows_where_there_are_enough(run: Run, tmp_path: Path) -> None:
     num_reads = 30_000
     (tmp_path / "many.fa").write_text("".join(f">r{i}\nACGT\n" for i in range(num_reads)))

@@ -242,6 +242,28 @@ def test_likelihood_against_gc_by_hand(tmp_path: Path) -> None:
     assert len(rows_out) == 14
 
 
+def test_parquet_says_what_text_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    text = score_table(tmp_path / "in.tsv", [(0.15, 10, -10, 0.1), (0.2, 5, -10, ""), ("", 0, "", "")])
+    table, other = pd.read_csv(text, sep="\t"), str(tmp_path / "IN.Parquet")
+    table.to_parquet(other)
+    for mine, theirs in zip(read_scored(other)[1:], read_scored(str(text))[1:], strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    table.drop(columns=["gc"]).to_parquet(other)
+    with pytest.raises(InputError, match="is no score table: it has no column gc"):
+        read_scored(other)
+    table.assign(gc="high").to_parquet(other)
+    with pytest.raises(InputError, match="cannot be read as a score table"):
+        read_scored(other)
+    Path(other).write_bytes(b"no Parquet at all, but long enough")
+    with pytest.raises(InputError, match="cannot be read as a score table"):
+        read_scored(other)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pyarrow"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ConfigError, match="Parquet needs pyarrow: pip install pyarrow"):
+        read_scored(other)
+
+
 def test_correlations() -> None:
     generator = np.random.default_rng(0)
     x = generator.integers(0, 20, size=300).astype(float)
