@@ -241,7 +241,9 @@ class Scorer:
 
     def _score_window(self, window: ReadBlock, stopped: Event | None = None) -> ScoredReads:
         """Scores of a window; CancelledError if nobody waits for them any more."""
-        pieces = Pieces.of(window.lengths, self.config.piece_bases, self.config.lead_bases)
+        # Gradients are of a whole read.
+        most = None if "gradients" in self._needs else self.config.piece_bases
+        pieces = Pieces.of(window.lengths, most, self.config.lead_bases)
         scores = pieces.joined(self._score_pieces(window.codes, pieces, stopped))
         ood_scores = {name: scores.means[name] for name in self.detectors}
         p_values = self._null.p_values(next(iter(ood_scores.values())), scores.num_scored)

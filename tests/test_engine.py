@@ -409,6 +409,19 @@ def test_a_window_that_nobody_wants_is_not_finished(bundle: Bundle, monkeypatch:
     assert 0 < len(asked) < 100
 
 
+def test_pieces_change_little_of_an_lstm(bundle: Bundle) -> None:
+    """They are several rows of a batch."""
+    config = EngineConfig.suiting(bundle, alpha=0.05, num_threads=1)
+    assert config.piece_bases is not None
+    assert config.batch_bases >= 8 * (config.piece_bases + config.lead_bases)
+    reads = [Read("long", uniform_codes(6000, 9))]
+    [whole], [pieces] = (score(bundle, reads, piece_bases=most) for most in (None, 2000))
+    assert whole.positions is not None
+    assert pieces.positions is not None
+    np.testing.assert_allclose(whole.positions[0].log_p, pieces.positions[0].log_p, atol=1e-4)
+    np.testing.assert_allclose(whole.llr, pieces.llr, atol=1e-2)
+
+
 def test_pieces_change_nothing_of_a_chain(bundle: Bundle) -> None:
     """Its contexts are shorter than what is read before a piece."""
     reads = [Read("long", uniform_codes(5000, 9)), Read("short", uniform_codes(90, 8))]

@@ -115,7 +115,7 @@ def test_a_mixture_is_asked_as_all_members_can_be(context_dir: Path, bundle_dir:
     context, lstm = (Bundle.load(path) for path in (context_dir, bundle_dir))
     for bundle in (mixture(context, lstm), mixture(lstm, context)):
         config = EngineConfig.suiting(bundle, alpha=0.05, num_threads=2)
-        assert config.batch_bases == lstm.model.batch_bases < context.model.batch_bases
+        assert config.batch_bases == lstm.model.batch_bases // 2 < context.model.batch_bases
         assert config.piece_bases == 16_384  # so that a batch is of several, which the cores share
         assert config.overlap == 1
     config = EngineConfig.suiting(mixture(context, context), alpha=0.05, num_threads=2)
