@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from machine import describe
 from torch import nn
+from torch.utils.mkldnn import to_mkldnn
 
 from genood.engine import Scorer
 from genood.ensemble import load_bundle
@@ -143,9 +144,22 @@ class Bench:
         )
 
     def multiply(self, dtype: torch.dtype) -> Callable[[], object]:
-        """A product of two square matrices."""
+        """A product of two square matrices; in fp32 by torch's own library or by oneDNN, whichever is faster.
+
+        The first takes vectors of half the width on some processors, which would be no ceiling.
+        """
         first, second = self.matrices.to(dtype)
-        return lambda: first @ second
+        if dtype != torch.float32:
+            return lambda: first @ second
+        layer = to_mkldnn(nn.Linear(MATRIX, MATRIX, bias=False).eval())
+        given = first.to_mkldnn()
+
+        def by_onednn() -> object:
+            with torch.inference_mode():
+                return layer(given)
+
+        ways: tuple[Callable[[], object], ...] = (lambda: first @ second, by_onednn)
+        return min(ways, key=lambda way: min(seconds(way) for _ in range(4)))
 
     def ratio(self, function: Callable[[], object], operations: int) -> float:
         """Median over rounds of operations a second, over those of the matrix product beside it."""
