@@ -22,6 +22,7 @@ from data_prep.cells import number_cell
 from data_prep.tsv import write_table
 from genood.errors import ConfigError, InputError
 from genood.files import check_distinct, check_writable
+from genood.parquet import is_parquet, parquet_for
 from genood.readers import check_readable
 
 logger = logging.getLogger("genood.prep.gc")
@@ -157,7 +158,7 @@ def read_scored(path: str) -> ScoredReads:
     """
     check_readable([path])
     try:
-        table = _of_parquet(path) if path.lower().endswith(".parquet") else _of_text(path)
+        table = _of_parquet(path) if is_parquet(path) else _of_text(path)
     except (ValueError, EOFError, OSError, zlib.error, LZMAError) as error:
         reason = " ".join(str(error).split())
         raise InputError(path, f"cannot be read as a score table ({reason})") from error
@@ -176,11 +177,7 @@ def read_scored(path: str) -> ScoredReads:
 
 
 def _of_parquet(path: str) -> pd.DataFrame:
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ConfigError(f"{path}: Parquet needs pyarrow: pip install pyarrow") from error
-    with pyarrow.parquet.ParquetFile(path) as file:
+    with parquet_for(path).ParquetFile(path) as file:
         there = [column for column in file.schema_arrow.names if column in _SCORE_COLUMNS]
         return file.read(there).to_pandas().astype(np.float64)
 

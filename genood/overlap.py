@@ -101,14 +101,15 @@ def apply_ahead(
                     wait(news, return_when=FIRST_COMPLETED)
                     if coming.done():
                         end = coming.exception()
-                        if end is None:
-                            item = coming.result()
-                            coming = maker.ask()
-                            was_alone, is_alone = is_alone, alone(item)
-                            if is_alone or was_alone:
-                                wait(pending)
-                            most = 1 if is_alone else num_threads
-                            pending.append(pool.submit(function, item))
+                        if end is not None:
+                            continue  # to the results of what came before
+                        item = coming.result()
+                        coming = maker.ask()
+                        was_alone, is_alone = is_alone, alone(item)
+                        if is_alone or was_alone:
+                            wait(pending)
+                        most = 1 if is_alone else num_threads
+                        pending.append(pool.submit(function, item))
                         continue
                 yield pending.popleft().result()
         finally:

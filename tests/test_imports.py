@@ -63,6 +63,7 @@ PREP_MAY_IMPORT = {
     "dataset",
     "labels",
     "genomes",
+    "parquet",
     "cli",
 }
 """`cli` for the one place where errors become exit codes."""

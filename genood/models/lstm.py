@@ -82,7 +82,8 @@ class LSTM(DensityNetwork):
     An unknown base enters as four zeros and is not scored.
 
     Reads one by one take a core several times as long as many side by side do, and so long sequences are
-    scored in pieces. What a base owes to those before a piece and its lead is a millionth of a nat.
+    scored in pieces. What a base owes to those before a piece and its lead is a few millionths of a nat on
+    average, as measured on one model of 192 units.
     """
 
     kind = "lstm"
