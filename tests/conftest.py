@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import shutil
@@ -11,10 +12,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from toys import TRAIN_OPTIONS, markov_codes, strain_of, uniform_codes, write_fasta
+from workflow_runs import new_case
 
 from genood import threads
 from genood.cli import main
@@ -161,3 +164,20 @@ def browser() -> Iterator[Browser]:
         opened = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield opened
         opened.close()
+
+
+@pytest.fixture
+def stdin(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    """Gives bytes to what reads standard input in this process."""
+
+    def give(content: bytes) -> None:
+        buffer = io.BufferedReader(io.BytesIO(content))  # type: ignore[arg-type]
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=buffer))
+
+    return give
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Path:
+    """A case of the Snakemake workflow."""
+    return new_case(tmp_path)

@@ -1,10 +1,8 @@
-"""SAM, BAM and CRAM: what is read of them, and every way they can be broken."""
+"""SAM, BAM and CRAM: what is read of them."""
 
 from __future__ import annotations
 
 import gzip
-import io
-import logging
 import os
 import signal
 import subprocess
@@ -13,23 +11,17 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pysam
 import pytest
+from alignment_files import GENOME, MODES, alignments, failure
 from backports import zstd
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from toys import uniform_codes, write_fasta
 
 from genood.errors import ConfigError, InputError
 from genood.readers import Read, ReaderConfig, read_blocks, read_file
-from genood.readers.streams import BGZF_END
 from genood.sequence import decode, reverse_complement
 
-GENOME = uniform_codes(5_000, 1)
-MODES = {"SAM": "w", "BAM": "wb", "CRAM": "wc"}
 EMBEDDED = (b"embed_ref=1",)
 
 BY_HAND = """\
@@ -72,39 +64,6 @@ def converted(sam: Path, target: Path, mode: str, options: tuple[bytes, ...] = (
     return target
 
 
-def alignments(
-    folder: Path,
-    mode: str,
-    *,
-    number: int = 400,
-    reference: Path | None = None,
-    options: tuple[bytes, ...] = (),
-) -> Path:
-    """Reads of 100 bases of the genome, every second one reversed, named r0, r1, ..."""
-    path = folder / f"reads.{mode}"
-    header = pysam.AlignmentHeader.from_dict(
-        {"HD": {"VN": "1.6"}, "SQ": [{"SN": "c", "LN": len(GENOME), "UR": "/nowhere/to/be/found.fa"}]}
-    )
-    with pysam.AlignmentFile(
-        str(path),
-        mode,
-        header=header,
-        reference_filename=None if reference is None else str(reference),
-        format_options=list(options),
-    ) as writer:
-        for i in range(number):
-            record = pysam.AlignedSegment(header)
-            record.query_name = f"r{i}"
-            record.flag = 16 * (i % 2)
-            record.reference_id = 0
-            record.reference_start = 11 * i % 4_900
-            record.cigarstring = "100M"
-            record.query_sequence = decode(GENOME[record.reference_start :][:100])
-            record.query_qualities = pysam.qualitystring_to_array("I" * 100)
-            writer.write(record)
-    return path
-
-
 def as_sequenced(i: int) -> str:
     codes = GENOME[11 * i % 4_900 :][:100]
     return decode(reverse_complement(codes) if i % 2 else codes)
@@ -112,14 +71,6 @@ def as_sequenced(i: int) -> str:
 
 def listed(reads: Iterator[Read]) -> list[tuple[str, str, int]]:
     return [(read.name, decode(read.codes), read.mate) for read in reads]
-
-
-def failure(path: Path | str, config: ReaderConfig | None = None) -> str:
-    with pytest.raises(InputError) as caught:
-        list(read_blocks([path], config=config or ReaderConfig()))
-    message = str(caught.value)
-    assert "\n" not in message
-    return message.removeprefix(f"{path}")
 
 
 @pytest.fixture
@@ -132,15 +83,6 @@ def by_hand(tmp_path: Path) -> Path:
     path = tmp_path / "by_hand.sam"
     path.write_text(BY_HAND)
     return path
-
-
-@pytest.fixture
-def stdin(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
-    def give(content: bytes) -> None:
-        buffer = io.BufferedReader(io.BytesIO(content))  # type: ignore[arg-type]
-        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=buffer))
-
-    return give
 
 
 @pytest.mark.parametrize("mode", [*MODES.values(), "wbu", "wb0"])
@@ -346,120 +288,3 @@ def test_cram_without_its_reference(tmp_path: Path, reference: Path) -> None:
     missing = tmp_path / "missing.fa"
     with pytest.raises(InputError, match=r"missing\.fa: no such file"):
         list(read_blocks([path], config=ReaderConfig(reference=str(missing))))
-
-
-@pytest.mark.parametrize("piped", [False, True])
-@pytest.mark.parametrize("cut", [40, 0.1, 0.3, 0.5, 0.9, 0.99, -39, -30, -28, -10, -1])
-@pytest.mark.parametrize("mode", ["wb", "wc"])
-def test_truncated(
-    tmp_path: Path, stdin: Callable[[bytes], None], mode: str, cut: float, piped: bool
-) -> None:
-    """At -28 BAM, and at -38 CRAM, is cut between two blocks."""
-    path = alignments(tmp_path, mode, number=2_000, options=(b"no_ref=1",) if mode == "wc" else ())
-    content = path.read_bytes()
-    content = content[: int(cut * len(content)) if isinstance(cut, float) else cut]
-    path.write_bytes(content)
-    stdin(content)
-    message = failure("-" if piped else path)
-    assert f"the {'BAM' if mode == 'wb' else 'CRAM'} file is truncated or corrupt, after " in message
-    assert message.endswith("; fetch it again")
-
-
-def test_bam_cut_between_blocks(tmp_path: Path) -> None:
-    path = alignments(tmp_path, "wb", number=2_000)
-    content = path.read_bytes()
-    assert content.endswith(BGZF_END)
-    path.write_bytes(content[: -len(BGZF_END)])
-    blocks = read_blocks([path])
-    assert [len(next(blocks).names) for _ in range(2)] == [1024, 976]
-    with pytest.raises(InputError, match="truncated or corrupt, after 2000 complete records; fetch it again"):
-        next(blocks)
-
-
-@pytest.mark.parametrize(("version", "num_end_bytes"), [(b"2.1", 30), (b"3.0", 38), (b"3.1", 38)])
-def test_cram_cut_between_containers(tmp_path: Path, version: bytes, num_end_bytes: int) -> None:
-    path = alignments(tmp_path, "wc", options=(b"no_ref=1", b"version=" + version))
-    assert len(list(read_file(path))) == 400
-    path.write_bytes(path.read_bytes()[:-num_end_bytes])
-    assert (
-        failure(path) == ": the CRAM file is truncated or corrupt, after 400 complete records; fetch it again"
-    )
-
-
-def test_truncated_sam(tmp_path: Path) -> None:
-    path = alignments(tmp_path, "w")
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[:12]) + lines[12][:60])
-    assert ": the SAM file is truncated or corrupt, after 10 complete records" in failure(path)
-    path.write_bytes(gzip.compress(b"".join(lines))[:-20])
-    assert ": the compressed file ends too early" in failure(path)
-
-
-def test_htslib_keeps_quiet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    for mode in ("w", "wb", "wc"):
-        path = alignments(tmp_path, mode, options=(b"no_ref=1",) if mode == "wc" else ())
-        list(read_file(path))
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        failure(path)
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are listed by Linux only")
-@pytest.mark.parametrize("mode", MODES.values())
-def test_nothing_is_left_open(tmp_path: Path, mode: str) -> None:
-    path = alignments(tmp_path, mode, number=5_000, options=(b"no_ref=1",) if mode == "wc" else ())
-    list(read_file(path))
-    before, threads = os.listdir("/proc/self/fd"), threading.active_count()
-    abandoned = read_file(path)
-    next(abandoned)
-    abandoned.close()  # type: ignore[attr-defined]
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    failure(path)
-    assert os.listdir("/proc/self/fd") == before
-    assert threading.active_count() == threads
-
-
-def test_a_feed_that_htslib_gave_up_on_ends(tmp_path: Path) -> None:
-    """htslib leaves the descriptor of such a file open, so that the pipe has a reader for ever."""
-    path = tmp_path / "reads.cram"
-    path.write_bytes(b"CRAM\3\0" + np.random.default_rng(1).bytes(300_000))
-    threads = threading.active_count()
-    assert "the CRAM file is truncated or corrupt" in failure(path)
-    assert threading.active_count() == threads
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """A small file in each format."""
-    folder = tmp_path_factory.mktemp("whole")
-    options = {"wc": (b"no_ref=1",)}
-    return {
-        name: alignments(folder, mode, number=60, options=options.get(mode, ())).read_bytes()
-        for name, mode in MODES.items()
-    } | {"uncompressed BAM": gzip.decompress(alignments(folder, "wb", number=60).read_bytes())}
-
-
-@pytest.mark.parametrize("form", ["SAM", "BAM", "uncompressed BAM", "CRAM"])
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_damage_gives_reads_or_one_error(
-    tmp_path: Path, whole: dict[str, bytes], form: str, data: st.DataObject
-) -> None:
-    content = bytearray(whole[form])
-    for _ in range(data.draw(st.integers(0, 4))):
-        place = data.draw(st.integers(0, len(content) - 1))
-        content[place] = data.draw(st.integers(0, 255))
-    stop = data.draw(st.integers(0, len(content)))
-    path = tmp_path / "reads"
-    path.write_bytes(content[: stop if data.draw(st.booleans()) else None])
-    problems = []
-    logging.getLogger("genood").disabled = True
-    try:
-        for read in read_file(path):
-            assert read.name
-            assert len(read.codes) > 0
-    except InputError as error:
-        problems.append(str(error))
-    finally:
-        logging.getLogger("genood").disabled = False
-    assert "\n" not in "".join(problems)

@@ -14,7 +14,6 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pysam
@@ -114,15 +113,6 @@ def many_reads(num_reads: int = 1000) -> bytes:
     return b"".join(
         f"@read{i} x\n{letters[150 * i : 150 * (i + 1)]}\n+\n{'I' * 150}\n".encode() for i in range(num_reads)
     )
-
-
-@pytest.fixture
-def stdin(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
-    def give(content: bytes) -> None:
-        buffer = io.BufferedReader(io.BytesIO(content))  # type: ignore[arg-type]
-        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=buffer))
-
-    return give
 
 
 @pytest.mark.parametrize("compression", COMPRESSORS)

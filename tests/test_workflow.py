@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,47 +16,14 @@ import pysam
 import pytest
 import yaml
 from snakemake.profiles import ProfileConfigFileParser
+from workflow_runs import HAS_MULTIQC, ROOT, WORKFLOWS, new_case, path_with, run_case
 
 from genood.sequence import decode, encode_nucleotides, reverse_complement
 
-ROOT = Path(__file__).resolve().parents[1]
-BIN = Path(sys.executable).parent
-WORKFLOWS = ROOT / "workflows"
 GENOME = "../../examples/genomes/Escherichia__coli_536__NC_008253.1.fna.gz"
-HAS_MULTIQC = (BIN / "multiqc").exists()
 TIMES = {"wall_seconds", "reads_per_second", "bases_per_second"}
 NUM_PAIRS = NUM_OOD = 300
 FDR = 0.2
-
-
-def snakemake(directory: Path, *options: str, first: Path = BIN) -> subprocess.CompletedProcess[str]:
-    """Run it; commands are looked up in `first` before all else."""
-    command = [BIN / "snakemake", "--snakefile", WORKFLOWS / "Snakefile", "--cores", "2"]
-    path = os.pathsep.join(map(str, (first, BIN, os.environ["PATH"])))
-    return subprocess.run(
-        [*command, "--directory", directory, *options],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PATH": path},
-        timeout=300,
-    )
-
-
-def new_case(folder: Path, **config: Any) -> Path:
-    """The workflow's own test case, where its relative paths hold; keys of its configuration replaced."""
-    case = folder / "workflows" / "case"
-    shutil.copytree(WORKFLOWS / ".test" / "config", case / "config")
-    (folder / "examples").symlink_to(ROOT / "examples")
-    if config:
-        # JSON is YAML, too.
-        config = {"samples": "config/samples.tsv", "multiqc": {"enabled": HAS_MULTIQC}} | config
-        (case / "config" / "config.yaml").write_text(json.dumps(config))
-    return case
-
-
-@pytest.fixture
-def case(tmp_path: Path) -> Path:
-    return new_case(tmp_path)
 
 
 def write_reads(folder: Path) -> None:
@@ -103,7 +68,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("control", "reads/control.fastq.gz", "", "", "yes"),
     ]
     (case / "config" / "samples.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
-    result = snakemake(case)
+    result = run_case(case)
     assert result.returncode == 0, result.stderr
     return case
 
@@ -147,12 +112,12 @@ def test_the_reads_that_are_called(finished: Path) -> None:
 def test_what_is_temporary_is_gone_and_nothing_is_done_twice(finished: Path) -> None:
     assert not [path for path in (finished / "results" / "parts").rglob("*") if path.is_file()]
     assert not (finished / "results" / "pooled" / "in.tsv").exists()
-    again = snakemake(finished, "--dry-run")
+    again = run_case(finished, "--dry-run")
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
 def test_snakemakes_own_report(finished: Path) -> None:
-    result = snakemake(finished, "--report", "report.zip")
+    result = run_case(finished, "--report", "report.zip")
     assert result.returncode == 0, result.stderr
     with zipfile.ZipFile(finished / "report.zip") as archive:
         names = {Path(name).name for name in archive.namelist()}
@@ -182,7 +147,7 @@ def test_the_same_in_one_part_and_without_the_workflow(finished: Path, tmp_path:
     (case / "config" / "samples.tsv").write_text(
         "sample\treads\tmates\ncoli\treads/R1.fastq.gz\treads/R2.fastq.gz\n"
     )
-    result = snakemake(case)
+    result = run_case(case)
     assert result.returncode == 0, result.stderr
     assert table_of(case, "coli") == table_of(finished, "coli")
     assert summary_of(case, "coli") == summary_of(finished, "coli")
@@ -220,13 +185,13 @@ def test_a_part_that_is_killed_is_scored_again_alone(finished: Path, tmp_path: P
     command = tmp_path / "bin" / "genood"
     command.write_text(KILLED.format(python=sys.executable, flag=str(tmp_path / "killed")))
     command.chmod(0o755)
-    result = snakemake(case, "--keep-going", first=tmp_path / "bin")
+    result = run_case(case, "--keep-going", extra=path_with(tmp_path / "bin"))
     assert result.returncode == 1
     parts = case / "results" / "parts" / "control"
     tables = sorted(parts.glob("*.tsv.zst"))
     assert [path.name for path in tables] == ["1-of-3.tsv.zst", "3-of-3.tsv.zst"]
     times = [path.stat().st_mtime_ns for path in tables]
-    again = snakemake(case, "--notemp", first=tmp_path / "bin")
+    again = run_case(case, "--notemp", extra=path_with(tmp_path / "bin"))
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("rule score_part:") == 1
     assert "rule split:" not in again.stderr
@@ -267,93 +232,10 @@ def test_mistakes_stop_it_before_anything_runs(
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
-    result = snakemake(case)
+    result = run_case(case)
     assert result.returncode == 1
     assert message in result.stdout + result.stderr
     assert not (case / "results").exists()
-
-
-FIRST, SECOND = ("../../examples/reads/in.fasta.gz", "../../examples/reads/ood.fasta.gz")
-ONE_MORE = "a tab at the end of a line begins one more"
-
-
-@pytest.mark.parametrize(
-    ("sheet", "message"),
-    [
-        pytest.param(
-            f"sample\treads\tmates\nS1\t{FIRST}\t{SECOND}\t\nS2\t{SECOND}\t{FIRST}\t\n",
-            f"config/samples.tsv, line 2: has 4 cells, while the header has 3; {ONE_MORE}",
-            id="a tab at the end of every row",
-        ),
-        pytest.param(
-            f"sample\treads\n\nS1\t{FIRST}\nS2\t{SECOND}\t\n",
-            f"config/samples.tsv, line 4: has 3 cells, while the header has 2; {ONE_MORE}",
-            id="a tab at the end of one row",
-        ),
-        pytest.param(
-            f"sample\treads\nS1\t{FIRST}\t\t\tin\nS2\t{SECOND}\n",
-            f"config/samples.tsv, line 2: has 5 cells, while the header has 2; {ONE_MORE}",
-            id="more cells in the first row",
-        ),
-        pytest.param(
-            "sample\treads\tmates\n",
-            "config/samples.tsv: names no sample: it has no row below the header",
-            id="no rows",
-        ),
-        pytest.param(
-            f"sample\treads\tmates\nS1\t{FIRST}\t../{FIRST[3:].replace('/', '//')}\n",
-            f"config/samples.tsv, sample S1: {FIRST} and ../{FIRST[3:].replace('/', '//')} are one file; "
-            "reads and mates need mates 1 and mates 2 in two",
-            id="one file for both mates",
-        ),
-        *(
-            pytest.param(
-                f"sample\treads\tmates\nS1\t{reads}\t{mates}\n",
-                f"config/samples.tsv, sample S1: {alignments} holds alignments; both mates of these come in "
-                "one file, collated by name, with interleaved as mates",
-                id=f"{reads} beside {mates}",
-            )
-            for reads, mates, alignments in (
-                ("x.fastq", "x.bam", "x.bam"),
-                ("x.CRAM", "x.fastq.gz", "x.CRAM"),
-                ("x_1.sam.gz", "x_2.sam.gz", "x_1.sam.gz"),
-            )
-        ),
-    ],
-)
-def test_sheets_that_are_refused(case: Path, sheet: str, message: str) -> None:
-    """In one line, before it plans anything."""
-    (case / "config" / "samples.tsv").write_text(sheet)
-    for name in ("x.fastq", "x.bam", "x.CRAM", "x.fastq.gz", "x_1.sam.gz", "x_2.sam.gz"):
-        (case / name).touch()
-    result = snakemake(case, "--dry-run")
-    assert result.returncode == 1
-    assert message in (result.stdout + result.stderr).splitlines()
-
-
-def test_files_that_another_workflow_makes_are_not_one_file(case: Path) -> None:
-    """Unless their paths are the same."""
-    config = {"samples": "config/samples.tsv", "check_files": False, "bundle": "bundle"}
-    (case / "config" / "config.yaml").write_text(json.dumps(config))
-    sheet = case / "config" / "samples.tsv"
-    sheet.write_text("sample\treads\tmates\nS1\tmade/x_1.fq\t./made/x_1.fq\n")
-    result = snakemake(case, "--dry-run")
-    assert result.returncode == 1
-    assert "made/x_1.fq and ./made/x_1.fq are one file" in result.stdout + result.stderr
-    sheet.write_text("sample\treads\tmates\nS1\tmade/x_1.fq\tmade/x_2.fq\n")
-    result = snakemake(case, "--dry-run")
-    assert "one file" not in result.stdout + result.stderr
-
-
-def test_only_empty_cells_are_missing(case: Path) -> None:
-    """What pandas takes for a missing value is a name as any other."""
-    names = ["NA", "null", "None", "nan"]
-    rows = ["sample\treads\tmates\ttruth", *(f"{name}\t{FIRST}\t \t" for name in names)]
-    (case / "config" / "samples.tsv").write_text("\n".join(rows) + "\n")
-    result = snakemake(case, "--dry-run")
-    assert result.returncode == 0, result.stdout + result.stderr
-    for name in names:
-        assert f"results/scores/{name}.tsv.gz" in result.stdout + result.stderr
 
 
 INTERRUPTED = """#!/bin/sh
@@ -373,10 +255,10 @@ def test_an_interrupted_training_goes_on(case: Path, tmp_path: Path) -> None:
     command.parent.mkdir()
     command.write_text(INTERRUPTED.format(calls=calls))
     command.chmod(0o755)
-    result = snakemake(case, "results/bundle", first=command.parent)
+    result = run_case(case, "results/bundle", extra=path_with(command.parent))
     assert result.returncode == 1
     assert not (case / "results" / "bundle").exists()
-    result = snakemake(case, "results/bundle", first=command.parent)
+    result = run_case(case, "results/bundle", extra=path_with(command.parent))
     assert result.returncode == 0, result.stderr
     first, second = calls.read_text().splitlines()
     assert second == f"{first} --resume"
@@ -390,7 +272,7 @@ def test_only_what_is_asked_for(case: Path) -> None:
     (case / "config" / "config.yaml").write_text(
         json.dumps({"samples": "config/samples.tsv", "build": {"options": "--num-in 3"}})
     )
-    result = snakemake(case, "--dry-run", "--printshellcmds")
+    result = run_case(case, "--dry-run", "--printshellcmds")
     assert result.returncode == 0, result.stderr
     output = result.stdout + result.stderr
     assert "genood-prep build -o results/dataset -t 2 --num-in 3" in output
@@ -433,7 +315,7 @@ def test_profiles() -> None:
 
 
 def test_a_benchmark_cell_by_cell(case: Path) -> None:
-    result = snakemake(case, "benchmark")
+    result = run_case(case, "benchmark")
     assert result.returncode == 0, result.stderr
     results = case / "results" / "benchmark"
     assert sorted(path.name for path in (results / "done").iterdir()) == [
@@ -442,5 +324,5 @@ def test_a_benchmark_cell_by_cell(case: Path) -> None:
     ]
     assert (results / "table.md").read_text().count("| Markov chain, ") == 2
     assert not (case / "results" / "bundle").exists()
-    again = snakemake(case, "benchmark", "--dry-run")
+    again = run_case(case, "benchmark", "--dry-run")
     assert "Nothing to be done" in again.stdout + again.stderr

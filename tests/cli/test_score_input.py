@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import random
 from collections.abc import Callable
@@ -12,6 +10,7 @@ from pathlib import Path
 import pysam
 import pytest
 from backports import zstd
+from cli.score_tables import rows_of
 from conftest import Genood
 from toys import markov_codes, uniform_codes, write_fasta
 
@@ -57,10 +56,6 @@ def write_alignments(path: Path, reads: dict[str, Codes], mode: str = "wb", **ex
                 record.query_qualities = pysam.qualitystring_to_array("I" * len(codes))
                 writer.write(record)
     return path
-
-
-def rows_of(table: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(table), delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 @pytest.fixture

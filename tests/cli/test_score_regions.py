@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 import logging
@@ -13,6 +12,7 @@ import numpy as np
 import pysam
 import pytest
 import torch
+from cli.score_tables import rows_of
 from conftest import Genood
 from toys import strain_of, uniform_codes, write_fasta
 
@@ -33,10 +33,6 @@ WINDOW_COLUMNS = [
     "p_value",
 ]
 BED_HEADER = "#chrom\tstart\tend\tname\tscore\tstrand\tnum_scored\tllr_per_base\tp_value\texpected_false\n"
-
-
-def rows_of(table: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(table.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def constant_lstm(*probabilities: float) -> LSTM:

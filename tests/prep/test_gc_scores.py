@@ -1,0 +1,126 @@
+"""Likelihood against GC content."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from prep.gc_tables import read_tsv, score_table
+
+from data_prep.gc_scores import (
+    correlation,
+    rank_correlation,
+    read_score_tables,
+    read_scored,
+    write_scores_gc,
+)
+from genood.errors import ConfigError, InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+SCORES_HEADER = [
+    *["table", "statistic", "gc_from", "gc_to", "num"],
+    *["log_likelihood_per_base", "llr_per_base"],
+]
+
+
+def test_likelihood_against_gc_by_hand(tmp_path: Path) -> None:
+    # Per base -1, -2, -4 and 0.1, 0.3, 0.2 at 0.15, 0.2, 0.24; two reads without a likelihood.
+    rows = [(0.15, 10, -10, 0.1), (0.2, 5, -10, 0.3), (0.24, 5, -20, 0.2), ("", 0, "", ""), (0.9, 8, "", "")]
+    first = score_table(tmp_path / "in.tsv", rows)
+    second = score_table(tmp_path / "ood.tsv", [(1.0, 2, -6, ""), (0.0, 2, -4, "")])
+    output = tmp_path / "o.tsv"
+    write_scores_gc(read_score_tables([str(first), str(second)]), str(output))
+    header, *rows_out = read_tsv(output)
+    assert header == SCORES_HEADER
+    # Deviations from the means, in some units: of GC -14, 1, 13, of likelihood 4, 1, -5, of ratio -1, 1, 0.
+    pearson = [f"{value:.6g}" for value in (-120 / np.sqrt(366 * 42), 15 / np.sqrt(366 * 2))]
+    assert rows_out[:4] == [
+        [str(first), "pearson", "", "", "3", *pearson],
+        [str(first), "spearman", "", "", "3", "-1", "0.5"],
+        [str(first), "mean", "0.15", "0.2", "1", "-1", "0.1"],
+        [str(first), "mean", "0.2", "0.25", "2", "-3", "0.25"],
+    ]
+    assert rows_out[4:8] == [
+        [str(second), "pearson", "", "", "2", "-1", ""],
+        [str(second), "spearman", "", "", "2", "-1", ""],
+        [str(second), "mean", "0", "0.05", "1", "-2", ""],
+        [str(second), "mean", "0.95", "1", "1", "-3", ""],
+    ]
+    assert [row[:2] for row in rows_out[8:10]] == [["all", "pearson"], ["all", "spearman"]]
+    # Ranks of GC 2 3 4 5 1, of likelihood 5 3.5 1 2 3.5.
+    assert rows_out[9][4:] == ["5", f"{-7 / np.sqrt(10 * 9.5):.6g}", "0.5"]
+    assert len(rows_out) == 14
+
+
+def test_parquet_says_what_text_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    text = score_table(tmp_path / "in.tsv", [(0.15, 10, -10, 0.1), (0.2, 5, -10, ""), ("", 0, "", "")])
+    table, other = pd.read_csv(text, sep="\t"), str(tmp_path / "IN.Parquet")
+    table.to_parquet(other)
+    for mine, theirs in zip(read_scored(other)[1:], read_scored(str(text))[1:], strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    table.drop(columns=["gc"]).to_parquet(other)
+    with pytest.raises(InputError, match="is no score table: it has no column gc"):
+        read_scored(other)
+    table.assign(gc="high").to_parquet(other)
+    with pytest.raises(InputError, match="cannot be read as a score table"):
+        read_scored(other)
+    Path(other).write_bytes(b"no Parquet at all, but long enough")
+    with pytest.raises(InputError, match="cannot be read as a score table"):
+        read_scored(other)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pyarrow"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ConfigError, match="Parquet needs pyarrow: pip install pyarrow"):
+        read_scored(other)
+
+
+def test_correlations() -> None:
+    generator = np.random.default_rng(0)
+    x = generator.integers(0, 20, size=300).astype(float)
+    y = np.exp(x / 5) + generator.normal(size=300)
+    assert correlation(x, y) == pytest.approx(np.corrcoef(x, y)[0, 1])
+    ranks = [(a[:, None] > a).sum(axis=1) + (a[:, None] == a).sum(axis=1) / 2 for a in (x, y)]
+    assert rank_correlation(x, y) == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    assert rank_correlation(x, -np.exp(x)) == pytest.approx(-1.0)
+    y[::2] = np.nan
+    assert correlation(x, y) == pytest.approx(np.corrcoef(x[1::2], y[1::2])[0, 1])
+    for nothing in (np.full(300, 2.0), np.full(300, np.nan)):
+        assert np.isnan(correlation(x, nothing))
+        assert np.isnan(rank_correlation(x, nothing))
+
+
+def test_score_tables_that_cannot_be_used(tmp_path: Path) -> None:
+    good = str(score_table(tmp_path / "good.tsv", [(0.5, 10, -10, 0.1)]))
+    for text, message in [
+        ("gc\tnum_scored\n0.5\t1\n", "no column log_likelihood, llr_per_base"),
+        ("", "cannot be read as a score table"),
+        (Path(good).read_text().replace("-10", "ten"), "cannot be read as a score table"),
+        (Path(good).read_text().replace("-10", "-inf"), "holds infinite values"),
+        (Path(good).read_text().replace("-10", ""), "no read with both a log-likelihood and a GC content"),
+    ]:
+        path = tmp_path / "bad.tsv"
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            read_score_tables([good, str(path)])
+    with pytest.raises(InputError, match="no such file"):
+        read_score_tables([str(tmp_path / "none")])
+    with pytest.raises(ConfigError, match="named twice"):
+        read_score_tables([good, good])
+    with pytest.raises(ConfigError, match="can show 7 score tables, not 8"):
+        read_score_tables([good, *(str(tmp_path / f"{n}") for n in range(7))], figure=str(tmp_path / "f.svg"))
+    with pytest.raises(ConfigError, match="is both an input and an output"):
+        write_scores_gc(read_score_tables([good]), good)
+    with pytest.raises(InputError, match=r"f\.svg: its directory '.*none' does not exist"):
+        write_scores_gc(
+            read_score_tables([good]), str(tmp_path / "o.tsv"), figure=str(tmp_path / "none" / "f.svg")
+        )
+    assert not (tmp_path / "o.tsv").exists()
+
+
+def test_golden_score_table_is_read() -> None:
+    scored = read_scored(str(ROOT / "tests" / "data" / "golden_scores.tsv"))
+    assert len(scored.gc) == len(scored.log_likelihood) == len(scored.llr) > 0
+    assert (scored.log_likelihood < 0).all()
