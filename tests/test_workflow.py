@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import re
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dnaio
+import pandas as pd
 import pysam
 import pytest
 import yaml
@@ -156,6 +158,31 @@ def test_the_same_in_one_part_and_without_the_workflow(finished: Path, tmp_path:
     subprocess.run([sys.executable, "-m", "genood", *command, *outputs, "-q"], cwd=case, check=True)
     assert table_of(case, "coli") == (case / "whole.tsv").read_text()
     assert summary_of(case, "coli") == summary_of(case, "whole")
+
+
+def test_mates_without_qualities(finished: Path, tmp_path: Path) -> None:
+    """Mates in files of FASTA are split, scored and gathered as those of FASTQ are."""
+    case = new_case(
+        tmp_path,
+        bundle="bundle",
+        score={"parts": 2, "ood_reads": True},
+        report={"enabled": False},
+        multiqc={"enabled": False},
+    )
+    (case / "bundle").symlink_to(finished / "results" / "calibrated")
+    for mate in ("R1", "R2"):
+        with dnaio.open(finished / "reads" / f"{mate}.fastq.gz") as reads:
+            (case / f"{mate}.fa").write_text("".join(f">{read.name}\n{read.sequence}\n" for read in reads))
+    (case / "config" / "samples.tsv").write_text("sample\treads\tmates\ncoli\tR1.fa\tR2.fa\n")
+    result = run_case(case)
+    assert result.returncode == 0, result.stderr
+    columns = ["read_id", "mate", "llr", "p_value", "pair_p_value"]
+    table, of_fastq = (pd.read_csv(io.StringIO(table_of(one, "coli")), sep="\t") for one in (case, finished))
+    pd.testing.assert_frame_equal(table[columns], of_fastq[columns])
+    for mate in (1, 2):
+        called = table.loc[(table["pair_call"] == "ood") & (table["mate"] == mate), "read_id"].tolist()
+        with dnaio.open(case / "results" / "ood" / "coli" / f"R{mate}.fasta.gz") as reads:
+            assert [read.name for read in reads] == called != []
 
 
 KILLED = """#!{python}

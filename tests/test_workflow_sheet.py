@@ -9,11 +9,7 @@ import pytest
 from workflow_runs import run_case
 
 FIRST = "../../examples/reads/in.fasta.gz"
-
-
 SECOND = "../../examples/reads/ood.fasta.gz"
-
-
 ONE_MORE = "a tab at the end of a line begins one more"
 
 
@@ -29,6 +25,11 @@ ONE_MORE = "a tab at the end of a line begins one more"
             f"sample\treads\n\nS1\t{FIRST}\nS2\t{SECOND}\t\n",
             f"config/samples.tsv, line 4: has 3 cells, while the header has 2; {ONE_MORE}",
             id="a tab at the end of one row",
+        ),
+        pytest.param(
+            f"sample\treads\ttruth\n\nS1\t{FIRST}\tin\n \nS2\t{SECOND}\tmaybe\n",
+            "config/samples.tsv, line 5, truth: 'maybe' is not one of ['in', 'ood']",
+            id="a value below blank lines",
         ),
         pytest.param(
             f"sample\treads\nS1\t{FIRST}\t\t\tin\nS2\t{SECOND}\n",

@@ -11,8 +11,11 @@ FASTA = (".fasta", ".fa", ".fna")
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 
 
-def checked(value, schema, name):
-    """Fill in defaults; raise one line where a value is none that the schema knows."""
+def checked(value, schema, name, lines=()):
+    """Fill in defaults; raise one line where a value is none that the schema knows.
+
+    `lines` are numbers of the lines of a table's rows.
+    """
     try:
         validate(value, schema)
     except WorkflowError as error:
@@ -20,8 +23,8 @@ def checked(value, schema, name):
         place = re.search(r"On instance((?:\['\w+'\])+):", str(error))
         keys = re.findall(r"\w+", place[1]) if place else []
         row = re.search(r"validating row (\d+) of", str(error))
-        lines = [f"line {int(row[1]) + 2}"] if row else []
-        where = ", ".join([name, *lines, *filter(None, [": ".join(keys)])])
+        line = [f"line {lines[int(row[1])]}"] if row else []
+        where = ", ".join([name, *line, *filter(None, [": ".join(keys)])])
         raise WorkflowError(f"{where}: {reason[1] if reason else error}") from None
 
 
@@ -39,6 +42,11 @@ def read_samples(path):
         # With a header, cells beyond its columns would make the first column an index, and shift all others.
         pd.read_csv(path, header=None, **options)
         table = pd.read_csv(path, **options)
+        with open(path) as file:
+            # Pandas skips lines without a cell.
+            lines = [
+                number for number, line in enumerate(file, 1) if line.strip(" \r\n")
+            ]
     except (OSError, ValueError) as error:
         long = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
         if long:
@@ -52,7 +60,7 @@ def read_samples(path):
         raise WorkflowError(f"{path}: unknown columns: {', '.join(sorted(unknown))}")
     if table.empty:
         raise WorkflowError(f"{path}: names no sample: it has no row below the header")
-    checked(table, "../schemas/samples.schema.yaml", path)
+    checked(table, "../schemas/samples.schema.yaml", path, lines[1:])
     twice = table.loc[table["sample"].duplicated(), "sample"].unique()
     if len(twice):
         raise WorkflowError(f"{path}: samples named twice: {', '.join(twice)}")
@@ -132,14 +140,19 @@ def stem_of(path):
     return next((name[: -len(end)] for end in COMPRESSIONS if name.endswith(end)), name)
 
 
+def is_in_two(sample):
+    """Whether mates 1 and mates 2 of a sample are in files of their own."""
+    return len(files_of(sample)) == 2
+
+
 def kind_of(sample):
-    """What the parts of a sample are, as their files end: `pairs` are two files of FASTQ."""
-    if len(files_of(sample)) == 2:
-        return "pairs"
-    stem = stem_of(sheet.loc[sample, "reads"])
-    if stem.endswith(ALIGNMENTS):
+    """What the parts of a sample are, as their files end."""
+    stems = [stem_of(path) for path in files_of(sample)]
+    if stems[0].endswith(ALIGNMENTS):
         return "bam"
-    return "fasta.zst" if stem.endswith((*FASTA, ".npy")) else "fastq.zst"
+    # In FASTQ there is no place for a read without qualities.
+    has_letters_only = any(stem.endswith((*FASTA, ".npy")) for stem in stems)
+    return "fasta.zst" if has_letters_only else "fastq.zst"
 
 
 for sample in sheet.index:
@@ -160,7 +173,9 @@ wildcard_constraints:
 def parts_of(wildcards):
     """The file or files of a sample's part."""
     kind = kind_of(wildcards.sample)
-    ends = ["_R1.fastq.zst", "_R2.fastq.zst"] if kind == "pairs" else [f".{kind}"]
+    ends = (
+        [f"_R1.{kind}", f"_R2.{kind}"] if is_in_two(wildcards.sample) else [f".{kind}"]
+    )
     return [
         f"results/parts/{wildcards.sample}/{wildcards.scatteritem}{end}" for end in ends
     ]
@@ -168,7 +183,8 @@ def parts_of(wildcards):
 
 def manifest_of(wildcards):
     """The record of a sample's parts."""
-    return f"results/parts/{wildcards.sample}/{kind_of(wildcards.sample)}.json"
+    what = "pairs." if is_in_two(wildcards.sample) else ""
+    return f"results/parts/{wildcards.sample}/{what}{kind_of(wildcards.sample)}.json"
 
 
 def bundle_directory():
@@ -208,10 +224,12 @@ def gather_options():
 
 def ood_name(sample):
     """What the file or files of a sample's OOD reads are called."""
-    kind = kind_of(sample)
-    if kind == "pairs":
-        return "R#.fastq.gz"
-    return "reads.fasta.gz" if kind.startswith("fasta") else "reads.fastq.gz"
+    name = "R#" if is_in_two(sample) else "reads"
+    return (
+        f"{name}.fasta.gz"
+        if kind_of(sample).startswith("fasta")
+        else f"{name}.fastq.gz"
+    )
 
 
 def samples_of(truth):

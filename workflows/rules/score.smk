@@ -31,13 +31,11 @@ rule split:
 
 use rule split as split_pairs with:
     output:
-        parts=temp(scatter.part("results/parts/{{sample}}/{scatteritem}_R1.fastq.zst")),
-        seconds=temp(
-            scatter.part("results/parts/{{sample}}/{scatteritem}_R2.fastq.zst")
-        ),
-        manifest=temp("results/parts/{sample}/pairs.json"),
+        parts=temp(scatter.part("results/parts/{{sample}}/{scatteritem}_R1.{{kind}}")),
+        seconds=temp(scatter.part("results/parts/{{sample}}/{scatteritem}_R2.{{kind}}")),
+        manifest=temp("results/parts/{sample}/pairs.{kind}.json"),
     log:
-        "logs/split/{sample}.pairs.log",
+        "logs/split/{sample}.pairs.{kind}.log",
 
 
 rule score_part:
