@@ -131,7 +131,10 @@ def intake(
                 yield from paired_blocks(first, second, read)
         else:
             for path in paths:
-                yield from read(path) if config.pairs is None else interleaved_blocks(path, read)
+                if config.pairs is None:
+                    yield from read(path)
+                else:
+                    yield from interleaved_blocks(path, read, warns=config.reader.warns)
 
     source = blocks()
     with closing(source):

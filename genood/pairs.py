@@ -63,10 +63,10 @@ def paired_blocks(first_path: str, second_path: str, read: Reader) -> Iterator[R
         )
 
 
-def interleaved_blocks(path: str, read: Reader) -> Iterator[ReadBlock]:
+def interleaved_blocks(path: str, read: Reader, *, warns: bool = True) -> Iterator[ReadBlock]:
     """The reads of a file in which mate 2 follows mate 1; no block cuts a pair.
 
-    Alignments say which mate they are; a read without its mate beside it is left alone.
+    Alignments say which mate they are; a read without its mate beside it is left alone, and warned of.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def interleaved_blocks(path: str, read: Reader) -> Iterator[ReadBlock]:
     if rest is not None:
         num_alone += 1
         yield rest
-    if num_alone:
+    if num_alone and warns:
         logger.warning(
             "%s: %d reads have no mate beside them and are judged alone; samtools collate joins mates",
             path,

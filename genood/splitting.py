@@ -79,11 +79,10 @@ class SplitJob:
         targets = [part_file(self.output, name) for name in part_names(self.num_parts)]
         return [tuple(mate_files(target, self.pairs)) for target in targets]
 
-    def intake(self, keep: Literal["reads", "all"] | None = None) -> IntakeConfig:
+    def intake(self, keep: Literal["reads", "all"] | None = None, *, warns: bool = True) -> IntakeConfig:
         """How the inputs are read, and which records are kept."""
-        return IntakeConfig(
-            reader=ReaderConfig(reference=self.reference, keep_records=keep), pairs=self.pairs
-        )
+        reader = ReaderConfig(reference=self.reference, keep_records=keep, warns=warns)
+        return IntakeConfig(reader=reader, pairs=self.pairs)
 
 
 def split_files(job: SplitJob) -> Manifest:
@@ -201,7 +200,8 @@ def _write(job: SplitJob, ends: Sequence[int]) -> list[int]:
     """Write all parts; the bases of each."""
     keep: Literal["reads", "all"] = "all" if job.writes_alignments else "reads"
     bases = [0] * job.num_parts
-    with closing(intake(job.inputs, job.intake(keep), Counter())) as blocks:
+    # What there was to warn of was, when the parts were planned.
+    with closing(intake(job.inputs, job.intake(keep, warns=False), Counter())) as blocks:
         pieces = _cut(blocks, ends, job.inputs[0])
         piece = next(pieces, None)
         header = None if piece is None or piece[1].records is None else piece[1].records.header

@@ -62,11 +62,14 @@ class ReaderConfig:
         Which records travel with the blocks, as they are in the input: those of the ``reads``, of
         alignments as they were sequenced; or ``all``, of alignments those that are no reads and those
         that are not taken among them; or none.
+    warns
+        Whether what is odd, and no error, is logged.
     """
 
     reference: str | None = None
     min_quality: int = 0
     keep_records: Literal["reads", "all"] | None = None
+    warns: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_quality <= _MAX_PHRED:
@@ -184,7 +187,7 @@ class _File:
             if error.errno is None:  # gzip and bz2 report corrupt data as a bare OSError
                 raise _compression_error(self.path, self.num_read, error) from error
             raise InputError(self.path, error.strerror or str(error)) from error
-        if self.num_read == 0:
+        if self.num_read == 0 and self.config.warns:
             _warn_of_none(self.path)
 
     def _parsed_blocks(self) -> Iterator[ReadBlock]:
@@ -193,7 +196,7 @@ class _File:
             if is_bam_or_cram(source):
                 yield from self._alignment_blocks(source)
                 return
-            stream = stack.enter_context(decompressed(self.path, source))
+            stream = stack.enter_context(decompressed(self.path, source, warns=self.config.warns))
             start = stream.peek(_PEEK_BYTES)[:_PEEK_BYTES]
             if _are_alignments(start):
                 yield from self._alignment_blocks(stream)
@@ -310,7 +313,7 @@ def _read_codes(path: str, config: ReaderConfig) -> Iterator[ReadBlock]:
                     records=None if config.keep_records is None else _records_of(names, codes[:good]),
                 )
             check_codes(path, codes[good:], start + good)
-    if not num_reads:
+    if not num_reads and config.warns:
         _warn_of_none(path)
 
 

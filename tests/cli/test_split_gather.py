@@ -230,6 +230,26 @@ def test_manifest_on_standard_output(run: Run, genood_here: Genood, tmp_path: Pa
     assert not Path("-").exists()
 
 
+def test_what_is_odd_is_said_once(
+    inputs: Path, genood_here: Genood, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Though the input is read twice."""
+    alone, none = tmp_path / "alone.bam", tmp_path / "none.fa"
+    with (
+        pysam.AlignmentFile(str(inputs / "reads.bam"), check_sq=False) as file,
+        pysam.AlignmentFile(str(alone), "wb", template=file) as one,
+    ):
+        one.write(next(iter(file)))
+    none.touch()
+    for path, *options in ((alone, "--interleaved"), (none,)):
+        output = tmp_path / f"%{path.suffix}"
+        assert genood_here("split", path, *options, "-n", "1", "-o", output).returncode == 0
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 2
+    assert warnings[0].startswith(f"{alone}: 1 reads have no mate beside them")
+    assert warnings[1] == f"{none} holds no sequences"
+
+
 def test_parts_are_whole_windows_where_there_are_enough(run: Run, tmp_path: Path) -> None:
     num_reads = 30_000
     (tmp_path / "many.fa").write_text("".join(f">r{i}\nACGT\n" for i in range(num_reads)))
