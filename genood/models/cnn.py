@@ -1,6 +1,7 @@
 """The paper's classifier: convolution, global max pool, a dense layer, a softmax over classes.
 
-Shapes: B reads, L positions, P windows, W window length, F filters, H hidden units, K outputs.
+Shapes: B reads, R some of them, L positions, P windows, W numbers of a window, F filters, H hidden units,
+K outputs.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from genood.recipes import Variant
 from genood.sequence import BASES, Codes
 
 _NUM_BASES = len(BASES)
-_CHUNK_ELEMENTS = 2**24
-"""Filter outputs held at once when classifying, B x P x F: 64 MiB of float32."""
+_CACHED_MATCHES, _HELD_MATCHES = 2**19, 2**24
+"""Matches of filters held at once, B x P x F: 2 MiB of float32 on a CPU, whose caches hold them until the
+strongest are found; 64 MiB on a GPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,9 +195,8 @@ class CNN(Network, Classifier):
 
     def _pooled(self, codes: Tensor, lengths: Tensor) -> Tensor:
         """The strongest match of each filter in each read, shape (B, F), in bounded memory."""
-        num_reads, num_positions = codes.shape
-        width = self._config.filter_length
-        step = max(width, _CHUNK_ELEMENTS // max(num_reads * self._config.num_filters, 1))
+        num_positions, width = codes.shape[1], self._config.filter_length
+        step = max(width, self._windows_at_once)
         pooled_BF = self._strongest(self.one_hot(codes[:, : step + width - 1]), lengths)
         for start in range(step, num_positions - width + 1, step):
             chunk_BL = codes[:, start : start + step + width - 1]
@@ -206,20 +207,42 @@ class CNN(Network, Classifier):
     def _strongest(self, one_hot: Tensor, lengths: Tensor, least: int = 1) -> Tensor:
         """The strongest match of each filter, shape (B, F), a read having so many windows at least.
 
-        The match is -inf where there are none.
+        The match is -inf where there are none, which is for scoring alone.
         """
         num_positions = one_hot.shape[1]
         width = self._config.filter_length
         inside = torch.arange(num_positions, device=one_hot.device) < lengths[:, None]
         filled = F.pad(one_hot * inside[..., None], (0, 0, 0, max(width - num_positions, 0)))
         windows_BPW = filled.flatten(1).unfold(1, _NUM_BASES * width, _NUM_BASES)
-        matches_BPF = self.filters(windows_BPW)
         num_windows = (lengths - width + 1).clamp(min=least)
-        beyond = torch.arange(windows_BPW.shape[1], device=one_hot.device) >= num_windows[:, None]
+        if not torch.is_grad_enabled():
+            return self._best_matches(windows_BPW, num_windows)[0]
+        # No other windows have a part in the gradients: a product with all of them would be of zeros.
+        with torch.no_grad():
+            _, places_BF = self._best_matches(windows_BPW, num_windows)
+        reads = torch.arange(len(places_BF), device=places_BF.device)
+        best_BFW = windows_BPW[reads[:, None], places_BF]
+        return (best_BFW * self.filters.weight).sum(dim=-1) + self.filters.bias
+
+    def _best_matches(self, windows_BPW: Tensor, num_windows: Tensor) -> tuple[Tensor, Tensor]:
+        """The strongest match of each filter in each read, and in which window it is, both (B, F)."""
+        beyond_BP = torch.arange(windows_BPW.shape[1], device=windows_BPW.device) >= num_windows[:, None]
         # On a GPU, asking would wait for all that is queued.
-        if beyond.is_cuda or beyond.any():
-            matches_BPF = matches_BPF.masked_fill(beyond[..., None], -torch.inf)
-        return matches_BPF.max(dim=1).values
+        has_beyond = beyond_BP.is_cuda or bool(beyond_BP.any())
+        size = max(1, self._windows_at_once // windows_BPW.shape[1])
+        found = []
+        for windows_RPW, beyond_RP in zip(windows_BPW.split(size), beyond_BP.split(size), strict=True):
+            matches_RPF = self.filters(windows_RPW)
+            if has_beyond:
+                matches_RPF.masked_fill_(beyond_RP[..., None], -torch.inf)
+            found.append(matches_RPF.max(dim=1))
+        return torch.cat([best.values for best in found]), torch.cat([best.indices for best in found])
+
+    @property
+    def _windows_at_once(self) -> int:
+        """Windows to which all filters are held at once."""
+        most = _CACHED_MATCHES if self.device == "cpu" else _HELD_MATCHES
+        return max(1, most // self._config.num_filters)
 
     def _features_of(self, pooled_BF: Tensor) -> Tensor:
         dropout = self._config.dropout

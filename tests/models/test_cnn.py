@@ -57,7 +57,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch, chunk: int) -> N
     model = make()
     codes, lengths = pad([uniform_codes(n, n) for n in (0, 3, 5, 8, 9, 10, 33, 100)])
     whole = model.classify(codes, lengths)
-    monkeypatch.setattr(module, "_CHUNK_ELEMENTS", chunk)
+    monkeypatch.setattr(module, "_CACHED_MATCHES", chunk)
     chunks = model.classify(codes, lengths)
     np.testing.assert_allclose(chunks.logits, whole.logits, atol=1e-6)
     np.testing.assert_allclose(chunks.features, whole.features, atol=1e-6)
@@ -91,6 +91,31 @@ def test_gradient_of_a_substitution() -> None:
         rise = float(model.logits(one_hot + step, lengths_B)[:, 1].sum() - logit)
     assert rise == pytest.approx(float((gradient * step).sum()), abs=1e-5)
     assert abs(rise) > 5e-5
+
+
+@pytest.mark.parametrize("chunk", [1, 2**19])
+def test_gradients_are_those_of_all_windows(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    """As autograd has them of each filter's product with every window, and of the largest of these."""
+    monkeypatch.setattr(module, "_CACHED_MATCHES", chunk)
+    model = make()
+    codes, lengths = pad([uniform_codes(n, n) for n in (3, 5, 30, 31)])
+    one_hot = model.one_hot(torch.from_numpy(codes)).requires_grad_()
+    weights = list(model.parameters())
+    found = model.logits(one_hot, torch.from_numpy(lengths))
+    pooled = []
+    for row, length in zip(one_hot, lengths.tolist(), strict=True):
+        read = torch.cat([row[:length], torch.zeros(max(5 - length, 0), 4)])
+        windows = [read[start : start + 5].flatten() for start in range(len(read) - 4)]
+        pooled.append(model.filters(torch.stack(windows)).max(dim=0).values)
+    expected = model.output(torch.relu(model.dense(torch.relu(torch.stack(pooled)))))
+    torch.testing.assert_close(found, expected)
+    gradients, expected_gradients = (
+        torch.autograd.grad((logits * torch.arange(1, 1 + logits.shape[1])).sum(), [*weights, one_hot])
+        for logits in (found, expected)
+    )
+    for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
+        assert expected_gradient.any()
+        torch.testing.assert_close(gradient, expected_gradient)
 
 
 def test_dropout_of_both_layers_in_training_alone() -> None:
