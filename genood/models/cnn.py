@@ -231,7 +231,9 @@ class CNN(Network, Classifier):
         has_beyond = beyond_BP.is_cuda or bool(beyond_BP.any())
         size = max(1, self._windows_at_once // windows_BPW.shape[1])
         found = []
-        for windows_RPW, beyond_RP in zip(windows_BPW.split(size), beyond_BP.split(size), strict=True):
+        for windows_RPW, beyond_RP in zip(
+            torch.split(windows_BPW, size), torch.split(beyond_BP, size), strict=True
+        ):
             matches_RPF = self.filters(windows_RPW)
             if has_beyond:
                 matches_RPF.masked_fill_(beyond_RP[..., None], -torch.inf)
