@@ -101,7 +101,7 @@ def gather_tables(job: GatherJob) -> dict[str, Any]:
     null = facts.nulls.get(parts.detectors[0])
     if null is None:
         raise InputError(facts.path, f"has no p-values for {parts.detectors[0]!r}; name the bundle with -m")
-    summary = Summary(job.seed, paired=parts.paired)
+    summary = Summary(parts.detectors, job.seed, paired=parts.paired)
     caller = None if job.fdr is None else FdrCaller(job.fdr)
     with appear_together(), ExitStack() as stack:
         outputs = open_outputs(run, facts.fingerprint, stack)
@@ -209,6 +209,7 @@ class _Parts:
             "detectors": self.detectors,
             **({CLASS_COLUMN: True} if self.predict_classes else {}),
             **level_of(run.alpha, caller, paired=self.paired),
+            "options": first["options"],
             "device": ", ".join(dict.fromkeys(summary["device"] for summary in self.summaries)),
         }
 
@@ -221,10 +222,13 @@ def _check_alike(table: str, summary: Mapping[str, Any], first: str, other: Mapp
         )
     if summary["bundle"].get("fingerprint") != other["bundle"].get("fingerprint"):
         raise InputError(table, f"was scored with another bundle than {first}; score all parts with one")
-    for name in _ALL_SAME:
-        if summary[name] != other[name]:
+    said, other_said = ({name: of[name] for name in _ALL_SAME} | of["options"] for of in (summary, other))
+    for name in said:
+        if said[name] != other_said.get(name):
             raise InputError(
-                table, f"was scored with {name} {_shown(summary[name])}, {first} with {_shown(other[name])}"
+                table,
+                f"was scored with {name.replace('_', ' ')} {_shown(said[name])}, "
+                f"{first} with {_shown(other_said.get(name))}",
             )
     for name, what in (("pairs", "scored as pairs"), (CLASS_COLUMN, "scored with --predicted-class")):
         if (name in summary) != (name in other):

@@ -6,8 +6,8 @@ import os
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from genood.errors import ConfigError
 from genood.pairs import interleaved_blocks, paired_blocks
@@ -33,6 +33,10 @@ class IntakeConfig:
     reader: ReaderConfig = field(default_factory=ReaderConfig)
     pairs: Literal["two files", "interleaved"] | None = None
     selection: SelectionConfig = field(default_factory=SelectionConfig)
+
+    def options(self) -> dict[str, Any]:
+        """What decides which reads and bases are scored, as JSON types."""
+        return {"min_quality": self.reader.min_quality, **asdict(self.selection)}
 
 
 def files_read(paths: Sequence[str], config: IntakeConfig) -> list[str]:

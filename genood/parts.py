@@ -151,7 +151,8 @@ class Manifest:
         tables
             Score tables.
         inputs
-            The files that each was made from.
+            The files that each was made from. Where they were scored in another directory, parts are known
+            by the last part of their names.
 
         Raises
         ------
@@ -159,9 +160,13 @@ class Manifest:
             A table is of no part, two are of one, or a part has none.
         """
         numbers = {_real(part.files): number for number, part in enumerate(self.parts)}
+        by_last = {_last(part.files): number for number, part in enumerate(self.parts)}
+        are_told_apart = len(by_last) == len(self.parts)
         places: dict[int, int] = {}
         for place, (table, files) in enumerate(zip(tables, inputs, strict=True)):
             number = numbers.get(_real(files))
+            if number is None and are_told_apart:
+                number = by_last.get(_last(files))
             if number is None:
                 raise InputError(
                     table,
@@ -184,7 +189,7 @@ def check_apart(tables: Sequence[str], inputs: Sequence[Sequence[str]]) -> None:
     for table, files in zip(tables, inputs, strict=True):
         if "-" in files:
             continue  # of standard input, each time another one
-        if (other := found.setdefault(_real(files), table)) != table:
+        if (other := found.setdefault(_places(files, table), table)) != table:
             raise InputError(table, f"is of {', '.join(files)}, as {other} is; give each part once")
     twice = [table for table, number in Counter(map(os.path.realpath, tables)).items() if number > 1]
     if twice:
@@ -193,3 +198,14 @@ def check_apart(tables: Sequence[str], inputs: Sequence[Sequence[str]]) -> None:
 
 def _real(files: Sequence[str]) -> tuple[str, ...]:
     return tuple(map(os.path.realpath, files))
+
+
+def _last(files: Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(os.path.basename, files))
+
+
+def _places(files: Sequence[str], table: str) -> tuple[str, ...]:
+    """Where the files are from which a table was made, maybe in the directory in which it is."""
+    beside = tuple(os.path.join(os.path.dirname(table), file) for file in files)
+    are_here = all(map(os.path.exists, files)) and not all(map(os.path.exists, beside))
+    return _real(files if are_here else beside)

@@ -228,9 +228,10 @@ def score_files(
     bundle = load_bundle(job.bundle, device, hashes)
     bundle.compute_in(job.precision)
     logger.debug("device %s, %d threads", bundle.device, num_threads())
+    _tell_of_masks(job, bundle)
     scorer = _scorer_of(job, bundle)
     job = replace(job, detectors=tuple(scorer.detectors))
-    summary = Summary(job.seed, paired=job.intake.pairs is not None)
+    summary = Summary(job.detectors, job.seed, paired=job.intake.pairs is not None)
     skipped: Counter[str] = Counter()
     caller = None if job.fdr is None else FdrCaller(job.fdr)
     with appear_together(), ExitStack() as stack:
@@ -368,6 +369,7 @@ def _about(job: ScoreJob, bundle: AnyBundle, caller: FdrCaller | None) -> dict[s
         "detectors": list(job.detectors),
         **({"predicted_class": True} if job.predict_classes else {}),
         **level_of(job.alpha, caller, paired=job.intake.pairs is not None),
+        "options": job.intake.options(),
         "device": bundle.device if job.precision == "fp32" else f"{bundle.device}, {job.precision}",
     }
 
@@ -384,6 +386,19 @@ def _as_scored(
         if progress is not None:
             progress(len(scored.names), int(scored.lengths.sum()))
         yield scored
+
+
+def _tell_of_masks(job: ScoreJob, bundle: AnyBundle) -> None:
+    """Warn where the null's reads were masked in another way than those that are scored."""
+    of_null = bundle.metadata.get("calibration", {}).get("min_quality")
+    of_reads = job.intake.reader.min_quality
+    if of_null is not None and of_null != of_reads:
+        logger.warning(
+            "the bundle was calibrated with --min-quality %d, and reads are scored with %d: p-values may be "
+            "off",
+            of_null,
+            of_reads,
+        )
 
 
 def tell_of_null(fraction: Mapping[str, Any] | None) -> None:

@@ -232,7 +232,9 @@ def test_another_run_with_the_same_output_was_faster(
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
-def test_weak_bases_are_masked(genood_here: Genood, context_dir: Path, tmp_path: Path) -> None:
+def test_weak_bases_are_masked(
+    genood_here: Genood, context_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Of reads of 60 bases the last ten are weak: runs of 50 remain."""
     reads = tmp_path / "reads.fq"
     letters = {name: decode(codes) for name, codes in cut(FAR, 60, 150).items()}
@@ -244,6 +246,14 @@ def test_weak_bases_are_masked(genood_here: Genood, context_dir: Path, tmp_path:
     bundle = Bundle.load(tmp_path / "new")
     assert bundle.metadata["calibration"]["min_quality"] == 10
     assert Calibration.from_json(bundle.calibration).nulls["llr"].lengths[-1] == 50
+    for quality, is_told in ((10, False), (0, True)):
+        caplog.clear()
+        options = ("--min-quality", str(quality), "-o", tmp_path / "scores.tsv")
+        assert genood_here("score", "-m", tmp_path / "new", reads, *options, *CPU).returncode == 0
+        message = (
+            f"calibrated with --min-quality 10, and reads are scored with {quality}: p-values may be off"
+        )
+        assert (message in caplog.text) == is_told
 
 
 def test_max_reads_too_small() -> None:

@@ -26,6 +26,7 @@ _TYPES: Mapping[str, Any] = {
     "bundle": dict,
     "inputs": list,
     "detectors": list,
+    "options": dict,
     "device": str,
     "reads": dict,
     "calls": dict,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.engine import CALLS
+from genood.intake import IntakeConfig
 from genood.report.facts import BundleFacts
 from genood.report.figures import figures_of, number, overview_of, share
 from genood.report.run import Run
@@ -151,6 +152,13 @@ def _why_no_traces(run: Run, num_reads: int, num_traces: int) -> str | None:
     )
 
 
+def _taken(options: Mapping[str, Any]) -> str:
+    """Which reads and bases a run was told to score."""
+    usual = IntakeConfig().options()
+    named = {name: value for name, value in options.items() if value != usual.get(name)}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in named.items()) or "all"
+
+
 def _parameters(run: Run) -> list[tuple[str, str]]:
     """What a run was made with, as far as its summary says."""
     rows = [("score table", run.table)]
@@ -171,6 +179,7 @@ def _parameters(run: Run) -> list[tuple[str, str]]:
         ("bundle's fingerprint", str(summary["bundle"].get("fingerprint"))),
         ("detectors", ", ".join(summary["detectors"])),
         ("called ood", how),
+        ("reads taken", _taken(summary["options"])),
         ("skipped", ", ".join(f"{n:,} {reason}" for reason, n in skipped.items()) or "none"),
         ("device", str(summary["device"])),
         ("wall time", f"{number(summary['wall_seconds'])} s"),

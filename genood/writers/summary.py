@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from genood.calibration import FRACTION_LAMBDAS, P_VALUE_BINS, ood_fraction, p_v
 from genood.engine import CALLS, ScoredReads
 from genood.pairs import starts_of_pairs
 from genood.rounding import as_in_table
+from genood.writers.tables import SCORE_PREFIX
 
 _QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 _QUANTILE_SAMPLE = 100_000
@@ -28,13 +29,15 @@ class Summary:
 
     Parameters
     ----------
+    detectors
+        Names of those whose OOD scores have quantiles.
     seed
         Of the sample behind the quantiles of runs beyond 100,000 reads.
     paired
         Whether pairs are counted by their calls, too.
     """
 
-    def __init__(self, seed: int = 0, *, paired: bool = False) -> None:
+    def __init__(self, detectors: Iterable[str], seed: int = 0, *, paired: bool = False) -> None:
         self._num_reads = 0
         self._num_bases = 0
         self._num_scored_bases = 0
@@ -45,8 +48,8 @@ class Summary:
         self._inverse_null_reads = 0
         self._calls = dict.fromkeys(CALLS, 0)
         self._pair_calls = dict.fromkeys(CALLS, 0) if paired else None
-        self._quantiles: dict[str, _QuantileSketch] = {}
-        self._seed = seed
+        names = ("length", "llr_per_base", *(SCORE_PREFIX + name for name in detectors))
+        self._quantiles = {name: _QuantileSketch(seed) for name in names}
 
     def add(self, scored: ScoredReads) -> None:
         """Count a window of reads."""
@@ -70,10 +73,9 @@ class Summary:
             self._num_above[level] += int((p_values > level).sum())
         self._inverse_null_reads += _sum_of_inverses(scored.null_reads[has_p_value])
         columns = {"length": scored.lengths.astype(np.float64), "llr_per_base": scored.llr_per_base}
-        columns |= {f"ood_score_{name}": scores for name, scores in scored.ood_scores.items()}
+        columns |= {SCORE_PREFIX + name: scores for name, scores in scored.ood_scores.items()}
         for name, values in columns.items():
-            sketch = self._quantiles.setdefault(name, _QuantileSketch(self._seed))
-            sketch.add(values[~np.isnan(values)].astype(np.float64))
+            self._quantiles[name].add(values[~np.isnan(values)].astype(np.float64))
 
     def to_json(
         self, *, run: Mapping[str, Any], seconds: float, skipped: Mapping[str, int] | None = None

@@ -258,6 +258,7 @@ def summary_of(**changes: object) -> str:
         "inputs": ["<reads>.fq"],
         "detectors": ["llr"],
         "alpha": 0.05,
+        "options": {"min_quality": 20, "min_length": 1, "max_reads": None, "sample_fraction": 1.0, "seed": 0},
         "device": "cpu",
         "reads": {"in": 12, "scored": 9, "skipped": {"nothing to score": 1, "too short": 2}},
         "calls": {"in": 8, "ood": 1, "na": 1},
@@ -277,6 +278,7 @@ def test_summary(genood_here: Genood, folder: Path) -> None:
     parameters = dict(row for row in page.tables["parameters"])
     assert parameters["scored by"] == "genood 9.8.7"
     assert parameters["inputs"] == "<reads>.fq"
+    assert parameters["reads taken"] == "min quality 20"
     assert parameters["skipped"] == "1 nothing to score, 2 too short"
     assert parameters["called ood"] == "p-value at most 0.05"
     Path("s.summary.json").write_text(summary_of())

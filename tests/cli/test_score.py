@@ -148,7 +148,7 @@ def test_positions(scored: Path, rows: list[dict[str, str]]) -> None:
 def test_summary(scored: Path, rows: list[dict[str, str]], fasta: Path, bundle_dir: Path) -> None:
     summary = json.loads((scored / "summary.json").read_text())
     assert list(summary) == [
-        *("tool", "version", "bundle", "inputs", "detectors", "alpha", "device"),
+        *("tool", "version", "bundle", "inputs", "detectors", "alpha", "options", "device"),
         *("reads", "bases", "calls", "ood_fraction", "p_value_counts", "gc", "quantiles"),
         *("wall_seconds", "reads_per_second", "bases_per_second"),
     ]
@@ -156,6 +156,8 @@ def test_summary(scored: Path, rows: list[dict[str, str]], fasta: Path, bundle_d
     assert summary["bundle"] == {"path": str(bundle_dir), "fingerprint": Bundle.load(bundle_dir).fingerprint}
     assert summary["inputs"] == [str(fasta)]
     assert (summary["detectors"], summary["alpha"]) == (["llr", "likelihood"], 0.05)
+    options = {"min_quality": 0, "min_length": 1, "max_reads": None, "sample_fraction": 1.0, "seed": 0}
+    assert summary["options"] == options
     assert summary["reads"] == {"in": 22, "scored": 21, "skipped": {"nothing to score": 1}}
     num_scored = [int(row["num_scored"]) for row in rows]
     assert summary["bases"] == {"in": sum(map(len, READS.values())), "scored": sum(num_scored)}
@@ -246,7 +248,11 @@ def test_no_reads(genood: Genood, bundle_dir: Path, tmp_path: Path) -> None:
     ]
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["reads"] == {"in": 0, "scored": 0, "skipped": {"nothing to score": 0}}
-    assert (summary["gc"], summary["ood_fraction"], summary["quantiles"]) == (None, None, {})
+    assert (summary["gc"], summary["ood_fraction"], summary["quantiles"]) == (
+        None,
+        None,
+        dict.fromkeys(("length", "llr_per_base", "ood_score_llr")),
+    )
 
 
 def test_existing_output_is_replaced(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import shutil
@@ -310,6 +311,7 @@ def test_what_does_not_belong_together_is_refused(parts: Path, genood_here: Geno
         *tables, *manifest, "--kraken-report", "parts/2-of-3.summary.json", says="both an input and an output"
     )
     second, text = parts / "2-of-3.summary.json", (parts / "2-of-3.summary.json").read_text()
+    options = json.loads(text)["options"]
     for values, says in [
         ({"inputs": ["parts/1-of-3.fa"]}, "give each part once"),
         ({"inputs": ["other.fa"]}, "does not name as a part"),
@@ -318,6 +320,7 @@ def test_what_does_not_belong_together_is_refused(parts: Path, genood_here: Geno
         ({"alpha": 0.01}, "scored with alpha 0.01"),
         ({"alpha": None, "fdr": 0.1}, "give it to genood gather"),
         ({"reads": {"in": 7, "scored": 7, "skipped": {}}}, "records"),
+        ({"options": {**options, "min_quality": 20}}, "scored with min quality 20, parts/1-of-3.tsv with 0"),
         ({"pairs": {"in": 1}}, "scored as pairs"),
     ]:
         edit_summary(second, **values)
@@ -328,6 +331,34 @@ def test_what_does_not_belong_together_is_refused(parts: Path, genood_here: Geno
     refused(*tables, *manifest, says="its summary counts")
     second.unlink()
     refused(*tables, *manifest, says="--summary parts/2-of-3.summary.json")
+
+
+def test_lanes_scored_in_directories_of_their_own(run: Run, context_dir: Path, tmp_path: Path) -> None:
+    """Of reads with one name, as the jobs of a pipeline have them; not twice of the same."""
+    tables = []
+    for lane, reads in enumerate(("R1.fastq.gz", "R2.fastq.gz"), 1):
+        folder = tmp_path / f"lane{lane}"
+        folder.mkdir()
+        (folder / "reads.fq.gz").symlink_to(Path(reads).resolve())
+        with contextlib.chdir(folder):
+            run("score", "-m", context_dir, "reads.fq.gz", "-o", "s.tsv", "--summary", "s.summary.json", *CPU)
+        tables.append(f"lane{lane}/s.tsv")
+    run("gather", *tables, "-m", context_dir, "-o", "all.tsv")
+    first, second = (Path(table).read_text() for table in tables)
+    assert Path("all.tsv").read_text() == first + second.split("\n", 1)[1]
+
+
+def test_parts_scored_in_a_directory_of_their_own(run: Run, context_dir: Path, tmp_path: Path) -> None:
+    Path("parts").mkdir()
+    run("split", "R1.fastq.gz", "-n", "2", "-o", "parts/%.fq", "--manifest", "parts/m.json")
+    with contextlib.chdir("parts"):
+        for part in ("1-of-2", "2-of-2"):
+            outputs = ("-o", f"{part}.tsv", "--summary", f"{part}.summary.json")
+            run("score", "-m", context_dir, f"{part}.fq", *outputs, *CPU)
+    tables = ("parts/2-of-2.tsv", "parts/1-of-2.tsv")
+    run("gather", *tables, "--manifest", "parts/m.json", "-m", context_dir, "-o", "all.tsv")
+    run("score", "-m", context_dir, "R1.fastq.gz", "-o", "whole.tsv", *CPU)
+    assert Path("all.tsv").read_bytes() == Path("whole.tsv").read_bytes()
 
 
 def test_reads_that_are_not_those_of_the_table(parts: Path, genood_here: Genood, tmp_path: Path) -> None:
