@@ -20,6 +20,7 @@ from genood.errors import ConfigError, InputError
 from genood.fdr import FdrCaller, level_of
 from genood.files import appear_together, check_distinct
 from genood.intake import IntakeConfig, intake
+from genood.pairs import num_open
 from genood.parts import Manifest, check_apart
 from genood.readers import STDIN, ReaderConfig, Records, check_readable
 from genood.report.chunks import TableFormat, at_row, chunks_of
@@ -294,9 +295,14 @@ def _windows(parts: _Parts, null: NullDistribution) -> Iterator[ScoredReads]:
             num_rows += len(frame)
             if rest is not None:
                 frame = pd.concat([rest, frame])
-            is_cut = parts.paired and len(frame) > 1 and frame["mate"].iloc[-1] == 1
-            rest = frame.iloc[-1:] if is_cut else None
-            yield _scored(table, frame.iloc[:-1] if is_cut else frame, parts, null)
+            whole = len(frame)
+            if parts.paired:
+                last = frame.iloc[-3:]
+                mates = np.nan_to_num(last["mate"].to_numpy(dtype=np.float64)).astype(np.int64)
+                whole -= num_open(list(map(str, last["read_id"])), mates.tolist())
+            rest = frame.iloc[whole:] if whole < len(frame) else None
+            if whole:
+                yield _scored(table, frame.iloc[:whole], parts, null)
         if rest is not None:
             yield _scored(table, rest, parts, null)
         stated = sum(summary["calls"].values())

@@ -27,10 +27,39 @@ def fragment_of(name: str) -> str:
 
 
 def starts_of_pairs(names: Sequence[str], mates: Sequence[int]) -> npt.NDArray[np.int64]:
-    """Indices of the mates 1 that their mate 2 follows."""
+    """Indices of the reads that their mate follows: mates 1, and of alignments maybe mates 2.
+
+    A mate 1 goes with the mate 2 after it rather than with one before.
+    """
     numbers = np.array(mates, dtype=np.int64)
-    starts = np.flatnonzero((numbers[:-1] == 1) & (numbers[1:] == 2))
-    return np.array([i for i in starts.tolist() if _are_mates(names[i], names[i + 1])], dtype=np.int64)
+    in_order = (numbers[:-1] == 1) & (numbers[1:] == 2)
+    for i in np.flatnonzero(in_order).tolist():
+        in_order[i] = _are_mates(names[i], names[i + 1])
+    is_taken = np.zeros(len(numbers), dtype=np.bool_)
+    is_taken[:-1] |= in_order
+    is_taken[1:] |= in_order
+    turned = (numbers[:-1] == 2) & (numbers[1:] == 1) & ~is_taken[:-1] & ~is_taken[1:]
+    for i in np.flatnonzero(turned).tolist():
+        turned[i] = _are_mates(names[i + 1], names[i])
+    return np.flatnonzero(in_order | turned)
+
+
+def cuts_pair(names: Sequence[str], mates: Sequence[int], place: int) -> bool:
+    """Whether the reads before and at `place` are a pair; of no reads that end in the middle of one."""
+    first = max(place - 2, 0)
+    around = slice(first, place + 2)
+    return place - 1 - first in starts_of_pairs(names[around], mates[around]).tolist()
+
+
+def num_open(names: Sequence[str], mates: Sequence[int]) -> int:
+    """Reads at the end, two at most, that may be a pair with what comes next, or are one if nothing does."""
+    if not mates or mates[-1] == 0:
+        return 0
+    end = slice(-3, None)
+    starts = starts_of_pairs(names[end], mates[end]).tolist()
+    if len(mates[end]) - 2 not in starts:
+        return 1
+    return 2 if mates[-1] == 1 else 0
 
 
 def paired_blocks(first_path: str, second_path: str, read: Reader) -> Iterator[ReadBlock]:
@@ -50,7 +79,7 @@ def paired_blocks(first_path: str, second_path: str, read: Reader) -> Iterator[R
             _check_unflagged(second_path, second)
             for i in range(number):
                 if not _are_mates(first.names[i], second.names[i]):
-                    problem = f"{second.names[i]!r} is not the mate of {first.names[i]!r} in {first_path}"
+                    problem = _not_mates(first.names[i], second.names[i], f"in {first_path}")
                     raise InputError(second_path, problem, record=num_pairs + i + 1)
             yield _interleaved(first.part(0, number), second.part(0, number))
             num_pairs += number
@@ -66,7 +95,8 @@ def paired_blocks(first_path: str, second_path: str, read: Reader) -> Iterator[R
 def interleaved_blocks(path: str, read: Reader, *, warns: bool = True) -> Iterator[ReadBlock]:
     """The reads of a file in which mate 2 follows mate 1; no block cuts a pair.
 
-    Alignments say which mate they are; a read without its mate beside it is left alone, and warned of.
+    Alignments say which mate they are, and may have mate 2 first; a read without its mate beside it is left
+    alone, and warned of.
 
     Raises
     ------
@@ -85,7 +115,7 @@ def interleaved_blocks(path: str, read: Reader, *, warns: bool = True) -> Iterat
             if rest is not None:
                 block = ReadBlock.joined([rest, block])
             number = len(block.names)
-            whole = number - (block.mates[-1] == 1 if has_flags else number % 2)
+            whole = number - (num_open(block.names, block.mates) if has_flags else number % 2)
             rest = block.part(whole, number) if whole < number else None
             if whole:
                 block = block.part(0, whole)
@@ -98,7 +128,7 @@ def interleaved_blocks(path: str, read: Reader, *, warns: bool = True) -> Iterat
     if rest is not None and not has_flags:
         raise InputError(path, f"{rest.names[0]!r}, the last read, has no mate", record=num_before + 1)
     if rest is not None:
-        num_alone += 1
+        num_alone += len(rest.names) - 2 * len(starts_of_pairs(rest.names, rest.mates))
         yield rest
     if num_alone and warns:
         logger.warning(
@@ -144,7 +174,16 @@ def _after(number: int, block: ReadBlock) -> ReadBlock | None:
 
 
 def _are_mates(first: str, second: str) -> bool:
-    return first == second or fragment_of(first) == fragment_of(second)
+    """Whether names are those of a mate 1 and of its mate 2."""
+    are_turned = first.endswith("/2") and second.endswith("/1")
+    return first == second or (fragment_of(first) == fragment_of(second) and not are_turned)
+
+
+def _not_mates(first: str, second: str, place: str) -> str:
+    """What is wrong with the second of two names, where the first is `place`."""
+    if _are_mates(second, first):
+        return f"{second!r} is a mate 1, and {first!r} {place} a mate 2; mates 1 come first"
+    return f"{second!r} is not the mate of {first!r} {place}"
 
 
 def _check_unflagged(path: str, block: ReadBlock) -> None:
@@ -156,7 +195,7 @@ def _with_mates(path: str, num_before: int, block: ReadBlock) -> ReadBlock:
     names = block.names
     for i in range(0, len(names), 2):
         if not _are_mates(names[i], names[i + 1]):
-            problem = f"{names[i + 1]!r} is not the mate of {names[i]!r} before it"
+            problem = _not_mates(names[i], names[i + 1], "before it")
             raise InputError(path, problem, record=num_before + i + 2)
     return replace(block, mates=[1, 2] * (len(names) // 2))
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.errors import ConfigError
-from genood.pairs import fragment_of, starts_of_pairs
+from genood.pairs import cuts_pair, fragment_of, starts_of_pairs
 from genood.readers import ReadBlock
 
 TOO_SHORT = "shorter than --min-length"
@@ -107,5 +107,4 @@ def _in_sample(names: Sequence[str], config: SelectionConfig) -> npt.NDArray[np.
 
 def _whole(block: ReadBlock, number: int) -> int:
     """The number of reads, or one fewer if that cuts a pair."""
-    around = slice(number - 1, number + 1)
-    return number - len(starts_of_pairs(block.names[around], block.mates[around]))
+    return number - cuts_pair(block.names, block.mates, number)

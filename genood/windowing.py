@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from genood.pairs import cuts_pair
 from genood.readers import ReadBlock
 
 
@@ -40,13 +41,13 @@ def windows_of(blocks: Iterable[ReadBlock], most_bases: int, most_reads: int) ->
                 _last_within(bases, start, most_bases - num_bases),
                 _last_within(reads, start, most_reads - num_reads),
             )
-            stop -= _cuts_pair(block, stop)
+            stop -= cuts_pair(block.names, block.mates, stop)
             if parts and stop <= start:
                 yield ReadBlock.joined(parts)
                 parts, num_bases, num_reads = [], 0, 0
                 continue
             stop = max(stop, start + 1)
-            stop += _cuts_pair(block, stop)
+            stop += cuts_pair(block.names, block.mates, stop)
             parts.append(block.part(start, stop))
             num_bases += int(bases[stop] - bases[start])
             num_reads += int(reads[stop] - reads[start])
@@ -58,8 +59,3 @@ def windows_of(blocks: Iterable[ReadBlock], most_bases: int, most_reads: int) ->
 def _last_within(counts_before: npt.NDArray[np.int64], start: int, most: int) -> int:
     """The last read before which no more than `most` is counted from the read `start` on."""
     return int(np.searchsorted(counts_before, counts_before[start] + most, side="right")) - 1
-
-
-def _cuts_pair(block: ReadBlock, place: int) -> bool:
-    """Whether the read before `place` is a mate 1 and the one after it a mate 2."""
-    return block.mates[max(place - 1, 0) : place + 1] == [1, 2]

@@ -9,12 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dnaio import SequenceRecord
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from scipy.stats import norm
 
 from genood.errors import InputError
-from genood.pairs import fragment_of, interleaved_blocks, pair_p_values, paired_blocks, starts_of_pairs
+from genood.pairs import (
+    cuts_pair,
+    fragment_of,
+    interleaved_blocks,
+    pair_p_values,
+    paired_blocks,
+    starts_of_pairs,
+)
 from genood.readers import ReadBlock, ReaderConfig, read_blocks
 from genood.sequence import decode
+from genood.windowing import windows_of
 
 Rows = list[tuple[str, int, str]]
 
@@ -46,7 +56,7 @@ def test_names_of_fragments() -> None:
 def test_where_pairs_start() -> None:
     names = ["a", "a", "b/1", "b/2", "c", "d", "e", "e", "f"]
     mates = [1, 2, 1, 2, 1, 2, 2, 1, 1]
-    assert starts_of_pairs(names, mates).tolist() == [0, 2]
+    assert starts_of_pairs(names, mates).tolist() == [0, 2, 6]
     assert starts_of_pairs([], []).tolist() == []
     assert starts_of_pairs(["a"], [1]).tolist() == []
 
@@ -108,6 +118,11 @@ def test_names_that_disagree(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         list(paired_blocks(first, second, read))
     assert str(caught.value) == f"{second}, record 2: 'x/2' is not the mate of 'b/1' in {first}"
+    other = fastq(tmp_path / "other.fq", {"a/1": "A"})
+    with pytest.raises(
+        InputError, match=r"'a/1' is a mate 1, and 'a/2' in .*2\.fq a mate 2; mates 1 come first"
+    ):
+        list(paired_blocks(second, other, read))
 
 
 def test_two_files_that_hold_pairs(tmp_path: Path) -> None:
@@ -138,6 +153,11 @@ def test_not_interleaved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit:
     path = fastq(tmp_path / "other.fq", {"a/1": "A", "a/2": "A", "b": "C", "c": "C"})
     with pytest.raises(InputError, match=r"other\.fq, record 4: 'c' is not the mate of 'b' before it"):
         list(interleaved_blocks(path, read))
+    path = fastq(tmp_path / "turned.fq", {"a/2": "A", "a/1": "A"})
+    with pytest.raises(
+        InputError, match=r"record 2: 'a/1' is a mate 1, and 'a/2' before it a mate 2; mates 1"
+    ):
+        list(interleaved_blocks(path, read))
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 1_024])
@@ -160,6 +180,41 @@ def test_interleaved_alignments(
             f"{path}: 5 reads have no mate beside them and are judged alone; samtools collate joins mates",
         )
     ]
+
+
+def test_mates_2_may_come_first() -> None:
+    names = ["a", "a", "b/2", "b/1", "c", "c", "c", "d", "e", "e", "f", "f"]
+    mates = [2, 1, 2, 1, 2, 1, 2, 1, 2, 2, 1, 1]
+    starts = [0, 2, 5]
+    assert starts_of_pairs(names, mates).tolist() == starts
+    assert [place - 1 for place in range(13) if cuts_pair(names, mates, place)] == starts
+    assert starts_of_pairs(["b/1", "b/2"], [2, 1]).tolist() == []
+
+
+FLAGS = {0: 4, 1: 77, 2: 141}
+
+
+@given(
+    reads=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 2)), max_size=24),
+    limit=st.integers(1, 5),
+    most=st.integers(1, 6),
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_pairs_do_not_depend_on_blocks(
+    tmp_path: Path, reads: list[tuple[str, int]], limit: int, most: int
+) -> None:
+    """Nor on windows, whatever mates alignments come with."""
+    names, mates = [name for name, _ in reads], [mate for _, mate in reads]
+    path = sam(tmp_path / "reads.sam", [(name, FLAGS[mate]) for name, mate in reads])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("genood.readers.blocks.BLOCK_READS", limit)
+        windows = list(windows_of(interleaved_blocks(path, read), 1_000, most))
+    assert [name for window in windows for name in window.names] == names
+    found, number = [], 0
+    for window in windows:
+        found += [number + start for start in starts_of_pairs(window.names, window.mates).tolist()]
+        number += len(window.names)
+    assert found == starts_of_pairs(names, mates).tolist()
 
 
 @pytest.mark.parametrize("limit", [1, 2, 1_024])
