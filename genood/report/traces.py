@@ -184,7 +184,15 @@ class WindowCounts:
 
 
 def read_windows(path: str, reads: Sequence[TopRead]) -> WindowCounts:
-    """Counts of a window table, and the windows of some reads; see `read_traces`."""
+    """Counts of a window table, and the windows of some reads.
+
+    Raises
+    ------
+    InputError
+        The table cannot be read, or has no such windows as these reads must have.
+    ConfigError
+        It is Parquet, and pyarrow is not installed.
+    """
     counts = WindowCounts()
     by_name = {(read.name, read.mate): read.row for read in reversed(reads)}
     names = {read.name for read in reads}
@@ -201,7 +209,22 @@ def read_windows(path: str, reads: Sequence[TopRead]) -> WindowCounts:
                 kept = counts.rows.setdefault(row, [])
                 if len(kept) < MOST_WINDOWS:
                     kept.append((int(start), int(end), ratio, p_value))
+    for read in reads:
+        if by_name[read.name, read.mate] == read.row and not _are_of(counts.rows.get(read.row, []), read):
+            name = read.name[:_LONGEST_NAME]
+            raise InputError(path, f"is of another run: it has no windows of {name!r} as in the score table")
     return counts
+
+
+def _are_of(windows: Sequence[tuple[int, int, float, float]], read: TopRead) -> bool:
+    """Whether windows can be those of a read: one ends with it; one that is all of it has its ratio."""
+    if len(windows) == MOST_WINDOWS:
+        return True
+    last = [window for window in windows if window[1] == read.length]
+    return any(
+        start > 0 or np.isclose(ratio, read.llr_per_base, rtol=_RELATIVE, atol=_ABSOLUTE)
+        for start, _, ratio, _ in last
+    )
 
 
 def _check_windows(path: str, frame: pd.DataFrame, p_values: Floats) -> None:

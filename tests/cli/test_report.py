@@ -370,6 +370,23 @@ def test_one_pass_gives_the_same_page(
         assert again.source == once.source
 
 
+def test_windows_of_another_run(
+    genood_here: Genood, bundle_dir: Path, context_dir: Path, reads: Path, folder: Path
+) -> None:
+    """Of other reads, of the same cut short, or scored by another bundle."""
+    other = write_fasta(folder / "other.fa", {"foreign0": uniform_codes(50, 1), "x": uniform_codes(99, 2)})
+    for bundle, file, name in ((bundle_dir, reads, "s"), (bundle_dir, other, "o"), (context_dir, reads, "c")):
+        options = ("-o", f"{name}.tsv", "--window-table", f"{name}.w.tsv")
+        assert genood_here("score", "-m", bundle, file, *options, *CPU).returncode == 0
+    lines = Path("s.w.tsv").read_text().splitlines(keepends=True)
+    Path("cut.w.tsv").write_text("".join(lines[: len(lines) // 2]))
+    for table in ("o.w.tsv", "c.w.tsv", "cut.w.tsv"):
+        arguments = ("s.tsv", "--window-table", table, "-o", "r.html")
+        says = f"{table}: is of another run: it has no windows of '"
+        check_refused(genood_here, folder, "report", *arguments, says=says)
+    assert page_of(genood_here, "s.tsv", "--window-table", "s.w.tsv")
+
+
 def test_one_pass_at_a_false_discovery_rate(
     genood_here: Genood, bundle_dir: Path, reads: Path, folder: Path
 ) -> None:
