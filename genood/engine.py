@@ -23,12 +23,14 @@ from genood.overlap import apply_ahead
 from genood.pairs import pair_p_values
 from genood.pieces import Pieces, Positions, Scores
 from genood.readers import Read, ReadBlock, Records, blocks_of
+from genood.rounding import as_in_table
 from genood.sequence import Codes, pad
 from genood.threads import on_one_thread
 from genood.windowing import windows_of
 
 CALLS = ("in", "ood", "na")
 _CALL_NAMES = np.array(CALLS, dtype=object)
+_NEXT_TO = 1e-5
 _MOST_WINDOWS = 16
 """That are scored side by side, at most: each takes memory, and Python's part of the work is not shared."""
 
@@ -334,8 +336,11 @@ class Scorer:
 
 
 def calls_at(threshold: float, p_values: Floats) -> list[str]:
-    """``ood`` for each p-value that is at most the threshold, ``na`` for NaN, else ``in``."""
+    """``ood`` for each p-value that in tables is at most the threshold, ``na`` for NaN, else ``in``."""
     in_call, ood_call, no_call = range(len(CALLS))
+    # Six digits make a difference to those alone that are next to it.
+    if (np.abs(p_values - threshold) < _NEXT_TO * threshold).any():
+        p_values = as_in_table(p_values)
     places = np.where(p_values <= threshold, ood_call, in_call)
     places[np.isnan(p_values)] = no_call
     names: list[str] = _CALL_NAMES[places].tolist()

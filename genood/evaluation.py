@@ -19,8 +19,8 @@ from genood.readers.streams import DECOMPRESSION_ERRORS, check_readable_twice, d
 
 logger = logging.getLogger(__name__)
 
-
 _UNREADABLE: tuple[type[Exception], ...] = (ValueError, EOFError, OSError, *DECOMPRESSION_ERRORS)
+_NO_NUMBER = "could not convert string to float"
 
 
 def read_scores(path: str, column: str) -> npt.NDArray[np.float64]:
@@ -50,6 +50,8 @@ def _read_column(path: str, column: str, dtype: type) -> npt.NDArray[Any]:
     try:
         return _of_parquet(path, column, dtype) if is_parquet(path) else _of_text(path, column, dtype)
     except _UNREADABLE as error:
+        if str(error).startswith(_NO_NUMBER):
+            raise InputError(path, f"column {column!r} holds what is no number ({error})") from error
         reason = " ".join(str(error).split())
         raise InputError(path, f"cannot be read as a score table ({reason})") from error
 

@@ -152,7 +152,7 @@ class FdrCaller:
 
 
 def _calls(threshold: float | None, p_values: Floats) -> list[str]:
-    return calls_at(-1.0 if threshold is None else threshold, as_in_table(p_values))
+    return calls_at(-1.0 if threshold is None else threshold, p_values)
 
 
 def _one_of_each_pair(scored: ScoredReads, p_values: Floats) -> Floats:

@@ -19,7 +19,7 @@ from genood.bundle import Bundle
 from genood.detectors import DETECTORS
 from genood.detectors.base import ScoreBatch
 from genood.detectors.likelihood import Likelihood
-from genood.engine import EngineConfig, ScoredReads, Scorer, forward
+from genood.engine import EngineConfig, ScoredReads, Scorer, calls_at, forward
 from genood.errors import BundleError, ConfigError
 from genood.pieces import Pieces
 from genood.readers import Read, ReadBlock, Records
@@ -238,6 +238,13 @@ def test_calls_follow_alpha(bundle: Bundle) -> None:
     assert {"in", "ood"} == set(scored.calls)
     for p_value, call in zip(scored.p_values, scored.calls, strict=True):
         assert call == ("ood" if p_value <= 0.5 else "in")
+
+
+def test_calls_are_those_of_the_table() -> None:
+    """A p-value that six digits bring to the level is called, as who reads the table would."""
+    p_values = np.array([1 / 2001, 0.000499755, 0.00049974, 0.5, np.nan])
+    assert calls_at(0.00049975, p_values) == ["ood", "in", "ood", "in", "na"]
+    assert calls_at(-1.0, p_values) == ["in"] * 4 + ["na"]
 
 
 def test_no_reads(bundle: Bundle) -> None:

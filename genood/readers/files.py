@@ -44,6 +44,7 @@ _SAM_RECORD = re.compile(rb"[^@>#\s][^\t\n]*\t\d+\t[^\t\n]+\t\d+\t\d+\t")
 _BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _RECORDS_AT_ONCE = 64
 _PARSE_ERRORS = (dnaio.FileFormatError, UnicodeDecodeError)
+_NO_PLUS = "Line expected to start with '+'"
 _PHRED_OFFSET = 33
 _MAX_PHRED = 93
 
@@ -389,6 +390,8 @@ def _without_qualities(path: str, number: int) -> InputError:
 def _format_error(path: str, number: int, error: Exception) -> InputError:
     if isinstance(error, dnaio.FileFormatError):
         problem, line = " ".join(_shortened(str(error.message), 400).split()).rstrip("."), error.line
+        if problem.startswith(_NO_PLUS):
+            problem += "; sequences have to be on one line, as seqtk seq -l0 writes them"
     else:
         problem, line = f"is not text: {error}", None
     if line is None and not isinstance(error, dnaio.FastaFormatError):

@@ -100,7 +100,7 @@ def _scores(run: Run) -> Figure | None:
             number(high),
             f"{counts[_IN]:,}",
             f"{counts[_OOD]:,}",
-            *(() if expected is None else (f"{expected[place]:,.1f}",)),
+            *(() if expected is None else (f"{max(0.0, expected[place]):,.1f}",)),
         )
         for place, (low, high, counts) in enumerate(
             zip(bins.edges[:-1], bins.edges[1:], by_call.tolist(), strict=True)

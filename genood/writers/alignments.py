@@ -140,7 +140,7 @@ class AlignmentsWriter:
                 read = reads.get(row)
                 if isinstance(item, SequenceRecord):
                     assert read is not None
-                    alignment = self._unaligned(item, scored.mates[read])
+                    alignment = self._unaligned(item, scored.names[read], scored.mates[read])
                 else:
                     self._headers.add(item.header)
                     alignment = item
@@ -190,9 +190,9 @@ class AlignmentsWriter:
         finally:
             sys.excepthook, sys.unraisablehook = hooks
 
-    def _unaligned(self, record: SequenceRecord, mate: int) -> pysam.AlignedSegment:
+    def _unaligned(self, record: SequenceRecord, read: str, mate: int) -> pysam.AlignedSegment:
         alignment = pysam.AlignedSegment(self._file.header)
-        name = fragment_of(record.id) if mate else record.id
+        name = fragment_of(read) if mate else read
         if not _NAME.fullmatch(name):
             shown = repr(name) if len(name) <= 40 else f"{name[:40]!r}..."
             raise InputError(
@@ -205,8 +205,10 @@ class AlignmentsWriter:
         alignment.query_sequence = record.sequence
         if record.qualities is not None:
             alignment.query_qualities = pysam.qualitystring_to_array(record.qualities)
-        if record.comment:
-            _add_comment(alignment, record.comment)
+        # Of a header with a blank before the name, the parser takes all for the comment.
+        comment = record.comment if record.id else "".join(record.name.split(maxsplit=1)[1:])
+        if comment:
+            _add_comment(alignment, comment)
         return alignment
 
 

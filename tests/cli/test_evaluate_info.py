@@ -189,7 +189,11 @@ BAD_TABLES = {
         b"read_id\tood_score\nr\t\n",
         "there is no in-distribution read with a score",
     ),
-    "words": ("x.tsv", b"read_id\tood_score\nr\thigh\n", "x.tsv: cannot be read as a score table (could not"),
+    "words": (
+        "x.tsv",
+        b"read_id\tood_score\nr\thigh\n",
+        "x.tsv: column 'ood_score' holds what is no number (",
+    ),
     "infinite": ("x.tsv", b"read_id\tood_score\nr\tinf\n", "x.tsv: column 'ood_score' holds infinite values"),
     "binary": ("x.tsv", b"\xff\xfe\x00", "x.tsv: cannot be read as a score table ("),
     "standard input": ("-", None, "standard input: is not taken here; name a file"),

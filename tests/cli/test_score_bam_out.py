@@ -280,6 +280,13 @@ def test_comments_that_hold_tags(run: Run, target: str) -> None:
     ]
 
 
+def test_blanks_before_a_name(run: Run) -> None:
+    Path("reads.fa").write_text(f"> \ta b\tc\n{decode(GENOME[:100])}\n")
+    [row] = run("reads.fa", "--bam-out", "o.sam")
+    [record] = read("o.sam")[1]
+    assert (row["read_id"], record.query_name, record.get_tag("CO")) == ("a", "a", "b c")
+
+
 @pytest.mark.parametrize("name", ["@CO", "*", "n" * 255, "/1"])
 def test_names_that_sam_does_not_allow(
     genood_here: Genood, context_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
