@@ -2,7 +2,8 @@
 
 Contigs are of other genomes of the classes trained on. They are judged by the null that `genood calibrate`
 makes of other contigs of the same genomes, half by half; by that of genomes of other classes, third by
-third; and by that of training. Foreign stretches are of other genera, one in each contig, at any place.
+third; and by that of training. Foreign stretches are of other genera, one in each contig, at any place;
+and some with no more than a head and a tail of a contig before and after them, or with nothing.
 Beside genood's regions stand the windows that Benjamini and Hochberg's rule calls one by one at that level.
 """
 
@@ -34,6 +35,10 @@ CONTIG = 50_000
 SHORT = 10_000
 """In-distribution contigs are scored in pieces of this too."""
 STRETCHES = (2_000, 5_000, 10_000, 20_000)
+ALONE = 20_000
+"""A foreign stretch that is a whole contig, or all of it but for its head and tail."""
+HEADS = (100, 950)
+"""Bases of a head or tail, at least and at most: less than the default window."""
 WINDOWS = (500, 1_000, 2_000)
 LEVELS = (0.05, 0.1, 0.2)
 
@@ -112,7 +117,7 @@ def home_contigs(genomes: list[Path]) -> Iterator[Contig]:
 
 
 def sets_of(contigs: list[Contig], foreign: list[Path]) -> Iterator[tuple[str, list[Contig]]]:
-    """The contigs as they are, in short pieces, and each with a stretch of each length."""
+    """The contigs as they are, in short pieces, with a stretch of each length, and with little but one."""
     yield "contigs", contigs
     yield (
         "short contigs",
@@ -124,16 +129,31 @@ def sets_of(contigs: list[Contig], foreign: list[Path]) -> Iterator[tuple[str, l
     )
     generator = np.random.default_rng(0)
     genomes = [list(pieces_of(path, max(STRETCHES))) for path in foreign]
+
+    def stretch_of(length: int) -> Codes:
+        pieces = genomes[generator.integers(len(genomes))]
+        piece = pieces[generator.integers(len(pieces))]
+        first = int(generator.integers(len(piece) - length + 1))
+        return piece[first : first + length]
+
     for length in STRETCHES:
         members = []
         for contig in contigs:
-            pieces = genomes[generator.integers(len(genomes))]
-            piece = pieces[generator.integers(len(pieces))]
-            first = int(generator.integers(len(piece) - length + 1))
-            start = int(generator.integers(CONTIG + 1))
-            parts = contig.codes[:start], piece[first : first + length], contig.codes[start:]
-            members.append(contig._replace(codes=np.concatenate(parts), start=start, end=start + length))
+            stretch = stretch_of(length)
+            members.append(with_stretch(contig, stretch, int(generator.integers(CONTIG + 1)), CONTIG))
         yield f"{length}", members
+    members = []
+    for contig in contigs:
+        head, tail = generator.integers(HEADS[0], HEADS[1] + 1, 2).tolist()
+        members.append(with_stretch(contig, stretch_of(ALONE), head, tail))
+    yield f"{ALONE} between head and tail", members
+    yield f"{ALONE} alone", [with_stretch(contig, stretch_of(ALONE), 0, 0) for contig in contigs]
+
+
+def with_stretch(contig: Contig, stretch: Codes, head: int, tail: int) -> Contig:
+    """A foreign stretch after so many bases of a contig, and so many of those that follow, at most."""
+    parts = contig.codes[:head], stretch, contig.codes[head : head + tail]
+    return contig._replace(codes=np.concatenate(parts), start=head, end=head + len(stretch))
 
 
 def nulls_of(bundle: Path, contigs: list[Contig]) -> Iterator[tuple[str, JudgeOf]]:

@@ -73,6 +73,47 @@ def test_at_the_ends() -> None:
     assert places(find(blocks((FOREIGN, 20), (HOME, 40), (FOREIGN, 20)))) == [(0, 20), (60, 80)]
 
 
+def test_head_and_tail_of_less_than_a_window() -> None:
+    """Windows of 20 with 3 bases at 0.8 and 17 at -1.2 score 0.9: p = (199 x 0.05 + 1) / 200 = 0.05475.
+
+    So all of the sequence is a candidate. Among the 30 bases of the half that is searched the change
+    explains 3 x 27 / 30 x 2^2 of squares, and nothing is left; the three alone have p = 0.9005.
+    """
+    (region,) = find(blocks((HOME, 3), (FOREIGN, 54), (HOME, 3)), size=20)
+    assert (region.start, region.end, region.num_scored) == (3, 57, 54)
+    assert region.llr_per_base == pytest.approx(-1.2)
+
+
+def test_head_and_tail_at_unknown_bases() -> None:
+    island = ((HOME, 3), (FOREIGN, 54), (HOME, 3))
+    llr = blocks((HOME, 40), (UNKNOWN, 20), *island, (UNKNOWN, 20), (HOME, 40))
+    assert places(find(llr, size=20, fdr=0.1)) == [(63, 117)]
+
+
+def test_one_window_may_be_too_little_to_find_a_head() -> None:
+    """Of 10 bases, the first at 0.8: 10 log(1 + 0.36 / 1e-6) = 128; of 20: 20 log(1 + 0.19 / 1e-6) = 243."""
+    assert places(find(blocks((HOME, 1), (FOREIGN, 58), (HOME, 1)))) == [(1, 59)]
+    assert places(find(blocks((HOME, 1), (FOREIGN, 19)))) == [(0, 20)]
+
+
+def test_head_in_a_sequence_of_one_window() -> None:
+    assert places(find(blocks((HOME, 3), (FOREIGN, 26)), size=20)) == [(3, 29)]
+
+
+def test_little_evidence_moves_no_end_of_a_sequence() -> None:
+    """Three bases at 0.8, and 37 at -2.2 and -0.2 in turn: some 40 log(1 + 3 x 37 / 40 x 2^2 / 37) = 10.5."""
+    llr = [HOME] * 3 + [-2.2, -0.2] * 48 + [FOREIGN]
+    assert places(find(llr, size=20)) == [(0, 100)]
+    assert places(find(llr[::-1], size=20)) == [(0, 100)]
+
+
+def test_a_head_less_foreign_than_the_rest_stays() -> None:
+    """Beside 1.2 its scores of 0.95 are another mean, but by themselves they have p = 0.0299."""
+    llr = blocks((-0.95, 10), (FOREIGN, 50))
+    assert places(find(llr, size=20)) == [(0, 60)]
+    assert places(find(llr[::-1], size=20)) == [(0, 60)]
+
+
 def test_one_helps_another() -> None:
     """One of 20 in 160 bases has E = 15/200 = 0.075: too much alone, but not for one of two."""
     assert find(blocks((HOME, 40), (FOREIGN, 20), (HOME, 100))) == []
@@ -196,14 +237,22 @@ def test_many_windows_beside_a_strong_one_take_little() -> None:
 
 
 def test_change_point_by_hand() -> None:
-    """Splits of 0 1 3 4 after 1, 2 or 3 explain 3 (8/3)^2 / 4, 4 x 3^2 / 4 and 3 (8/3)^2 / 4."""
-    assert change_point(np.array([0.0, 1.0, 3.0, 4.0]), 9) == 2
-    assert change_point(np.array([0.0, 0.0, 0.0, 1.0, 1.0]), 9) == 3
+    """Splits of 0 1 3 4 after 1, 2 or 3 explain 3 (8/3)^2 / 4, 4 x 3^2 / 4 and 3 (8/3)^2 / 4 of 10."""
+    before, evidence = change_point(np.array([0.0, 1.0, 3.0, 4.0]))
+    assert (before, evidence) == (2, pytest.approx(4 * math.log(10 / 1), rel=1e-5))
+    before, evidence = change_point(np.array([0.0, 0.0, 0.0, 1.0, 1.0]))
+    assert (before, evidence > 50) == (3, True)
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [1.0, 1.0], [2.0, 1.0, 0.0]])
 def test_no_rise(values: list[float]) -> None:
-    assert change_point(np.array(values), 9) == 9
+    assert change_point(np.array(values)) == (0, 0.0)
+
+
+def test_rounding_is_no_evidence() -> None:
+    """A step of 1e-7 explains all of the squares."""
+    values = 0.1 + 1e-7 * (np.arange(10_000) >= 5_000)
+    assert change_point(values)[1] < 0.01
 
 
 @given(
