@@ -6,7 +6,7 @@ K outputs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self, get_args
 
@@ -23,8 +23,8 @@ from genood.recipes import Variant
 from genood.sequence import BASES, Codes
 
 _NUM_BASES = len(BASES)
-_CACHED_MATCHES, _HELD_MATCHES = 2**19, 2**24
-"""Matches of filters held at once, B x P x F: 2 MiB of float32 on a CPU, whose caches hold them until the
+_CACHED_MATCHES, _HELD_MATCHES = 2**20, 2**24
+"""Matches of filters held at once, R x F x P: 4 MiB of float32 on a CPU, whose caches hold them until the
 strongest are found; 64 MiB on a GPU."""
 
 
@@ -112,7 +112,7 @@ class CNN(Network, Classifier):
     def __init__(self, config: CNNConfig) -> None:
         super().__init__()
         self._config = config
-        # A convolution, as a product of all windows with all filters: faster than nn.Conv1d on a CPU.
+        # A convolution; its weights as those of a product of windows, base after base, with filters.
         self.filters = nn.Linear(config.filter_length * _NUM_BASES, config.num_filters)
         self.dense = nn.Linear(config.num_filters, config.hidden_size)
         self.output = nn.Linear(config.hidden_size, config.num_outputs)
@@ -213,32 +213,33 @@ class CNN(Network, Classifier):
         width = self._config.filter_length
         inside = torch.arange(num_positions, device=one_hot.device) < lengths[:, None]
         filled = F.pad(one_hot * inside[..., None], (0, 0, 0, max(width - num_positions, 0)))
-        windows_BPW = filled.flatten(1).unfold(1, _NUM_BASES * width, _NUM_BASES)
         num_windows = (lengths - width + 1).clamp(min=least)
         if not torch.is_grad_enabled():
-            return self._best_matches(windows_BPW, num_windows)[0]
-        # No other windows have a part in the gradients: a product with all of them would be of zeros.
+            return torch.cat([matches_RFP.amax(dim=2) for matches_RFP in self._matches(filled, num_windows)])
+        # No other windows have a part in the gradients, so that none but these are multiplied for them.
         with torch.no_grad():
-            _, places_BF = self._best_matches(windows_BPW, num_windows)
+            found = [matches_RFP.max(dim=2).indices for matches_RFP in self._matches(filled, num_windows)]
+        places_BF = torch.cat(found)
         reads = torch.arange(len(places_BF), device=places_BF.device)
+        windows_BPW = filled.flatten(1).unfold(1, _NUM_BASES * width, _NUM_BASES)
         best_BFW = windows_BPW[reads[:, None], places_BF]
         return (best_BFW * self.filters.weight).sum(dim=-1) + self.filters.bias
 
-    def _best_matches(self, windows_BPW: Tensor, num_windows: Tensor) -> tuple[Tensor, Tensor]:
-        """The strongest match of each filter in each read, and in which window it is, both (B, F)."""
-        beyond_BP = torch.arange(windows_BPW.shape[1], device=windows_BPW.device) >= num_windows[:, None]
+    def _matches(self, one_hot: Tensor, num_windows: Tensor) -> Iterator[Tensor]:
+        """How the windows of some reads after others match the filters, shape (R, F, P); -inf beyond them."""
+        filters = self.filters
+        kernels = filters.weight.view(filters.out_features, -1, _NUM_BASES).transpose(1, 2).contiguous()
+        most_windows = one_hot.shape[1] - self._config.filter_length + 1
+        beyond_BP = torch.arange(most_windows, device=one_hot.device) >= num_windows[:, None]
         # On a GPU, asking would wait for all that is queued.
         has_beyond = beyond_BP.is_cuda or bool(beyond_BP.any())
-        size = max(1, self._windows_at_once // windows_BPW.shape[1])
-        found = []
-        for windows_RPW, beyond_RP in zip(
-            torch.split(windows_BPW, size), torch.split(beyond_BP, size), strict=True
-        ):
-            matches_RPF = self.filters(windows_RPW)
+        size = max(1, self._windows_at_once // most_windows)
+        for start in range(0, len(one_hot), size):
+            some = slice(start, start + size)
+            matches_RFP = F.conv1d(one_hot[some].transpose(1, 2), kernels, filters.bias)
             if has_beyond:
-                matches_RPF.masked_fill_(beyond_RP[..., None], -torch.inf)
-            found.append(matches_RPF.max(dim=1))
-        return torch.cat([best.values for best in found]), torch.cat([best.indices for best in found])
+                matches_RFP.masked_fill_(beyond_BP[some, None], -torch.inf)
+            yield matches_RFP
 
     @property
     def _windows_at_once(self) -> int:
