@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.detectors.base import Classified, ScoreBatch
-from genood.detectors.log_sums import log_softmax
+from genood.detectors.log_sums import log_softmax, log_sum_exp
 from genood.errors import ConfigError
 
 Floats = npt.NDArray[np.float64]
@@ -41,6 +41,24 @@ def most_likely(found: Classified) -> npt.NDArray[np.int64]:
 def in_distribution_logits(found: Classified) -> Floats:
     """Logits without that of mutated reads, float64, shape (B, in-distribution classes)."""
     return found.logits[:, in_distribution(found)].astype(np.float64)
+
+
+def best_class(found: Classified, logits: Floats) -> npt.NDArray[np.int64]:
+    """The in-distribution class of each read that has the highest of such logits, (B, K); int64 (B,)."""
+    classes = in_distribution(found)
+    return classes[logits[:, classes].argmax(axis=1)]
+
+
+def log_odds(logits: Floats, classes: npt.NDArray[np.int64]) -> Floats:
+    """Log-odds of one class of each read against all others, shape (B,), from logits (B, K).
+
+    Not from its probability p, which close to 1 is rounded to 1: reads are told apart as well where p is
+    1 − 10⁻²⁰ as where it is 10⁻²⁰.
+    """
+    rows = np.arange(len(logits))
+    others = logits.copy()
+    others[rows, classes] = -np.inf
+    return logits[rows, classes] - log_sum_exp(others)
 
 
 def all_but(log_probabilities: Floats, classes: npt.NDArray[np.int64]) -> Floats:

@@ -59,7 +59,7 @@ def numpy_of(scores: torch.Tensor) -> npt.NDArray[np.floating[Any]]:
 def test_max_probability(oracle: ModuleType, reads: ScoreBatch) -> None:
     assert reads.classified is not None
     expected = numpy_of(oracle.MaxSoftmax.score(torch.from_numpy(reads.classified.logits)))
-    np.testing.assert_allclose(MaxProbability().score(reads), 1 + expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(MaxProbability().score(reads), -np.log(-expected), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The probability of the class of mutated reads by hand."""
+"""The log-odds of the class of mutated reads by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from genood.errors import ConfigError
 
 def test_by_hand() -> None:
     logits = np.log([[0.2, 0.7, 0.1], [0.25, 0.25, 0.5]])
-    assert MutatedProbability().score(logits_batch(logits, mutated_class=1)) == pytest.approx([0.7, 0.25])
+    score = MutatedProbability().score(logits_batch(logits, mutated_class=1))
+    assert score == pytest.approx(np.log([0.7 / 0.3, 0.25 / 0.75]))
+
+
+def test_sure_reads_are_told_apart_at_both_ends() -> None:
+    batch = logits_batch([[0.0, 40.0], [0.0, 50.0], [40.0, 0.0], [50.0, 0.0]], mutated_class=1)
+    assert MutatedProbability().score(batch).tolist() == [40.0, 50.0, -40.0, -50.0]
 
 
 def test_without_such_a_class() -> None:
