@@ -61,17 +61,6 @@ def log_odds(logits: Floats, classes: npt.NDArray[np.int64]) -> Floats:
     return logits[rows, classes] - log_sum_exp(others)
 
 
-def all_but(log_probabilities: Floats, classes: npt.NDArray[np.int64]) -> Floats:
-    """Probability of all classes but one for each read, shape (B,).
-
-    It is 1 − p of that class, summed from the others, so that float32 can still tell apart reads whose
-    p comes close to 1.
-    """
-    others = np.exp(log_probabilities)
-    others[np.arange(len(others)), classes] = 0
-    return others.sum(axis=1)
-
-
 def log_class_probabilities(found: Classified) -> Floats:
     """Logarithms of the probabilities of all classes, float64, shape (B, K)."""
     return log_softmax(found.logits.astype(np.float64))

@@ -9,22 +9,29 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.detectors.base import Classified, Detector, ScoreBatch
-from genood.detectors.classes import Floats, all_but, classified_of, in_distribution
+from genood.detectors.classes import Floats, best_class, classified_of, log_odds
 from genood.detectors.log_sums import log_softmax
 from genood.errors import ConfigError
 
 
 class Odin(Detector):
-    """OOD score 1 − S_ŷ(h̃; T): the maximum class probability at a temperature, of features made surer.
+    """OOD score by S_ŷ(h̃; T), the maximum class probability at a temperature, of features made surer.
 
     With the features h of a read, W and b of the last layer, and ŷ the most probable class,
 
         S(h; T) = softmax((W h + b) / T)
         h̃ = h − ε sign(−∇_h log S_ŷ(h; T)) = h + ε sign(W_ŷ − Σ_k S_k(h; T) W_k)
 
-    and the score is that of the class that is then the most probable. The gradient's factor 1 / T
-    does not change its sign. As in `MaxProbability`, a class of mutated reads has its share of the
-    probability but is never ŷ.
+    and the score is that of the class that is then the most probable, T times the log-odds of the K − 1
+    other classes against it, less what these would be were all classes alike:
+
+        T (log (1 − S_ŷ) − log S_ŷ − log (K − 1)) = T log mean_{k ≠ ŷ} exp((f_k − f_ŷ) / T)
+
+    with f = W h̃ + b. For any T it is of the size of differences between logits, while S comes within 1 / T
+    of 1 / K, and close to 1 at a low T, where float32 no longer tells reads apart.
+
+    The gradient's factor 1 / T does not change its sign. As in `MaxProbability`, a class of mutated reads
+    has its share of the probability, and is one of the K, but is never ŷ.
 
     Parameters
     ----------
@@ -43,7 +50,7 @@ class Odin(Detector):
     Source: Liang et al. 2018, equations 1 and 2. As Ren et al. 2019, section 4, have it for sequences,
     which are discrete: perturbed is not the input but that of the last layer.
 
-    Differs from the paper: 1 − S in place of −S, which ranks alike.
+    Differs from the paper: those log-odds in place of −S, which for one T rank alike.
     """
 
     name = "odin"
@@ -62,25 +69,21 @@ class Odin(Detector):
         self.epsilon = epsilon
 
     def score(self, batch: ScoreBatch) -> npt.NDArray[np.float32]:
-        """See `Detector.score`; a probability."""
+        """See `Detector.score`; in units of logits."""
         found = classified_of(batch)
-        log_p = self._log_probabilities(found, self._perturbed(found))
-        return batch.where_scored(all_but(log_p, _best(found, log_p)))
+        logits = self._tempered(found, self._perturbed(found))
+        odds = log_odds(logits, best_class(found, logits))
+        return batch.where_scored(-self.temperature * (odds + np.log(logits.shape[1] - 1)))
 
     def _perturbed(self, found: Classified) -> Floats:
         """Features moved to where their class is more probable, shape (B, F)."""
         features = found.features.astype(np.float64)
         weight = found.weight.astype(np.float64)
-        log_p = self._log_probabilities(found, features)
-        gradient = weight[_best(found, log_p)] - np.exp(log_p) @ weight
+        logits = self._tempered(found, features)
+        gradient = weight[best_class(found, logits)] - np.exp(log_softmax(logits)) @ weight
         return features + self.epsilon * np.sign(gradient)
 
-    def _log_probabilities(self, found: Classified, features: Floats) -> Floats:
+    def _tempered(self, found: Classified, features: Floats) -> Floats:
+        """Logits over T, shape (B, K)."""
         logits = features @ found.weight.astype(np.float64).T + found.bias.astype(np.float64)
-        return log_softmax(logits / self.temperature)
-
-
-def _best(found: Classified, log_p: Floats) -> npt.NDArray[np.int64]:
-    """The most probable in-distribution class of each read, shape (B,)."""
-    classes = in_distribution(found)
-    return classes[log_p[:, classes].argmax(axis=1)]
+        return logits / self.temperature

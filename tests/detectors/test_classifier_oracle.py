@@ -81,7 +81,9 @@ def test_odin(oracle: ModuleType, reads: ScoreBatch, temperature: float, epsilon
     theirs = oracle.ODIN(last_layer.double(), eps=epsilon, temperature=temperature)
     expected = numpy_of(theirs.predict(torch.from_numpy(READS).double()))
     mine = Odin(temperature=temperature, epsilon=epsilon).score(reads)
-    np.testing.assert_allclose(mine, 1 + expected, rtol=1e-6, atol=1e-7)
+    # Of the same probability, log-odds, of which a difference as small as 1 / T is a unit.
+    odds = np.log((1 + expected) / -expected / (NUM_CLASSES - 1))
+    np.testing.assert_allclose(mine, temperature * odds, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(

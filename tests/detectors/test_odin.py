@@ -17,14 +17,34 @@ from genood.errors import ConfigError
 
 def test_by_hand() -> None:
     # The gradient is (1 - p, -(1 - p)), so that the first feature grows by 0.5 and the second shrinks:
-    # the logits are 2.5 and 0.5, and their difference over T = 4 is 0.5.
+    # the logits are 2.5 and 0.5, and with one other class the score is their difference, whatever T is.
     score = Odin(temperature=4, epsilon=0.5).score(features_batch([[2.0, 1.0]]))
-    assert score == pytest.approx([1 / (1 + math.exp(0.5))])
+    assert score == pytest.approx([-2.0])
 
 
-def test_without_perturbation_at_temperature_1_it_is_the_maximum_probability() -> None:
-    score = Odin(temperature=1, epsilon=0).score(features_batch([np.log([0.2, 0.7, 0.1])]))
-    assert score == pytest.approx([0.3])
+def test_of_three_classes_by_hand() -> None:
+    # At T = 1/2 the others are e^-2 and e^-4 of the first, on average half their sum.
+    score = Odin(temperature=0.5, epsilon=0).score(features_batch([[3.0, 2.0, 1.0]]))
+    assert score == pytest.approx([0.5 * math.log((math.exp(-2) + math.exp(-4)) / 2)])
+
+
+def test_without_perturbation_at_temperature_1_it_ranks_as_the_maximum_probability() -> None:
+    reads = features_batch(np.log([[0.2, 0.7, 0.1], [0.4, 0.3, 0.3]]))
+    # Against two other classes: log 0.3 / 0.7 and log 0.6 / 0.4, less the log 2 of three that are alike.
+    expected = np.log([0.3 / 0.7 / 2, 0.6 / 0.4 / 2])
+    assert Odin(temperature=1, epsilon=0).score(reads) == pytest.approx(expected)
+
+
+def test_a_high_temperature_leaves_the_differences_between_logits() -> None:
+    logits = np.array([[1.0, 0.0, 0.5], [1.0001, 0.0, 0.5]])
+    score = Odin(temperature=1e6, epsilon=0).score(features_batch(logits))
+    assert score == pytest.approx([-0.75, -0.7501], abs=1e-6)
+    assert score[0] - score[1] == pytest.approx(1e-4, abs=1e-6)
+
+
+def test_sure_reads_are_told_apart() -> None:
+    score = Odin(temperature=1, epsilon=0).score(features_batch([[40.0, 0.0], [50.0, 0.0]]))
+    assert score.tolist() == [-40.0, -50.0]
 
 
 @pytest.mark.parametrize(("temperature", "sign"), [(1.0, -1.0), (5.0, 1.0)])
@@ -35,14 +55,15 @@ def test_the_temperature_is_in_the_gradient(temperature: float, sign: float) -> 
     moved = np.exp((weight[:, 0] * sign * 0.01 + bias) / temperature)
     batch = features_batch([[0.0]], weight=weight, bias=bias)
     score = Odin(temperature=temperature, epsilon=0.01).score(batch)
-    assert score == pytest.approx([1 - moved[0] / moved.sum()], rel=1e-6)
+    others = (moved[1] + moved[2]) / 2
+    assert score == pytest.approx([temperature * math.log(others / moved[0])], rel=1e-6)
 
 
 def test_a_read_is_never_made_surer_of_being_mutated() -> None:
     # Not class 2 but class 0 is pushed: 1 + 0.5 against -0.5 and 3 - 0.5.
     score = Odin(temperature=1, epsilon=0.5).score(features_batch([[1.0, 0.0, 3.0]], mutated_class=2))
     pushed = np.exp([1.5, -0.5, 2.5])
-    assert score == pytest.approx([1 - pushed[0] / pushed.sum()])
+    assert score == pytest.approx([math.log((pushed[1] + pushed[2]) / 2 / pushed[0])])
 
 
 @pytest.fixture
@@ -62,7 +83,8 @@ def test_every_value_of_the_grid_changes_scores(reads: ScoreBatch) -> None:
     for temperature, (low, high) in product(temperatures, pairwise(epsilons)):
         assert (score(temperature, high) < score(temperature, low)).all()
     for epsilon, (low, high) in product(epsilons, pairwise(temperatures)):
-        assert (score(high, epsilon) > score(low, epsilon)).all()
+        # From the largest of the differences between logits, at T = 0, to their mean.
+        assert (score(high, epsilon) < score(low, epsilon)).all()
 
 
 def test_ranks_change_with_both(reads: ScoreBatch) -> None:
