@@ -376,6 +376,26 @@ def test_backgrounds_that_no_seed_changes_count_once(context: TuneResult, tmp_pa
     assert result.cells[:3] == context.cells[:3]
 
 
+def test_a_markov_chain_is_the_same_for_all_seeds(dataset: Path, tmp_path: Path) -> None:
+    job = TuneJob(
+        inputs=[str(dataset)],
+        output=str(tmp_path / "tuning"),
+        model="markov",
+        config=CountConfig(model=MarkovConfig(order=3), read_length=READ_LENGTH, num_calibration_reads=60),
+        mutation_rates=(0.1,),
+        num_seeds=3,
+    )
+    result = tuned(job)
+    assert [str(cell.candidate) for cell in result.cells] == ["low-order", "μ 0.1"]
+    assert [len(cell.separations["real"]) for cell in result.cells] == [1, 1]
+    assert [cell.standard_error("real") for cell in result.cells] == [None, None]
+    assert "AUROC of the ratio of markov models, seed 0.\n" in result.markdown()
+    halves = tuned(
+        replace(job, output=str(tmp_path / "halves"), config=replace(job.config, half=True), num_seeds=2)
+    )
+    assert [len(cell.separations["real"]) for cell in halves.cells] == [2, 2]
+
+
 def test_fasta_is_tuned_on_simulated_reads_alone(tmp_path: Path) -> None:
     """Of a context model each judged without its own file, else they would all be known by heart."""
     paths = []

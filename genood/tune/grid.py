@@ -46,11 +46,6 @@ class Candidate:
         """Its name among files."""
         return "-".join([self.background, *(str(x) for x in (self.mutation_rate, self.l2) if x is not None)])
 
-    @property
-    def is_random(self) -> bool:
-        """Whether it is another one for each seed, given the foreground."""
-        return self.mutation_rate is not None
-
     def __str__(self) -> str:
         """As tables show it."""
         if self.mutation_rate is None:

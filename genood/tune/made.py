@@ -70,6 +70,10 @@ class MadeTuner(ABC):
         data = f"{self._reference.fingerprint}/{self._apart.fingerprint}"
         return {"model": self._job.model, **config, "data": data}
 
+    @abstractmethod
+    def is_random(self, candidate: Candidate) -> bool:
+        """Whether what separates by it is another one for each seed."""
+
     def separations(
         self, candidate: Candidate, seed: int, store: Store, should_stop: Callable[[], bool]
     ) -> dict[Against, Separation] | None:
@@ -149,6 +153,10 @@ class ContextTuner(MadeTuner):
     def _apart(self) -> Genomes:
         return self._data.null.genomes
 
+    def is_random(self, candidate: Candidate) -> bool:
+        """See `MadeTuner.is_random`; of one foreground, what is mutated is, and nothing else."""
+        return candidate.mutation_rate is not None
+
     def _drawn(self) -> ReadSet:
         length, null = self._config.read_length, self._data.null
         num_reads = min(self._job.max_reads, math.ceil(DRAWN * null.genomes.independent_reads(length)))
@@ -197,6 +205,10 @@ class MarkovTuner(MadeTuner):
     @property
     def _apart(self) -> Genomes:
         return self._data.validation.genomes
+
+    def is_random(self, candidate: Candidate) -> bool:
+        """See `MadeTuner.is_random`; a mutated background is not, being one in closed form."""
+        return self._config.half
 
     def _drawn(self) -> ReadSet:
         config, validation = self._config, self._data.validation

@@ -111,6 +111,10 @@ class StepwiseTuner:
             "data": f"{self._training.fingerprint}/{self._validation.genomes.fingerprint}",
         }
 
+    def is_random(self, candidate: Candidate) -> bool:
+        """Whether what separates by it is another one for each seed; all that is trained is."""
+        return True
+
     def separations(
         self, candidate: Candidate, seed: int, store: Store, should_stop: Callable[[], bool]
     ) -> dict[Against, Separation] | None:

@@ -40,6 +40,9 @@ class Tuner(Protocol):
     def options(self) -> dict[str, Any]:
         """All that decides a cell, but its candidate, its seed and the reads; JSON types."""
 
+    def is_random(self, candidate: Candidate) -> bool:
+        """Whether what separates by it is another one for each seed."""
+
     def separations(
         self, candidate: Candidate, seed: int, store: Store, should_stop: Callable[[], bool]
     ) -> dict[Against, Separation] | None:
@@ -119,11 +122,12 @@ class TuneResult:
     def markdown(self) -> str:
         """Content of ``tuning.md``."""
         job, choices = self.job, self.choices()
-        seeds = f"seeds {job.seeds[0]} to {job.seeds[-1]}" if job.num_seeds > 1 else f"seed {job.seeds[0]}"
+        several = any(cell.standard_error(self.chosen_by) is not None for cell in self.cells)
+        seeds = f"seeds {job.seeds[0]} to {job.seeds[-1]}" if several else f"seed {job.seeds[0]}"
         parts = [
             "# Backgrounds of the likelihood ratio\n",
             f"AUROC of the ratio of {job.model} models, {seeds}"
-            + ("; mean and standard error.\n" if job.num_seeds > 1 else ".\n"),
+            + ("; mean and standard error.\n" if several else ".\n"),
             self.tables("##"),
             f"In the bundle is that chosen by {self.chosen_by} OOD reads: {self.chosen.candidate}.\n",
         ]
@@ -236,7 +240,9 @@ def _cells(
 ) -> tuple[Cell, ...] | None:
     """All cells, seed by seed, those that are missing made; None if told to stop."""
     found: dict[Candidate, list[dict[Against, Separation]]] = {each: [] for each in tuner.candidates}
-    cells = [(seed, each) for seed in job.seeds for each in found if each.is_random or seed == job.seeds[0]]
+    cells = [
+        (seed, each) for seed in job.seeds for each in found if seed == job.seeds[0] or tuner.is_random(each)
+    ]
     for number, (seed, candidate) in enumerate(cells, 1):
         separations = store.result(candidate, seed)
         if separations is None:
