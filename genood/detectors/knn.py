@@ -24,8 +24,9 @@ class Knn(Detector):
     k
         Which neighbour, from 1; of fewer training reads, the farthest.
     max_reads
-        Training reads that are kept, a random sample of those that `fit` is given. Time and the size of
-        what is saved go with it.
+        Training reads that are kept, a random sample of those that `fit` is given, each once: they are drawn
+        with replacement, and copies would stand for neighbours that are not there. Time and the size of what
+        is saved go with it.
 
     Raises
     ------
@@ -66,8 +67,8 @@ class Knn(Detector):
             rows = _normalised(classified_of(batch).features[batch.num_scored > 0]).astype(np.float32)
             kept = rows if kept is None else np.concatenate([kept, rows])
             keys = np.concatenate([keys, generator.random(len(rows))])
-            chosen = np.argsort(keys, kind="stable")[: self.max_reads]
-            kept, keys = kept[chosen], keys[chosen]
+            kept, keys = _each_once(kept, keys)
+            kept, keys = kept[: self.max_reads], keys[: self.max_reads]
         if kept is None or not len(kept):
             raise ConfigError("there are no reads to learn features from")
         return self.load_state({"features": kept})
@@ -88,6 +89,16 @@ class Knn(Detector):
         nearest = min(self.k, len(self._features))
         distances, _ = self._neighbours.kneighbors(queries, n_neighbors=nearest)
         return batch.where_scored(distances[:, -1])
+
+
+def _each_once(
+    rows: npt.NDArray[np.float32], keys: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """Rows by their keys, of equal rows the one with the smallest, whichever batch it came with."""
+    order = np.argsort(keys, kind="stable")
+    _, first = np.unique(rows[order], axis=0, return_index=True)
+    chosen = order[np.sort(first)]
+    return rows[chosen], keys[chosen]
 
 
 def _normalised(features: npt.NDArray[np.float32]) -> Floats:

@@ -36,6 +36,25 @@ def test_the_sample_does_not_depend_on_batches() -> None:
     assert len(np.unique(whole[:, 0])) == 20
 
 
+def test_copies_are_one_neighbour() -> None:
+    # Twice as long is the same direction.
+    copies = features_batch([[3, 0], [0, 0.5], [3, 0], [6, 0], [-7, 0], [0, 0.5]])
+    reads = features_batch([[2, 0], [1, 1], [0, -1]])
+    for k in (1, 2, 3, 50):
+        expected = Knn(k=k).fit([TRAINING]).score(reads)
+        np.testing.assert_allclose(Knn(k=k).fit([copies]).score(reads), expected, rtol=1e-6)
+
+
+def test_a_sample_with_copies_does_not_depend_on_batches() -> None:
+    generator = np.random.default_rng(3)
+    features = generator.normal(size=(40, 5))[generator.integers(0, 40, size=300)]
+    whole = Knn(max_reads=20).fit([features_batch(features)]).state()["features"]
+    parts = [features_batch(part) for part in np.array_split(features, 30)]
+    split = Knn(max_reads=20).fit(parts).state()["features"]
+    assert len(np.unique(whole, axis=0)) == 20
+    np.testing.assert_array_equal(split, whole)
+
+
 def test_no_reads() -> None:
     with pytest.raises(ConfigError, match=r"^there are no reads to learn features from$"):
         Knn().fit([unscored(toy_batch(3, 1, ood=False))])
