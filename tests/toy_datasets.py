@@ -53,17 +53,31 @@ def write_strain_dataset(directory: Path, *, num_reads: int = 400, read_length: 
     return write_dataset(directory, genomes, num_reads=num_reads, read_length=read_length)
 
 
-def write_full_dataset(directory: Path, *, num_reads: int = 200, read_length: int = 60) -> Path:
-    """Reads of random genomes in every split: other strains of two classes, and other OOD classes in each."""
+def write_full_dataset(
+    directory: Path,
+    *,
+    num_reads: int = 200,
+    read_length: int = 60,
+    without: Mapping[str, str] | None = None,
+) -> Path:
+    """Reads of random genomes in every split: other strains of two classes, and other OOD classes in each.
 
-    def strains(number: int) -> dict[str, Codes]:
-        return {name: strain_of(uniform_codes(4_000, seed), number) for name, seed in CLASSES.items()}
+    `without` names, by split, an in-distribution class of which there are none.
+    """
+    left_out = {} if without is None else without
+
+    def strains(number: int, split: str) -> dict[str, Codes]:
+        return {
+            name: strain_of(uniform_codes(4_000, seed), number)
+            for name, seed in CLASSES.items()
+            if name != left_out.get(split)
+        }
 
     genomes = {
-        "train_in": strains(1),
-        "val_in": strains(2),
+        "train_in": strains(1, "train_in"),
+        "val_in": strains(2, "val_in"),
         "val_ood": {name: uniform_codes(4_000, seed) for name, seed in (("Eta", 8), ("Theta", 9))},
-        "test_in": strains(3),
+        "test_in": strains(3, "test_in"),
         "test_ood": {name: uniform_codes(4_000, seed) for name, seed in (("Iota", 10), ("Zeta", 11))},
     }
     return write_dataset(directory, genomes, num_reads=num_reads, read_length=read_length)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from genood.errors import ConfigError
+from genood.models import CLASSIFIERS
 
 Grid = Literal["none", "mutation-rate", "mutation-rate-l2"]
 
@@ -34,6 +35,11 @@ class Source:
     members: int = 1
     by_class: bool = False
     grid: Grid = "none"
+
+    @property
+    def tells_classes_apart(self) -> bool:
+        """Whether it needs two in-distribution classes or more."""
+        return self.by_class or (self.kind in CLASSIFIERS and self.variant in ("plain", "calibrated"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from genood.benchmark.cells import (
     training_cells,
 )
 from genood.benchmark.fitting import Fitted, fit
-from genood.benchmark.methods import METHODS, chosen_methods
+from genood.benchmark.methods import METHODS, SOURCES, chosen_methods
 from genood.benchmark.reads import Phase, Side, drawn_reads, fingerprint, open_benchmark
 from genood.benchmark.scales import SCALES, Scale
 from genood.benchmark.scoring import Options, Scores, grid_of, scored
@@ -29,6 +29,7 @@ from genood.ensemble import AnyBundle, EnsembleBundle
 from genood.errors import ConfigError
 from genood.following import Stopping, never_stopping
 from genood.metrics import Separation, separation
+from genood.reference import TRAINING_SPLIT, VALIDATION_SPLIT
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ class Benchmark:
     Raises
     ------
     GenoodError
-        The dataset or a name is unfit.
+        The dataset or a name is unfit, or the dataset has not the classes that one of the methods needs.
     """
 
     def __init__(
@@ -153,6 +154,7 @@ class Benchmark:
         number = self.scale.num_seeds if job.num_seeds is None else job.num_seeds
         self.seeds = range(job.first_seed, job.first_seed + number)
         self.methods = chosen_methods(job.methods, self.scale.left_out)
+        _check_classes(self.dataset, self.methods)
         self.scorings = scoring_cells(self.methods, self.seeds, self.scale, self.dataset.read_length)
         self.trainings = training_cells(self.scorings)
         self._cells = Path(job.output) / "cells"
@@ -380,6 +382,26 @@ def _check_output(root: Path) -> None:
     for name in (METADATA_FILE, DATASET_FILE):
         if (root / name).exists():
             raise ConfigError(f"{root}: holds a {name}; name another directory for the benchmark")
+
+
+def _check_classes(dataset: Dataset, methods: Sequence[str]) -> None:
+    """Raise ConfigError for methods that the dataset has too few classes for, before anything is trained."""
+    sources = {name: SOURCES[METHODS[name].source] for name in methods}
+    classes = dataset.splits[TRAINING_SPLIT].counts
+    unfit = [name for name, source in sources.items() if source.tells_classes_apart]
+    if len(classes) < 2 and unfit:
+        raise ConfigError(
+            f"{dataset.directory}: its {TRAINING_SPLIT} has one class; leave out of --methods what needs "
+            f"two: {', '.join(unfit)}"
+        )
+    # A model for each class is calibrated on reads of that class.
+    missing = sorted(set(classes) - set(dataset.splits[VALIDATION_SPLIT].counts))
+    unfit = [name for name, source in sources.items() if source.by_class]
+    if missing and unfit:
+        raise ConfigError(
+            f"{dataset.directory}: its {VALIDATION_SPLIT} has no reads of class {missing[0]!r}; leave out of "
+            f"--methods what needs some of each class: {', '.join(unfit)}"
+        )
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

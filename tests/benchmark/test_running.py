@@ -16,6 +16,8 @@ from toy_benchmarks import METHODS, run_benchmark
 from toy_datasets import write_full_dataset
 
 from genood.benchmark.cells import ScoringCell
+from genood.benchmark.methods import METHODS as METHODS_OF_ALL
+from genood.benchmark.methods import SOURCES
 from genood.benchmark.reads import drawn_reads
 from genood.benchmark.running import Benchmark, BenchmarkJob
 from genood.benchmark.table import write_tables
@@ -217,6 +219,38 @@ def test_what_cannot_be_benchmarked_is_said(full_dataset: Path, tmp_path: Path) 
     (lacking / "dataset.json").write_text(json.dumps(metadata))
     with pytest.raises(InputError, match="has no val_ood reads"):
         Benchmark(BenchmarkJob(dataset=str(lacking), output="out"))
+
+
+def test_classes_that_methods_need_are_missed_at_once(tmp_path: Path) -> None:
+    splits = ("train_in", "val_in", "test_in")
+    single = write_full_dataset(tmp_path / "single", num_reads=20, without=dict.fromkeys(splits, "Gamma"))
+    lacking = write_full_dataset(tmp_path / "lacking", num_reads=20, without={"val_in": "Beta"})
+
+    def refusal(dataset: Path, methods: tuple[str, ...] = ()) -> str:
+        with pytest.raises(ConfigError) as caught:
+            Benchmark(BenchmarkJob(dataset=str(dataset), output=str(tmp_path / "out"), methods=methods))
+        return str(caught.value)
+
+    assert refusal(single).endswith(
+        "single: its train_in has one class; leave out of --methods what needs two: max-probability, "
+        "entropy, odin, mahalanobis, relative-mahalanobis, ensemble-5, ensemble-10, ensemble-20, calibrated, "
+        "mlr, energy, max-logit, knn"
+    )
+    assert refusal(single, ("llr", "knn", "binary")).endswith("what needs two: knn")
+    assert refusal(lacking).endswith(
+        "its val_in has no reads of class 'Beta'; leave out of --methods what needs some of each class: mlr"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_one_class_is_enough_for(tmp_path: Path) -> None:
+    without = dict.fromkeys(("train_in", "val_in", "test_in"), "Gamma")
+    single = write_full_dataset(tmp_path / "single", num_reads=60, without=without)
+    enough = [
+        name for name, method in METHODS_OF_ALL.items() if not SOURCES[method.source].tells_classes_apart
+    ]
+    assert {"binary", "noise-class", "context-llr", "llr"} <= set(enough)
+    run_benchmark(single, tmp_path / "out", methods=tuple(enough))
 
 
 def test_members_of_two_seeds_have_no_seed_in_common(full_dataset: Path) -> None:
