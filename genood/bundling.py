@@ -71,10 +71,12 @@ def bundle_directory(final: Path) -> Iterator[Path]:
         os.replace(inside, os.path.realpath(final))
 
 
-def null_lengths(validation: Genomes, read_length: int, source: str) -> dict[int, float]:
+def null_lengths(
+    validation: Genomes, read_length: int, source: str, *, warns: bool = True
+) -> dict[int, float]:
     """Lengths that there is sequence to calibrate at, and the independent reads of each.
 
-    Found before training, so that it is told before training.
+    Found before training, so that it warns before training where these end below the read length.
     """
     lengths = {}
     for length in sorted({*LENGTH_BINS, read_length}):
@@ -85,7 +87,7 @@ def null_lengths(validation: Genomes, read_length: int, source: str) -> dict[int
     if not lengths:
         raise TrainingError(f"{source}: too few to calibrate on; give more sequence, or some with --val")
     longest = max(lengths)
-    if longest < read_length:
+    if warns and longest < read_length:
         logger.warning(
             "%s are short: p-values of reads longer than %d bases will be too large; "
             "give more sequence, some with --val, or a larger --held-out-fraction",

@@ -129,7 +129,9 @@ def count_bundle(job: CountJob, data: TrainingData | None = None) -> Bundle:
         len(training.files_of_classes()),
         f"{training.lengths.sum():,}",
     )
-    lengths = null_lengths(validation.genomes, config.read_length, validation.source)
+    lengths = null_lengths(
+        validation.genomes, config.read_length, validation.source, warns=job.wants_p_values
+    )
     bundle = compare(training, validation.genomes, config)
     finish(job, bundle, TrainingData(training, validation), lengths)
     return bundle.save(output, replace=job.replace)

@@ -260,10 +260,13 @@ def train_ensemble(
     if num_members is None and len(classes) < 2:
         raise ConfigError("a model for each class needs two classes or more")
     names: list[str | None] = [*classes] if num_members is None else [None] * num_members
-    lengths = null_lengths(members.validation.genomes, config.read_length, members.validation.source)
+    validation = members.validation
+    lengths = null_lengths(
+        validation.genomes, config.read_length, validation.source, warns=members.job.wants_p_values
+    )
     for name in names:
         if name is not None:  # told before the first is trained, not when its turn comes
-            members.validation.of_class(name)
+            validation.of_class(name)
     if not _make_all(members, names, output):
         return None
     ensemble = _calibrated(members, names, lengths)

@@ -234,6 +234,8 @@ class ReferenceJob:
         How.
     command
         What the user typed, for the record.
+    wants_p_values
+        Whether p-values will be asked for: if so, it is told where they will be poor.
     """
 
     inputs: Sequence[str]
@@ -242,6 +244,7 @@ class ReferenceJob:
     classes: str | None = None
     validation: Sequence[str] = ()
     command: str = ""
+    wants_p_values: bool = True
 
 
 def load_data(job: ReferenceJob) -> TrainingData:

@@ -127,7 +127,7 @@ def remember_bundle(job: RememberJob, data: Memory | None = None) -> Bundle:
         len(genomes.files_of_classes()),
         f"{genomes.lengths.sum():,}",
     )
-    lengths = null_lengths(null.genomes, config.read_length, null.source)
+    lengths = null_lengths(null.genomes, config.read_length, null.source, warns=job.wants_p_values)
     bundle = compare(learn_memory(genomes, config), genomes, config)
     finish(job, bundle, Memory(genomes, null), lengths)
     return bundle.save(output, replace=job.replace)

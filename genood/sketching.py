@@ -105,7 +105,9 @@ def sketch_bundle(job: SketchJob, data: TrainingData | None = None) -> Bundle:
         len(training.files),
         f"{training.lengths.sum():,}",
     )
-    lengths = null_lengths(validation.genomes, config.read_length, validation.source)
+    lengths = null_lengths(
+        validation.genomes, config.read_length, validation.source, warns=job.wants_p_values
+    )
     room = config.max_size - _OTHER_FILES - _A_FILE * len(training.files)
     sketched = training
     if config.half:

@@ -205,6 +205,7 @@ def _remember(cell: TrainingCell, folder: Path, place: Place) -> bool:
         output=str(folder / _BUNDLE),
         config=RememberConfig(**cell.config["remember"]),
         command="genood benchmark",
+        wants_p_values=False,
     )
     remember_bundle(job)
     return True
@@ -216,6 +217,7 @@ def _sketch(cell: TrainingCell, folder: Path, place: Place) -> bool:
         output=str(folder / _BUNDLE),
         config=SketchingConfig(**cell.config["sketch"]),
         command="genood benchmark",
+        wants_p_values=False,
     )
     sketch_bundle(job)
     return True
@@ -228,6 +230,7 @@ def _count(cell: TrainingCell, folder: Path, place: Place) -> bool:
         output=str(folder / _BUNDLE),
         config=CountConfig(**{**config, "model": MarkovConfig(**config["model"])}),
         command="genood benchmark",
+        wants_p_values=False,
     )
     if cell.config.get("by_class"):
         train_ensemble(CountedMembers(job))

@@ -22,6 +22,7 @@ from genood.benchmark.reads import drawn_reads
 from genood.benchmark.running import Benchmark, BenchmarkJob
 from genood.benchmark.table import write_tables
 from genood.build import TrainJob, train_bundle
+from genood.counting import CountConfig, CountJob, count_bundle
 from genood.dataset import Dataset
 from genood.errors import ConfigError, InputError
 from genood.recipes import TrainConfig
@@ -251,6 +252,17 @@ def test_what_one_class_is_enough_for(tmp_path: Path) -> None:
     ]
     assert {"binary", "noise-class", "context-llr", "llr"} <= set(enough)
     run_benchmark(single, tmp_path / "out", methods=tuple(enough))
+
+
+def test_nothing_is_said_of_p_values(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Which a benchmark has no use for, though six reads of a class are too few for any."""
+    dataset = write_full_dataset(tmp_path / "dataset", num_reads=6)
+    methods = ("markov-llr", "context-llr", "sketch-llr", "mlr")
+    run_benchmark(dataset, tmp_path / "out", methods=methods)
+    assert "p-values" not in caplog.text
+    job = CountJob(inputs=[str(dataset)], output=str(tmp_path / "bundle"), config=CountConfig(read_length=60))
+    count_bundle(job)
+    assert "p-values of reads longer than 25 bases will be too large" in caplog.text
 
 
 def test_members_of_two_seeds_have_no_seed_in_common(full_dataset: Path) -> None:
