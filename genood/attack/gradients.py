@@ -86,7 +86,7 @@ class GradientRanking:
     def orders(self, state: State) -> list[Ints]:
         """See `Ranking.orders`."""
         estimates_BL4 = self.estimates(state)
-        if state.targets.shape[1] == 1:
+        if self._objective.is_single:
             missing = (state.values - state.targets)[..., None]
             estimates_BL4 = np.abs(missing + estimates_BL4)
         return [
@@ -96,7 +96,10 @@ class GradientRanking:
         ]
 
     def estimates(self, state: State) -> Floats:
-        """Estimated change, float64 (B, L, 4), of the quantity, or of several of their mean squared error."""
+        """Estimated change, float64 (B, L, 4), of the objective's quantity, see `Objective.is_single`.
+
+        Of one that is not single, that of the mean squared error of its quantities, however many these are.
+        """
         slopes = self._slopes(state)
         present = np.minimum(state.codes, _NUM_BASES - 1)[..., None].astype(np.int64)
         return slopes - np.take_along_axis(slopes, present, axis=2)

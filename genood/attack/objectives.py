@@ -20,6 +20,8 @@ class Objective(ABC):
     name: ClassVar[str]
     needs: frozenset[str]
     """What of `NEEDS` they are computed from."""
+    is_single: ClassVar[bool]
+    """Whether it is one quantity of any bundle, Q = 1; of others, bundles decide how many there are."""
 
     @abstractmethod
     def values(self, batch: ScoreBatch) -> Floats:
@@ -38,6 +40,7 @@ class FeatureObjective(Objective):
 
     name = "features"
     needs = frozenset({"features"})
+    is_single = False
 
     def values(self, batch: ScoreBatch) -> Floats:
         """See `Objective.values`."""
@@ -51,6 +54,7 @@ class LikelihoodObjective(Objective):
 
     name = "likelihood"
     needs = frozenset({"likelihood"})
+    is_single = True
 
     def values(self, batch: ScoreBatch) -> Floats:
         """See `Objective.values`."""
@@ -67,6 +71,7 @@ class ScoreObjective(Objective):
     """
 
     name = "score"
+    is_single = True
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector

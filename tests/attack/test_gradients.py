@@ -245,6 +245,29 @@ def test_feature_estimates_are_derivatives(classifiers: EnsembleBundle) -> None:
         assert estimates[read, position, new] == pytest.approx(expected, rel=0.02, abs=2e-4)
 
 
+def test_a_single_feature_is_brought_nearer_than_by_chance() -> None:
+    """What is estimated is the change of its squared error, as of many features."""
+    torch.manual_seed(0)
+    cnn = CNN(CNNConfig(num_classes=2, num_filters=16, filter_length=8, hidden_size=1)).eval()
+    with torch.no_grad():
+        for parameter in cnn.parameters():
+            parameter.normal_(0, 0.5)
+        cnn.dense.bias.fill_(5.0)  # so that no read is where the ReLU is flat
+    victim = Victim(Bundle(classifier=cnn, metadata={"kind": "cnn"}, calibration={}), FeatureObjective())
+    codes = [uniform_codes(100, seed) for seed in range(40)]
+    targets = np.roll(victim.values(*pad(codes)), 1, axis=0)
+    assert targets.shape == (40, 1)
+    attempts = [
+        Attempt(number=i, codes=c, target=t, budget=5)
+        for i, (c, t) in enumerate(zip(codes, targets, strict=True))
+    ]
+    ends = []
+    for ranking in (GradientRanking(victim), RandomRanking(0)):
+        made = Search(victim, ranking, candidates=2, tries=4).run(attempts)
+        ends.append(np.mean([trajectory.distances[-1] for trajectory in made]))
+    assert ends[0] < 0.7 * ends[1]
+
+
 def test_features_of_an_ensemble_have_each_member_s_gradient(classifiers: EnsembleBundle) -> None:
     """The error is the mean over all features: of the first member's four, and of the second's five."""
     together = GradientRanking(Victim(classifiers, FeatureObjective()))
