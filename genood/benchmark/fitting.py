@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from genood.benchmark.reading import naming_damage
 from genood.bundling import NUM_FIT_READS, NUM_GRADIENT_FIT_READS, FitReads
 from genood.detectors import DETECTORS
 from genood.ensemble import AnyBundle
@@ -39,8 +40,9 @@ class Fitted(NamedTuple):
 
     @classmethod
     def load(cls, path: Path) -> Fitted:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
+        """Read what `save` wrote; InputError where it is damaged."""
+        # Opened here, as NumPy leaves open what is no archive after all.
+        with naming_damage(path), open(path, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             state = {name: arrays[name] for name in arrays.files if name != _SECONDS}
             return cls(state, float(arrays[_SECONDS]))
 

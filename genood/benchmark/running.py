@@ -250,7 +250,11 @@ class Benchmark:
     ) -> None:
         """Score the reads of a phase, unless that was done."""
         paths = {name: self._path(phase, cell, candidate, name, wanted[name]) for name in wanted}
-        missing = {name: wanted[name] for name, path in paths.items() if not path.is_file()}
+        missing = {
+            name: wanted[name]
+            for name, path in paths.items()
+            if not (path.is_file() and self._is_fitted(candidate, name, cell.seed))
+        }
         if not missing:
             return
         self.progress(f"{cell.name}: {phase}: {', '.join(filter(None, [candidate.name, *missing]))}")
@@ -316,6 +320,8 @@ class Benchmark:
             paths = [self._path("val", cell, c, detector, grid_of(detector)) for c in cell.candidates]
             if not all(path.is_file() for path in paths):
                 return False
+            if not all(self._is_fitted(each, detector, cell.seed) for each in cell.candidates):
+                return False
             _, candidate, options = self._choice(cell, method)
             if not self._path("test", cell, candidate, detector, (options,)).is_file():
                 return False
@@ -365,6 +371,10 @@ class Benchmark:
                 length = self.dataset.read_length
                 fit(name, bundle, self._place.training, read_length=length, seed=seed).save(path)
             bundle.detectors |= {f"{name}/{key}": value for key, value in Fitted.load(path).state.items()}
+
+    def _is_fitted(self, candidate: Candidate, name: str, seed: int) -> bool:
+        """Whether it is there what a detector has learned, of those that learn."""
+        return not DETECTORS[name].requires_fit or self._fitted_path(candidate, name, seed).is_file()
 
     def _fitted_path(self, candidate: Candidate, name: str, seed: int) -> Path:
         key = digest({"detector": name, "models": self._keys(candidate), "seed": seed})

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from genood.benchmark.reading import naming_damage
 from genood.benchmark.reads import Side
 from genood.detectors import DETECTORS
 from genood.detectors.base import Detector
@@ -60,8 +61,9 @@ class Scores:
 
     @classmethod
     def load(cls, path: Path) -> Scores:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
+        """Read what `save` wrote; InputError where it is damaged."""
+        # Opened here, as NumPy leaves open what is no archive after all.
+        with naming_damage(path), open(path, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return cls(
                 inside=arrays["inside"],
                 ood=arrays["ood"],

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from genood.benchmark.cells import TrainingCell
+from genood.benchmark.reading import naming_damage
 from genood.bundle import CLASSIFIER, Bundle
 from genood.bundle_files import CHECKPOINT_FILE, DETECTORS_FILE
 from genood.counting import CountConfig, CountJob, count_bundle
@@ -102,9 +103,12 @@ class Place:
 
 
 def costs_of(cell: TrainingCell, place: Place) -> Costs | None:
-    """What a training cell cost, if it is done."""
+    """What a training cell cost, if it is done; InputError where the account is damaged."""
     path = place.folder(cell) / _COSTS_FILE
-    return Costs(**_read(path)) if path.is_file() else None
+    if not path.is_file():
+        return None
+    with naming_damage(path, remove=path.parent):
+        return Costs(**_read(path))
 
 
 def run_training(cell: TrainingCell, place: Place) -> bool:
@@ -118,7 +122,7 @@ def run_training(cell: TrainingCell, place: Place) -> bool:
     folder = place.folder(cell)
     spent: float | None = 0.0
     if (folder / CHECKPOINT_FILE).is_file():
-        spent = _read(folder / _SPENT_FILE)["seconds"] if (folder / _SPENT_FILE).is_file() else None
+        spent = _seconds_of(folder / _SPENT_FILE)
     elif folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -149,8 +153,10 @@ def load_trained(cells: tuple[TrainingCell, ...], place: Place) -> AnyBundle:
         return load_bundle(folders[0] / _BUNDLE, place.device)
     models: dict[str, Any] = {}
     for folder in folders:
-        content = _read(folder / _MODEL_FILE)
-        models[content["role"]] = _model(content, folder).on(place.device)
+        with naming_damage(folder / _MODEL_FILE, remove=folder):
+            content = _read(folder / _MODEL_FILE)
+            role = content["role"]
+        models[role] = _model(content, folder).on(place.device)
     background = MUTATED if "background" in models else NO_BACKGROUND
     return Bundle(**models, metadata={"background": background}, calibration={})
 
@@ -252,8 +258,18 @@ def accuracy_of(cell: TrainingCell, place: Place) -> float | None:
     path = place.folder(cell) / _MODEL_FILE
     if not path.is_file():
         return None
-    accuracy: float | None = _read(path)["metrics"].get("val_accuracy")
+    with naming_damage(path, remove=path.parent):
+        accuracy: float | None = _read(path)["metrics"].get("val_accuracy")
     return accuracy
+
+
+def _seconds_of(path: Path) -> float | None:
+    """Seconds that an interrupted training has taken; None where there is no account of it."""
+    if not path.is_file():
+        return None
+    with naming_damage(path):
+        seconds: float | None = _read(path)["seconds"]
+    return seconds
 
 
 def _read(path: Path) -> dict[str, Any]:

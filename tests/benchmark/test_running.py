@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,17 @@ from genood.tensors import map_tensors
 def done(full_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Benchmark:
     """A benchmark of two seeds with its tables; tests must not change it."""
     benchmark, _ = run_benchmark(full_dataset, tmp_path_factory.mktemp("bench") / "out", num_seeds=2)
+    write_tables(benchmark)
+    return benchmark
+
+
+@pytest.fixture(scope="module")
+def knn_done(full_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Benchmark:
+    """A benchmark of two seeds, with a detector that learns; tests must not change it."""
+    methods = ("knn", "markov-llr")
+    benchmark, _ = run_benchmark(
+        full_dataset, tmp_path_factory.mktemp("knn") / "out", methods=methods, num_seeds=2
+    )
     write_tables(benchmark)
     return benchmark
 
@@ -115,6 +127,43 @@ def test_a_lost_cell_is_computed_again_alone(done: Benchmark, full_dataset: Path
     (lost / "costs.json").unlink()
     _, computed = run_benchmark(full_dataset, output, num_seeds=2)
     assert computed == ["train-markov-seed0"]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "removed"),
+    [
+        ("val/llr-seed0-*.npz", "it"),
+        ("test/llr-seed1-*.npz", "it"),
+        ("fitted/knn-seed0-*.npz", "it"),
+        ("trained/train-cnn-plain-seed0-*/costs.json", "its directory"),
+        ("trained/train-cnn-plain-seed0-*/model.json", "its directory"),
+    ],
+)
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"{}"])
+def test_a_damaged_file_of_a_cell_is_named(
+    knn_done: Benchmark, tmp_path: Path, damaged: str, removed: str, content: bytes
+) -> None:
+    output = copy_of(knn_done, tmp_path)
+    path = sorted((output / "cells").glob(damaged))[0]
+    path.write_bytes(content)
+    job = replace(knn_done.job, output=str(output))
+
+    def compute() -> None:
+        benchmark = Benchmark(job, device="cpu")
+        assert benchmark.run()
+        write_tables(benchmark)
+
+    with pytest.raises(InputError) as caught:
+        compute()
+    wanted = path.parent if removed == "its directory" else "it"
+    assert str(caught.value).startswith(f"{path}: is damaged (")
+    assert str(caught.value).endswith(f"); remove {wanted} to have it computed again")
+    assert "\n" not in str(caught.value)
+    if wanted == "it":
+        path.unlink()
+    else:
+        shutil.rmtree(path.parent)
+    compute()
 
 
 def test_test_reads_decide_nothing(done: Benchmark, tmp_path: Path) -> None:
