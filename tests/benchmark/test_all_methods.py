@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from toy_benchmarks import run_benchmark
 
+from genood.benchmark.figures import _PAIRS
 from genood.benchmark.methods import METHODS, SOURCES, chosen_methods
 from genood.benchmark.published import PUBLISHED
 from genood.benchmark.scales import SCALES
@@ -58,6 +59,18 @@ def test_a_noise_class_is_judged_by_the_others_as_in_the_paper() -> None:
     assert noise == {"noise-class": "max-probability", "noise-probability": "mutated-probability"}
     assert METHODS["binary"].detector == "mutated-probability"
     assert len({method.title for method in METHODS.values()}) == len(METHODS)
+
+
+def test_the_page_names_the_models_whose_ratio_is_drawn_in_their_order() -> None:
+    page = " ".join((Path(__file__).parents[2] / "docs" / "figures.md").read_text().split())
+    named = {"lstm": "the LSTM's", "context": "the context model's", "sketch": "the sketch's"}
+    named |= {"markov": "the Markov chain's"}
+    kinds = [SOURCES[METHODS[ratio].source].kind for _, ratio in _PAIRS]
+    first, *others = [named[kind] for kind in kinds]
+    assert (
+        f"Likelihood and ratio are {first} if both are among the methods, else {', else '.join(others)}."
+        in page
+    )
 
 
 def test_what_a_scale_leaves_out_is_computed_if_it_is_named() -> None:
