@@ -324,7 +324,8 @@ class _Download:
             logger.warning("%s is damaged or outdated and is fetched anew", final)
         if found != expected:
             await self._fetch(genome, expected, final)
-        self._record[genome.file] = expected
+        else:
+            self._record[genome.file] = expected
         self._num_unavailable = 0
         return "present" if found == expected else "downloaded"
 
@@ -345,6 +346,8 @@ class _Download:
                 await self._fetcher.fetch_file(genome.url, part)
                 found = await asyncio.to_thread(_md5_of, part.path)
             if found == expected:
+                # Now, as an interruption may come as soon as the file has its name.
+                self._record[genome.file] = expected
                 await asyncio.to_thread(part.finish, final)
                 return
             part.discard()

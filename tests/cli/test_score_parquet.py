@@ -141,7 +141,7 @@ def test_evaluate(genood_here: Genood, context_dir: Path, folder: Path) -> None:
         ),
         (
             ("in.parquet", "ood.parquet", "--column", "read_id"),
-            "in.parquet: cannot be read as a score table (",
+            "in.parquet: column 'read_id' holds what is no number (",
         ),
         (("bad.parquet", "ood.parquet"), "bad.parquet: cannot be read as a score table (Parquet magic bytes"),
     ]:

@@ -344,3 +344,20 @@ def test_bad_configuration(monkeypatch: pytest.MonkeyPatch, plan: Path, tmp_path
     monkeypatch.setenv("HTTPS_PROXY", "nonsense://x")
     with pytest.raises(ConfigError, match="certificates or proxies"):
         download_genomes(plan, tmp_path)
+
+
+def test_a_file_is_in_the_record_as_soon_as_it_has_its_name(
+    mirror: Mirror, plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though what comes next fails."""
+    finish = PartialFile.finish
+
+    def then_fail(part: PartialFile, final: Path) -> None:
+        finish(part, final)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(PartialFile, "finish", then_fail)
+    with pytest.raises(InputError, match=os.strerror(errno.EIO)):
+        download_genomes(plan, tmp_path / "g", DownloadConfig(base_url=mirror.url, jobs=1))
+    assert list(parse_checksums((tmp_path / "g" / RECORD).read_text())) == [FILES[0]]
+    assert (tmp_path / "g" / FILES[0]).exists()
