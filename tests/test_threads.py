@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from threading import Barrier, Thread, get_ident
 
@@ -29,6 +31,29 @@ def test_environment(monkeypatch: pytest.MonkeyPatch, value: str, number: int) -
     monkeypatch.setenv("OMP_NUM_THREADS", value)
     assert num_threads() == number
     assert chosen_threads() is None
+
+
+@pytest.mark.parametrize(("value", "number"), [(None, 1), ("2", 2)])
+def test_numpy_has_one_thread_in_the_command(value: str | None, number: int) -> None:
+    """Unless the environment says otherwise."""
+    script = """
+import sys, threadpoolctl
+from genood.cli import main
+assert "numpy" not in sys.modules
+sys.argv = ["genood", "--version"]
+try:
+    main()
+except SystemExit:
+    import numpy
+    print({library["num_threads"] for library in threadpoolctl.threadpool_info()})
+"""
+    environment = {name: text for name, text in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    if value is not None:
+        environment["OPENBLAS_NUM_THREADS"] = value
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == str({min(number, os.cpu_count() or 1)})
 
 
 @pytest.mark.parametrize("value", [None, "", "0", "-1", "many"])

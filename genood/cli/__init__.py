@@ -122,6 +122,9 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the `genood` command and exit."""
+    # Threads of NumPy's products keep a core for a while after each, in case of another, and those of models
+    # wait for it. It is looked at as NumPy is imported, which no command has done yet.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     run(cli, "genood")
 
 
