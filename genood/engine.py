@@ -31,6 +31,7 @@ from genood.windowing import windows_of
 CALLS = ("in", "ood", "na")
 _CALL_NAMES = np.array(CALLS, dtype=object)
 _NEXT_TO = 1e-5
+"""Relative: more than six digits round."""
 _MOST_WINDOWS = 16
 """That are scored side by side, at most: each takes memory, and Python's part of the work is not shared."""
 

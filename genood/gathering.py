@@ -298,8 +298,8 @@ def _windows(parts: _Parts, null: NullDistribution) -> Iterator[ScoredReads]:
             whole = len(frame)
             if parts.paired:
                 last = frame.iloc[-3:]
-                mates = np.nan_to_num(last["mate"].to_numpy(dtype=np.float64)).astype(np.int64)
-                whole -= num_open(list(map(str, last["read_id"])), mates.tolist())
+                mates = [int(mate) if mate in (1, 2) else 0 for mate in last["mate"]]
+                whole -= num_open(list(map(str, last["read_id"])), mates)
             rest = frame.iloc[whole:] if whole < len(frame) else None
             if whole:
                 yield _scored(table, frame.iloc[:whole], parts, null)

@@ -151,8 +151,8 @@ class Manifest:
         tables
             Score tables.
         inputs
-            The files that each was made from. Where they were scored in another directory, parts are known
-            by the last part of their names.
+            The files that each was made from, maybe named in the directory of its table. Of those that are
+            no longer there the last part of the name decides.
 
         Raises
         ------
@@ -164,8 +164,8 @@ class Manifest:
         are_told_apart = len(by_last) == len(self.parts)
         places: dict[int, int] = {}
         for place, (table, files) in enumerate(zip(tables, inputs, strict=True)):
-            number = numbers.get(_real(files))
-            if number is None and are_told_apart:
+            number = numbers.get(_real(files), numbers.get(_places(files, table)))
+            if number is None and are_told_apart and not any(map(os.path.exists, _places(files, table))):
                 number = by_last.get(_last(files))
             if number is None:
                 raise InputError(

@@ -234,7 +234,7 @@ class CNN(Network, Classifier):
         # On a GPU, asking would wait for all that is queued.
         has_beyond = beyond_BP.is_cuda or bool(beyond_BP.any())
         size = max(1, self._windows_at_once // most_windows)
-        for start in range(0, len(one_hot), size):
+        for start in range(0, max(1, len(one_hot)), size):  # once where there are no reads
             some = slice(start, start + size)
             matches_RFP = F.conv1d(one_hot[some].transpose(1, 2), kernels, filters.bias)
             if has_beyond:

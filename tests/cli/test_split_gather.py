@@ -348,7 +348,7 @@ def test_lanes_scored_in_directories_of_their_own(run: Run, context_dir: Path, t
     assert Path("all.tsv").read_text() == first + second.split("\n", 1)[1]
 
 
-def test_parts_scored_in_a_directory_of_their_own(run: Run, context_dir: Path, tmp_path: Path) -> None:
+def test_parts_scored_in_a_directory_of_their_own(run: Run, context_dir: Path, genood_here: Genood) -> None:
     Path("parts").mkdir()
     run("split", "R1.fastq.gz", "-n", "2", "-o", "parts/%.fq", "--manifest", "parts/m.json")
     with contextlib.chdir("parts"):
@@ -358,7 +358,17 @@ def test_parts_scored_in_a_directory_of_their_own(run: Run, context_dir: Path, t
     tables = ("parts/2-of-2.tsv", "parts/1-of-2.tsv")
     run("gather", *tables, "--manifest", "parts/m.json", "-m", context_dir, "-o", "all.tsv")
     run("score", "-m", context_dir, "R1.fastq.gz", "-o", "whole.tsv", *CPU)
-    assert Path("all.tsv").read_bytes() == Path("whole.tsv").read_bytes()
+    whole = Path("whole.tsv").read_bytes()
+    assert Path("all.tsv").read_bytes() == whole
+    Path("others").mkdir()
+    run("split", "R2.fastq.gz", "-n", "2", "-o", "others/%.fq", "--manifest", "others/m.json")
+    result = genood_here("gather", *tables, "--manifest", "others/m.json", "-m", context_dir, "-o", "no.tsv")
+    assert result.returncode == 1
+    assert "which others/m.json does not name as a part" in result.stderr
+    for part in ("1-of-2", "2-of-2"):
+        Path(f"parts/{part}.fq").unlink()
+    run("gather", *tables, "--manifest", "parts/m.json", "-m", context_dir, "-o", "again.tsv")
+    assert Path("again.tsv").read_bytes() == whole
 
 
 def test_reads_that_are_not_those_of_the_table(parts: Path, genood_here: Genood, tmp_path: Path) -> None:

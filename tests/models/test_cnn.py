@@ -118,6 +118,13 @@ def test_gradients_are_those_of_all_windows(monkeypatch: pytest.MonkeyPatch, chu
         torch.testing.assert_close(gradient, expected_gradient)
 
 
+def test_no_reads() -> None:
+    model = make()
+    codes, lengths = np.empty((0, 30), dtype=np.uint8), np.empty(0, dtype=np.int64)
+    assert model.classify(codes, lengths).logits.shape == (0, 3)
+    assert model(torch.from_numpy(codes), torch.from_numpy(lengths)).shape == (0, 3)
+
+
 def test_dropout_of_both_layers_in_training_alone() -> None:
     model = make(dropout=0.5, hidden_size=200, num_filters=50)
     codes, lengths = (torch.from_numpy(array) for array in pad([uniform_codes(60, 1)]))
