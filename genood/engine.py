@@ -283,8 +283,15 @@ class Scorer:
             if stopped is not None and stopped.is_set():
                 raise CancelledError
             lengths = pieces.lengths[members]
-            batch = forward(self.bundle, batch_codes, lengths, needs=self._needs, names=self.predict_classes)
             leads = pieces.leads[members]
+            batch = forward(
+                self.bundle,
+                batch_codes,
+                lengths,
+                needs=self._needs,
+                names=self.predict_classes,
+                each_base=self.keep_positions or bool(leads.any()),
+            )
             if leads.any():
                 batch = batch.without_leads(leads)
             num_scored[members] = batch.num_scored
@@ -359,6 +366,7 @@ def forward(
     without_files: npt.NDArray[np.int64] | None = None,
     needs: Collection[str] = (),
     names: bool = False,
+    each_base: bool = True,
 ) -> ScoreBatch:
     """One forward pass of all that a bundle holds.
 
@@ -373,6 +381,8 @@ def forward(
         if they are named; the rest always is, as far as the bundle gives it.
     names
         Whether to tell the class that explains each read best, of a bundle that `names_classes`.
+    each_base
+        Whether to give log-probabilities of single bases, where density models can do without.
     """
     if isinstance(bundle, EnsembleBundle):
         within = names and bundle.by != "class"
@@ -382,23 +392,28 @@ def forward(
             passed.append(forward(member, codes, lengths, left_out, names=within and member.names_classes))
         batch = combined(passed)
         return replace(batch, leading=best_member(batch)) if names and not within else batch
-    gradients = classified = leading = None
+    gradients = classified = leading = sums = None
+    log_p = background_log_p = no_values(codes.shape)
     if bundle.foreground is None:
         classified = bundle.classify(codes, lengths)
         leading = most_likely(classified) if names else None
-        log_p = no_values(codes.shape)
     else:
         if "gradients" in needs:
             gradients = bundle.foreground.layer_gradients(codes, lengths)
         leading = np.zeros(len(codes), dtype=np.int64) if names else None
-        log_p, background_log_p = bundle.log_probs(codes, lengths, without_files, leading)
+        if each_base or without_files is not None:
+            log_p, background_log_p = bundle.log_probs(codes, lengths, without_files, leading)
+        else:
+            sums = bundle.log_likelihoods(codes, lengths, leading)
     if "background" not in bundle.gives:
         background_log_p = no_values(codes.shape)
+        sums = None if sums is None else (sums[0], np.full(len(codes), np.nan))
     return ScoreBatch(
         codes=codes,
         lengths=lengths,
         log_p=log_p,
         background_log_p=background_log_p,
+        log_likelihoods=sums,
         classified=classified,
         gradients=gradients,
         leading=leading,

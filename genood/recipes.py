@@ -245,7 +245,8 @@ MUTATED = "mutated"
 """The background of Ren et al.: a model of the same kind, trained on mutated reads."""
 NO_BACKGROUND = "none"
 LOW_ORDER = "low-order"
-CONTEXT_BACKGROUNDS = ("other-classes", LOW_ORDER, "read-chain", MUTATED)
+READ_CHAIN = "read-chain"
+CONTEXT_BACKGROUNDS = ("other-classes", LOW_ORDER, READ_CHAIN, MUTATED)
 """Backgrounds that a context model can be compared with; the first is the default."""
 MARKOV_BACKGROUNDS = (MUTATED, LOW_ORDER)
 """The same of a Markov chain."""

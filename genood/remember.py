@@ -23,7 +23,7 @@ from genood.genomes import DatasetPart, GenomeFile, Genomes, merge
 from genood.halves import random_half
 from genood.models.context import ContextModel
 from genood.null_reads import Null, null_of
-from genood.recipes import CONTEXT_BACKGROUNDS, MUTATED, Stream
+from genood.recipes import CONTEXT_BACKGROUNDS, LOW_ORDER, MUTATED, READ_CHAIN, Stream
 from genood.reference import ReferenceJob, load_reference, load_validation
 from genood.sequence import mutate
 from genood.threads import num_threads
@@ -308,8 +308,8 @@ _ABOUT_BACKGROUND = {
     "other-classes": """The background is what other classes than the read's best remember of it, and the
 composition of all classes together, flattened: what the read shares with other classes does not count for
 its being in-distribution.""",
-    "low-order": "The background is the foreground's dense table of order 2: mere composition.",
-    "read-chain": """The background is a Markov chain fitted to each read itself, its order of 0 to 3
+    LOW_ORDER: "The background is the foreground's dense table of order 2: mere composition.",
+    READ_CHAIN: """The background is a Markov chain fitted to each read itself, its order of 0 to 3
 chosen by the Bayesian information criterion.""",
     MUTATED: """The background is a context model of the same genomes with substitutions, as many as
 `training.mutation_rate` in `genood.json` says.""",

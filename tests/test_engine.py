@@ -23,7 +23,7 @@ from genood.engine import EngineConfig, ScoredReads, Scorer, calls_at, forward
 from genood.errors import BundleError, ConfigError
 from genood.pieces import Pieces
 from genood.readers import Read, ReadBlock, Records
-from genood.recipes import MUTATED
+from genood.recipes import MUTATED, NO_BACKGROUND
 from genood.sequence import UNKNOWN, Codes, encode
 
 
@@ -439,3 +439,39 @@ def test_pieces_change_nothing_of_a_chain(bundle: Bundle) -> None:
         np.testing.assert_array_equal(one.log_p, other.log_p)
         np.testing.assert_array_equal(one.background_log_p, other.background_log_p)
     np.testing.assert_allclose(whole.llr, pieces.llr, rtol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["lstm", "chain"])
+def test_positions_that_are_kept_change_nothing(bundle: Bundle, model: str) -> None:
+    """Without them sums alone are asked for, but where a piece has a lead."""
+    reads = [*mixed_reads(40), Read("n", encode("NNNN")), Read("long", uniform_codes(5000, 9))]
+    asked = bundle if model == "lstm" else chains(bundle)
+    config = EngineConfig(batch_bases=2000, piece_bases=1500)
+    detectors = ["llr", "likelihood"]
+    [kept], [summed] = (
+        Scorer(asked, detectors=detectors, config=config, keep_positions=keeps).score(reads)
+        for keeps in (True, False)
+    )
+    assert summed.positions is None
+    for name in ("num_scored", "log_likelihood", "background_log_likelihood", "llr", "llr_per_base", "gc"):
+        np.testing.assert_array_equal(getattr(kept, name), getattr(summed, name))
+    for name in detectors:
+        np.testing.assert_array_equal(kept.ood_scores[name], summed.ood_scores[name])
+
+
+def test_sums_alone_cannot_be_cut(bundle: Bundle) -> None:
+    batch = forward(bundle, encode("ACGT")[None], np.array([4]), each_base=False)
+    with pytest.raises(AssertionError, match="not asked for"):
+        batch.without_leads(np.array([1]))
+
+
+def test_sums_of_a_bundle_without_a_background(bundle: Bundle) -> None:
+    alone = chains(bundle)
+    alone = Bundle(
+        foreground=alone.foreground,
+        metadata={"background": NO_BACKGROUND, "classes": ["x"]},
+        calibration=bundle.calibration,
+    )
+    batch = forward(alone, encode("ACGT")[None], np.array([4]), each_base=False)
+    assert batch.log_likelihood[0] < 0
+    assert np.isnan(batch.background_log_likelihood).all()

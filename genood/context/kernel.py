@@ -20,6 +20,7 @@ from genood.context.mixture import (
     softmax_of_all_classes,
 )
 from genood.context.propose import ask, propose
+from genood.context.rows import Rows, clear_row, sum_row
 from genood.context.votes import NO_EXPERT, rank, vote
 
 NO_BACKGROUND, LOW_ORDER, OTHER_CLASSES = 0, 1, 2
@@ -45,11 +46,11 @@ def score(
     without_files: Ints,
     background: int,
     background_order: int,
-    out: Floats,
-    background_out: Floats,
+    said: Rows,
+    of_background: Rows,
     leading: Ints,
 ) -> None:
-    """Log-probabilities of reads, in nats, into `out` and `background_out`, float32 (B, L), zeros.
+    """Log-probabilities of reads.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ def score(
         int64 (B,): file whose experts a read must do without, or -1.
     background, background_order
         NO_BACKGROUND, LOW_ORDER with its order, or OTHER_CLASSES.
+    said, of_background
+        Where they are put, of the model and of the background.
     leading
         int64 (B,): receives the class that explains each read best.
     """
@@ -76,8 +79,8 @@ def score(
         without_files,
         background,
         background_order,
-        out,
-        background_out,
+        said,
+        of_background,
         leading,
         seen,
         packed,
@@ -94,8 +97,8 @@ def _score_reads(
     without_files: Ints,
     background: int,
     background_order: int,
-    out: Floats,
-    background_out: Floats,
+    said: Rows,
+    of_background: Rows,
     leading: Ints,
     seen: npt.NDArray[np.uint8],
     packed: npt.NDArray[np.uint16],
@@ -104,9 +107,11 @@ def _score_reads(
     """Do `score`; nothing goes to the last three, which `_score_read` takes."""
     for r in range(len(codes)):
         read = codes[r, : lengths[r]]
+        row = said.log_p[clear_row(said, r)]
+        background_row = of_background.log_p[clear_row(of_background, r)]
         num_places = _look_up(read, m, room)
         num_experts = _score_read(
-            read, num_places, m, room, -1, -1, without_files[r], out[r], False, seen, packed, logs
+            read, num_places, m, room, -1, -1, without_files[r], row, False, seen, packed, logs
         )
         best = signed(np.argmax(room.gains))
         if room.gains[best] < _MIN_GAIN:
@@ -121,14 +126,15 @@ def _score_reads(
                 num_experts,
                 best,
                 without_files[r],
-                background_out[r],
+                background_row,
                 False,
                 seen,
                 packed,
                 logs,
             )
         elif background == LOW_ORDER:
-            _low_order(read, m.low, background_order, room.block.low, background_out[r])
+            _low_order(read, m.low, background_order, room.block.low, background_row)
+        said.sums[r], of_background.sums[r] = sum_row(row), sum_row(background_row)
 
 
 @compiled_to_allocate

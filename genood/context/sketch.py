@@ -19,6 +19,7 @@ from genood.context.learn import dense_tables
 from genood.context.mixture import BLOCK, Block, make_block, read_tables, softmax
 from genood.context.pages import in_large_pages
 from genood.context.record import other_strand
+from genood.context.rows import Rows, clear_row, sum_row
 from genood.context.windows import FIRST, LETTER, MASK, WINDOW, kept_windows, letter_of, rank_of
 from genood.errors import ConfigError
 from genood.genomes import Genomes
@@ -78,23 +79,21 @@ class Sketch:
         filled[:, : self.num_classes] = rows
         return in_large_pages(filled.ravel())
 
-    def score(self, codes: Bytes, lengths: Ints, *, num_threads: int = 1) -> tuple[Floats, Floats]:
+    def score(
+        self, codes: Bytes, lengths: Ints, *, each_base: bool = True, num_threads: int = 1
+    ) -> tuple[Rows, Rows]:
         """Log-probabilities of each base, and the background's.
 
         Parameters
         ----------
         codes, lengths
             uint8 (B, L) and int64 (B,), in bases.
+        each_base
+            Whether they are wanted, or only their sums.
         num_threads
             Threads to share the reads among.
-
-        Returns
-        -------
-        log_probs, background_log_probs
-            float32 (B, L), nats; 0 where not scored.
         """
-        out = np.zeros(codes.shape, dtype=np.float32)
-        background_out = np.zeros(codes.shape, dtype=np.float32)
+        said, of_background = (Rows.of_shape(codes.shape, each_base=each_base) for _ in range(2))
         composition, by_class = self.composition.view(np.uint32), self._filled_up
 
         def rows(part: slice) -> None:
@@ -110,12 +109,12 @@ class Sketch:
                 self.class_order,
                 self.num_classes,
                 dense.stride_of(self.num_classes),
-                out[part],
-                background_out[part],
+                said.part(part),
+                of_background.part(part),
             )
 
         share(rows, codes.shape, num_threads)
-        return out, background_out
+        return said, of_background
 
 
 def condense(genomes: Genomes, num_bytes: int) -> Sketch:
@@ -172,8 +171,8 @@ def _score(
     class_order: int,
     num_classes: int,
     stride: int,
-    out: Floats,
-    background_out: Floats,
+    said: Rows,
+    of_background: Rows,
 ) -> None:
     """Do `Sketch.score`."""
     block = make_block()
@@ -183,6 +182,8 @@ def _score(
     for r in range(len(codes)):
         read = codes[r, : lengths[r]]
         look_up(read, windows, seed, segment, threshold, strands[0], strands[1])
+        row = said.log_p[clear_row(said, r)]
+        background_row = of_background.log_p[clear_row(of_background, r)]
         history = 0
         for start in range(0, len(read), BLOCK):
             history = read_tables(
@@ -198,7 +199,8 @@ def _score(
                 block.rows,
             )
             mix_classes(read, start, by_class, num_classes, posterior, least, block.rows, block.mixed)
-            _mix(read, start, strands, block, logs, out[r], background_out[r])
+            _mix(read, start, strands, block, logs, row, background_row)
+        said.sums[r], of_background.sums[r] = sum_row(row), sum_row(background_row)
 
 
 @compiled

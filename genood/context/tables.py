@@ -12,6 +12,7 @@ from genood.context import dense, kernel
 from genood.context.arrays import STRIDE, Arrays
 from genood.context.hashing import blocks_of
 from genood.context.record import NUM_CATEGORIES
+from genood.context.rows import Rows
 from genood.threads import share
 
 Background = Literal["none", "low-order", "other-classes"]
@@ -93,8 +94,9 @@ class Tables:
         background: Background = "none",
         without_files: npt.NDArray[np.int64] | None = None,
         leading: npt.NDArray[np.int64] | None = None,
+        each_base: bool = True,
         num_threads: int = 1,
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    ) -> tuple[Rows, Rows]:
         """Log-probabilities of each base, and the background's.
 
         Parameters
@@ -110,16 +112,12 @@ class Tables:
         leading
             int64 (B,), where wanted: receives the class that explains each read best: whose experts gain
             most over the dense tables, or, where none gain, whose own tables predict the read best.
+        each_base
+            Whether they are wanted, or only their sums.
         num_threads
             Threads to share the reads among.
-
-        Returns
-        -------
-        log_probs, background_log_probs
-            float32 (B, L), nats; 0 where not scored.
         """
-        out = np.zeros(codes.shape, dtype=np.float32)
-        background_out = np.zeros(codes.shape, dtype=np.float32)
+        said, of_background = (Rows.of_shape(codes.shape, each_base=each_base) for _ in range(2))
         without = _without(without_files, len(codes))
         arrays = self.arrays()
         classes = np.empty(len(codes), dtype=np.int64) if leading is None else leading
@@ -132,13 +130,13 @@ class Tables:
                 without[part],
                 _BACKGROUNDS[background],
                 BACKGROUND_ORDER,
-                out[part],
-                background_out[part],
+                said.part(part),
+                of_background.part(part),
                 classes[part],
             )
 
         share(rows, codes.shape, num_threads)
-        return out, background_out
+        return said, of_background
 
     def observe(
         self,

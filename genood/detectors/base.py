@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from genood.detectors.row_sums import row_counts, row_sums
+from genood.context.rows import row_sums
+from genood.detectors.row_counts import row_counts
 from genood.models.base import Classified
 from genood.sequence import UNKNOWN, Codes
 
@@ -48,7 +49,11 @@ class ScoreBatch:
         int64, shape (B,), in bases.
     log_p, background_log_p
         float32, shape (B, L), nats: log-probability of each base under the foreground and the
-        background model; 0 where `mask` is False. NaN throughout where there is no such model.
+        background model; 0 where `mask` is False. NaN throughout where there is no such model, or where
+        `log_likelihoods` stands for them.
+    log_likelihoods
+        Foreground and background log-likelihoods of the reads, float64 (B,), nats, where of single bases
+        nothing was asked.
     classified
         What the classifier says, where there is one.
     gradients
@@ -68,6 +73,7 @@ class ScoreBatch:
     lengths: npt.NDArray[np.int64]
     log_p: npt.NDArray[np.float32]
     background_log_p: npt.NDArray[np.float32]
+    log_likelihoods: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
     classified: Classified | None = None
     gradients: Mapping[str, npt.NDArray[np.float32]] | None = None
     members: tuple[ScoreBatch, ...] = ()
@@ -102,12 +108,12 @@ class ScoreBatch:
     @cached_property
     def log_likelihood(self) -> npt.NDArray[np.float64]:
         """Foreground log-likelihood of each read, shape (B,), nats."""
-        return row_sums(self.log_p)
+        return row_sums(self.log_p) if self.log_likelihoods is None else self.log_likelihoods[0]
 
     @cached_property
     def background_log_likelihood(self) -> npt.NDArray[np.float64]:
         """Background log-likelihood of each read, shape (B,), nats."""
-        return row_sums(self.background_log_p)
+        return row_sums(self.background_log_p) if self.log_likelihoods is None else self.log_likelihoods[1]
 
     @cached_property
     def llr(self) -> npt.NDArray[np.float64]:
@@ -125,6 +131,7 @@ class ScoreBatch:
 
     def without_leads(self, leads: npt.NDArray[np.int64]) -> ScoreBatch:
         """The same reads with their first bases, as many as in int64 (B,), not scored."""
+        assert self.log_likelihoods is None, "single bases were not asked for"
         counts = np.arange(self.codes.shape[1]) >= leads[:, None]
         return replace(
             self,

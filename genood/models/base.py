@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from genood.context.rows import row_sums
 from genood.errors import ConfigError
 from genood.recipes import MUTATED, NO_BACKGROUND, Precision
 from genood.sequence import Codes
@@ -162,18 +163,19 @@ class DensityModel(Model):
         self,
         codes: Codes,
         lengths: npt.NDArray[np.int64],
-        background: str,
+        background: str | DensityModel,
         without_files: npt.NDArray[np.int64] | None = None,
         leading: npt.NDArray[np.int64] | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Log-probabilities, and those of a background that the model derives from itself.
+        """Log-probabilities, and those of a background.
 
         Parameters
         ----------
         codes, lengths
             uint8 (B, L) and int64 (B,), in bases.
         background
-            Its name, or `NO_BACKGROUND` for zeros; a background may look at the whole read.
+            The model, or the name of one that this model derives from itself and which may look at the
+            whole read, or `NO_BACKGROUND` for zeros.
         without_files
             int64 (B,): a file of the reference that a read must be judged without; -1 for none.
         leading
@@ -184,10 +186,39 @@ class DensityModel(Model):
         log_probs, background_log_probs
             float32 (B, L), nats; 0 where not scored.
         """
-        if background == NO_BACKGROUND and without_files is None and leading is None:
-            log_p = self.log_probs(codes, lengths)
-            return log_p, np.zeros_like(log_p)
+        if without_files is None and leading is None:
+            if isinstance(background, DensityModel):
+                return self.log_probs(codes, lengths), background.log_probs(codes, lengths)
+            if background == NO_BACKGROUND:
+                log_p = self.log_probs(codes, lengths)
+                return log_p, np.zeros_like(log_p)
+        elif isinstance(background, DensityModel):
+            log_p, _ = self.log_probs_with_background(codes, lengths, NO_BACKGROUND, without_files, leading)
+            of_other = background.log_probs_with_background(codes, lengths, NO_BACKGROUND, without_files)
+            return log_p, of_other[0]
         raise NotImplementedError(f"{self.kind} has no background of its own")
+
+    def log_likelihoods(
+        self,
+        codes: Codes,
+        lengths: npt.NDArray[np.int64],
+        background: str | DensityModel,
+        leading: npt.NDArray[np.int64] | None = None,
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Log-likelihoods, and those of a background, where what is said of single bases is not wanted.
+
+        Parameters
+        ----------
+        codes, lengths, background, leading
+            See `log_probs_with_background`.
+
+        Returns
+        -------
+        log_likelihoods, background_log_likelihoods
+            float64 (B,), nats: to the last bit, `row_sums` of the log-probabilities.
+        """
+        log_p, of_background = self.log_probs_with_background(codes, lengths, background, leading=leading)
+        return row_sums(log_p), row_sums(of_background)
 
     def layer_gradients(
         self, codes: Codes, lengths: npt.NDArray[np.int64]

@@ -16,11 +16,12 @@ from genood.context.hashing import BUCKET_BYTES, BUCKET_WORDS
 from genood.context.mixer import SHAPES
 from genood.context.pages import in_large_pages
 from genood.context.plan import CLASS_ORDERS, MAX_SAMPLING
-from genood.context.tables import Background, Tables
+from genood.context.rows import Rows
+from genood.context.tables import Tables
 from genood.errors import ConfigError
-from genood.models.base import check_arrays
+from genood.models.base import DensityModel, check_arrays
 from genood.models.compiled import CompiledModel
-from genood.recipes import CONTEXT_BACKGROUNDS
+from genood.recipes import CONTEXT_BACKGROUNDS, NO_BACKGROUND, READ_CHAIN
 from genood.threads import num_threads
 
 
@@ -164,36 +165,55 @@ class ContextModel(CompiledModel):
         self, codes: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float32]:
         """See `DensityModel.log_probs`."""
-        return self._score(codes, lengths, "none", None, None)[0]
+        return self._score(codes, lengths, NO_BACKGROUND)[0].log_p
 
     def log_probs_with_background(
+        self,
+        codes: npt.NDArray[np.uint8],
+        lengths: npt.NDArray[np.int64],
+        background: str | DensityModel,
+        without_files: npt.NDArray[np.int64] | None = None,
+        leading: npt.NDArray[np.int64] | None = None,
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """See `DensityModel.log_probs_with_background`; the last two are those of `Tables.score`."""
+        if isinstance(background, DensityModel):
+            return super().log_probs_with_background(codes, lengths, background, without_files, leading)
+        if background == READ_CHAIN:
+            said, _ = self._score(codes, lengths, NO_BACKGROUND, without_files, leading)
+            return said.log_p, read_chain(codes, lengths)
+        said, of_background = self._score(codes, lengths, background, without_files, leading)
+        return said.log_p, of_background.log_p
+
+    def log_likelihoods(
+        self,
+        codes: npt.NDArray[np.uint8],
+        lengths: npt.NDArray[np.int64],
+        background: str | DensityModel,
+        leading: npt.NDArray[np.int64] | None = None,
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """See `DensityModel.log_likelihoods`."""
+        if isinstance(background, DensityModel) or background == READ_CHAIN:
+            return super().log_likelihoods(codes, lengths, background, leading)
+        said, of_background = self._score(codes, lengths, background, leading=leading, each_base=False)
+        return said.sums, of_background.sums
+
+    def _score(
         self,
         codes: npt.NDArray[np.uint8],
         lengths: npt.NDArray[np.int64],
         background: str,
         without_files: npt.NDArray[np.int64] | None = None,
         leading: npt.NDArray[np.int64] | None = None,
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """See `DensityModel.log_probs_with_background`; the last two are those of `Tables.score`."""
-        if background == "read-chain":
-            log_p, _ = self._score(codes, lengths, "none", without_files, leading)
-            return log_p, read_chain(codes, lengths)
-        return self._score(codes, lengths, background, without_files, leading)  # type: ignore[arg-type]
-
-    def _score(
-        self,
-        codes: npt.NDArray[np.uint8],
-        lengths: npt.NDArray[np.int64],
-        background: Background,
-        without_files: npt.NDArray[np.int64] | None,
-        leading: npt.NDArray[np.int64] | None,
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        *,
+        each_base: bool = True,
+    ) -> tuple[Rows, Rows]:
         return self._tables.score(
             np.ascontiguousarray(codes),
             lengths,
-            background=background,
+            background=background,  # type: ignore[arg-type]
             without_files=without_files,
             leading=leading,
+            each_base=each_base,
             num_threads=num_threads(),
         )
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from threading import Lock
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from genood.context.dense import Bytes, Counts, interpolate, lower_orders, start_of, to_bytes
-from genood.context.fixed_order import look_up
+from genood.context.fixed_order import Words, look_up
+from genood.context.rows import Rows
 from genood.errors import ConfigError
-from genood.models.base import check_arrays
+from genood.models.base import DensityModel, check_arrays
 from genood.models.compiled import CompiledModel
-from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS, NO_BACKGROUND
+from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS
 from genood.sequence import Codes
-from genood.threads import num_threads, share
+from genood.threads import num_threads
 
 MAX_ORDER = 12
 """Its table is of 89 MB; each order more has four times as much."""
@@ -73,6 +75,8 @@ class MarkovModel(CompiledModel):
     def __init__(self, config: MarkovConfig, table: Bytes) -> None:
         self._config = config
         self._table = table
+        self._joined: tuple[MarkovModel, Words] | None = None
+        self._joining = Lock()
 
     @classmethod
     def from_counts(cls, counts: Counts, *, prior_count: float) -> Self:
@@ -91,35 +95,65 @@ class MarkovModel(CompiledModel):
 
     def log_probs(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """See `DensityModel.log_probs`."""
-        return self._of_order(self._config.order, codes, lengths)
+        rows = Rows.of_shape(codes.shape, each_base=True)
+        look_up(codes, lengths, self._words, self._config.order, [rows], num_threads())
+        return rows.log_p
 
     def log_probs_with_background(
         self,
         codes: Codes,
         lengths: npt.NDArray[np.int64],
-        background: str,
+        background: str | DensityModel,
         without_files: npt.NDArray[np.int64] | None = None,
         leading: npt.NDArray[np.int64] | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """See `DensityModel.log_probs_with_background`; counts cannot be taken back from files."""
         if without_files is not None or leading is not None:
             raise NotImplementedError("a Markov chain does not know which counts are a file's, or a class's")
-        log_p = self.log_probs(codes, lengths)
-        if background == NO_BACKGROUND:
-            return log_p, np.zeros_like(log_p)
+        said = self._said(codes, lengths, background, each_base=True)
+        if said is None:
+            return super().log_probs_with_background(codes, lengths, background)
+        return said[0].log_p, said[1].log_p
+
+    def log_likelihoods(
+        self,
+        codes: Codes,
+        lengths: npt.NDArray[np.int64],
+        background: str | DensityModel,
+        leading: npt.NDArray[np.int64] | None = None,
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """See `DensityModel.log_likelihoods`."""
+        said = None if leading is not None else self._said(codes, lengths, background, each_base=False)
+        if said is None:
+            return super().log_likelihoods(codes, lengths, background, leading)
+        return said[0].sums, said[1].sums
+
+    def _said(
+        self, codes: Codes, lengths: npt.NDArray[np.int64], background: str | DensityModel, *, each_base: bool
+    ) -> tuple[Rows, Rows] | None:
+        """What it says, and what a background does; None of one that has tables of another kind, or none."""
+        order, words = self._config.order, self._words
+        said, of_background = (Rows.of_shape(codes.shape, each_base=each_base) for _ in range(2))
         if background == LOW_ORDER:
-            return log_p, self._of_order(min(_LOW_ORDER, self._config.order), codes, lengths)
-        return super().log_probs_with_background(codes, lengths, background)
+            look_up(codes, lengths, words, order, [said], num_threads())
+            look_up(codes, lengths, words, min(_LOW_ORDER, order), [of_background], num_threads())
+        elif isinstance(background, MarkovModel) and background._config == self._config:
+            look_up(codes, lengths, self._words_with(background), order, [said, of_background], num_threads())
+        else:
+            return None
+        return said, of_background
 
-    def _of_order(self, order: int, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        log_p = np.zeros(codes.shape, dtype=np.float32)
-        starts = np.array([start_of(k) for k in range(order + 1)])
+    @property
+    def _words(self) -> Words:
+        """The bytes of a context as one."""
+        return self._table.view(np.uint32)
 
-        def rows(part: slice) -> None:
-            look_up(codes[part], lengths[part], self._table, starts, log_p[part])
-
-        share(rows, codes.shape, num_threads())
-        return log_p
+    def _words_with(self, background: MarkovModel) -> Words:
+        """Those of both by context: they come from memory together."""
+        with self._joining:
+            if self._joined is None or self._joined[0] is not background:
+                self._joined = background, np.stack([self._words, background._words], axis=1).ravel()
+            return self._joined[1]
 
     def config(self) -> dict[str, Any]:
         """See `Model.config`."""

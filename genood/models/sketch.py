@@ -13,10 +13,11 @@ import numpy.typing as npt
 from genood.context import dense
 from genood.context.fuse import size_of
 from genood.context.pages import in_large_pages
+from genood.context.rows import Rows
 from genood.context.sketch import COMPOSITION_ORDER, Sketch
 from genood.context.windows import ALL
 from genood.errors import ConfigError
-from genood.models.base import check_arrays
+from genood.models.base import DensityModel, check_arrays
 from genood.models.compiled import CompiledModel
 from genood.recipes import SKETCH_BACKGROUNDS
 from genood.sequence import Codes
@@ -98,25 +99,40 @@ class SketchModel(CompiledModel):
 
     def log_probs(self, codes: Codes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """See `DensityModel.log_probs`."""
-        return self._score(codes, lengths)[0]
+        return self._score(codes, lengths)[0].log_p
 
     def log_probs_with_background(
         self,
         codes: Codes,
         lengths: npt.NDArray[np.int64],
-        background: str,
+        background: str | DensityModel,
         without_files: npt.NDArray[np.int64] | None = None,
         leading: npt.NDArray[np.int64] | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """See `DensityModel.log_probs_with_background`; a window's file and class are not known."""
         if background in self.backgrounds and without_files is None and leading is None:
-            return self._score(codes, lengths)
+            said, of_background = self._score(codes, lengths)
+            return said.log_p, of_background.log_p
         return super().log_probs_with_background(codes, lengths, background, without_files, leading)
 
+    def log_likelihoods(
+        self,
+        codes: Codes,
+        lengths: npt.NDArray[np.int64],
+        background: str | DensityModel,
+        leading: npt.NDArray[np.int64] | None = None,
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """See `DensityModel.log_likelihoods`."""
+        if background in self.backgrounds and leading is None:
+            said, of_background = self._score(codes, lengths, each_base=False)
+            return said.sums, of_background.sums
+        return super().log_likelihoods(codes, lengths, background, leading)
+
     def _score(
-        self, codes: Codes, lengths: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        return self._sketch.score(np.ascontiguousarray(codes), lengths, num_threads=num_threads())
+        self, codes: Codes, lengths: npt.NDArray[np.int64], *, each_base: bool = True
+    ) -> tuple[Rows, Rows]:
+        codes = np.ascontiguousarray(codes)
+        return self._sketch.score(codes, lengths, each_base=each_base, num_threads=num_threads())
 
     def config(self) -> dict[str, Any]:
         """See `Model.config`."""

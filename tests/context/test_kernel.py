@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +32,15 @@ def padded(reads: list[Codes], filling: int = UNKNOWN) -> tuple[Codes, npt.NDArr
     return codes, lengths
 
 
+def log_probs(
+    tables: Tables, codes: Codes, lengths: npt.NDArray[np.int64], **how: Any
+) -> tuple[Floats, Floats]:
+    said, of_background = tables.score(codes, lengths, **how)
+    return said.log_p, of_background.log_p
+
+
 def scores(tables: Tables, reads: list[Codes], background: Background = "none") -> tuple[Floats, Floats]:
-    return tables.score(*padded(reads), background=background)
+    return log_probs(tables, *padded(reads), background=background)
 
 
 def log_p(tables: Tables, read: Codes) -> Floats:
@@ -68,7 +76,9 @@ def test_probabilities_of_a_position_sum_to_one(
     for t in (0, 1, 2, 20, 60, 61, 62, 119):
         variants = np.stack([read] * 4)
         variants[:, t] = range(4)
-        chances = np.exp(tables.score(variants[:, : t + 1], np.full(4, t + 1))[0][:, t].astype(np.float64))
+        chances = np.exp(
+            log_probs(tables, variants[:, : t + 1], np.full(4, t + 1))[0][:, t].astype(np.float64)
+        )
         assert chances.sum() == pytest.approx(1.0, abs=1e-5)
     assert chances.max() > 0.6
 
@@ -77,7 +87,7 @@ def test_probabilities_of_the_low_order_background_sum_to_one(tables: Tables) ->
     for t in (0, 1, 5):
         variants = np.stack([uniform_codes(6, 1001)] * 4)
         variants[:, t] = range(4)
-        _, found = tables.score(variants, np.full(4, 6), background="low-order")
+        _, found = log_probs(tables, variants, np.full(4, 6), background="low-order")
         assert np.exp(found[:, t]).sum() == pytest.approx(1.0, abs=1e-5)
 
 
@@ -96,13 +106,13 @@ def test_no_look_ahead(tables: Tables, mixed: list[Codes]) -> None:
 def test_reads_do_not_depend_on_their_batch(
     tables: Tables, mixed: list[Codes], background: Background
 ) -> None:
-    together = tables.score(*padded(mixed), background=background)
+    together = log_probs(tables, *padded(mixed), background=background)
     for num_threads in (2, 5):
-        again = tables.score(*padded(mixed), background=background, num_threads=num_threads)
+        again = log_probs(tables, *padded(mixed), background=background, num_threads=num_threads)
         for mine, other in zip(together, again, strict=True):
             assert mine.tobytes() == other.tobytes()
-    otherwise = tables.score(*padded(mixed, filling=1), background=background)
-    backwards = tables.score(*padded(mixed[::-1]), background=background)
+    otherwise = log_probs(tables, *padded(mixed, filling=1), background=background)
+    backwards = log_probs(tables, *padded(mixed[::-1]), background=background)
     for which in range(2):
         assert otherwise[which].tobytes() == together[which].tobytes()
         assert backwards[which][::-1].tobytes() == together[which].tobytes()
@@ -167,8 +177,8 @@ def test_reads_of_all_lengths(tables: Tables, read_of: ReadOf, background: Backg
     assert mine[3, 100:10_000].mean() > -0.05
     assert mine[3, 10_100:15_000].mean() < -1.3
     assert mine[3, 15_100:].mean() > -0.05
-    assert tables.score(np.empty((0, 7), dtype=np.uint8), np.empty(0, dtype=np.int64))[0].shape == (0, 7)
-    nothing = tables.score(np.empty((2, 0), dtype=np.uint8), np.array([0, 0]), background=background)
+    assert log_probs(tables, np.empty((0, 7), dtype=np.uint8), np.empty(0, dtype=np.int64))[0].shape == (0, 7)
+    nothing = log_probs(tables, np.empty((2, 0), dtype=np.uint8), np.array([0, 0]), background=background)
     assert [array.shape for array in nothing] == [(2, 0), (2, 0)]
 
 
@@ -178,7 +188,7 @@ def test_without_a_file_its_experts_are_not_followed(
 ) -> None:
     """As if the file were not in the index."""
     codes, lengths = padded(mixed)
-    every = tables.score(codes, lengths, background=background)[0]
+    every = log_probs(tables, codes, lengths, background=background)[0]
     for file in range(4):
         rest = tables.files != file
         blocks = hashing.blocks_of(tables.offsets[rest], len(tables.reference))
@@ -187,19 +197,21 @@ def test_without_a_file_its_experts_are_not_followed(
         nuc, aa = np.zeros_like(tables.nuc), np.zeros_like(tables.aa)
         hashing.index_nucleotides(*segments, tables.nuc_sampling, nuc)
         hashing.index_translated(*segments, GROUPS, tables.aa_sampling, aa)
-        without = tables.score(codes, lengths, background=background, without_files=np.full(len(codes), file))
-        expected = replace(tables, nuc=nuc, aa=aa).score(codes, lengths, background=background)
+        without = log_probs(
+            tables, codes, lengths, background=background, without_files=np.full(len(codes), file)
+        )
+        expected = log_probs(replace(tables, nuc=nuc, aa=aa), codes, lengths, background=background)
         for mine, other in zip(without, expected, strict=True):
             np.testing.assert_allclose(mine, other, atol=1e-5)
         assert (without[0].sum(axis=1) < every.sum(axis=1) - 5).sum() > 3
-    nowhere = tables.score(codes, lengths, background=background, without_files=np.full(len(codes), -1))
+    nowhere = log_probs(tables, codes, lengths, background=background, without_files=np.full(len(codes), -1))
     assert nowhere[0].tobytes() == every.tobytes()
 
 
 def test_files_are_forbidden_read_by_read(tables: Tables, read_of: ReadOf) -> None:
     codes = np.stack([read_of(1, 12_000, 250)] * 20)
     without = np.array([1, -1, 0, 2] * 5)
-    found = tables.score(codes, np.full(20, 250), without_files=without, num_threads=2)[0].sum(axis=1)
+    found = log_probs(tables, codes, np.full(20, 250), without_files=without, num_threads=2)[0].sum(axis=1)
     assert len(set(found[without == 1].tolist())) == len(set(found[without != 1].tolist())) == 1
     # The dense tables know the reference by heart, but not as well.
     assert found[0] < found[1] - 20

@@ -110,6 +110,6 @@ def test_observations_give_what_scoring_gives(
     seen = Observations(codes, *tables.observe(codes))
     assert seen.present[:, 0].float().mean() > 0.5
     assert seen.present[:, 1].any()
-    found = tables.score(codes, np.full(5, 600))[0]
+    found = tables.score(codes, np.full(5, 600))[0].log_p
     mixer = tensors_of({name: getattr(tables, name) for name in SHAPES})
     np.testing.assert_allclose(seen.log_probs(mixer).numpy(), found[codes < 4], atol=1e-4)

@@ -11,7 +11,9 @@ import pytest
 import torch
 from toys import context_model, genomes_of, markov_codes, markov_model, uniform_codes
 
+from genood import threads
 from genood.context.fuse import make_filter
+from genood.context.rows import row_sums
 from genood.context.sketch import condense
 from genood.context.windows import ALL, WINDOW
 from genood.errors import ConfigError
@@ -19,7 +21,7 @@ from genood.models import MODELS
 from genood.models.base import DensityModel
 from genood.models.network import DensityNetwork, scored_mask
 from genood.models.sketch import SketchModel
-from genood.recipes import PRESETS
+from genood.recipes import MUTATED, NO_BACKGROUND, PRESETS
 from genood.sequence import UNKNOWN, Codes, pad, reverse_complement
 
 TOLERANCE = 1e-5
@@ -108,6 +110,27 @@ def test_same_in_any_batch(model: DensityModel, batch_size: int) -> None:
         together = log_probs(model, sequences[start : start + batch_size])
         for a, b in zip(alone[start:], together, strict=False):
             np.testing.assert_allclose(a, b, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_log_likelihoods_are_the_sums(
+    model: DensityModel, monkeypatch: pytest.MonkeyPatch, num_threads: int
+) -> None:
+    """To the last bit, so that tables do not depend on whether single bases were asked for."""
+    monkeypatch.setattr(threads, "_chosen", num_threads)
+    codes, lengths = pad([uniform_codes(1 + 37 * i % 400, i) for i in range(64)])
+    codes[uniform_codes(codes.size, 9).reshape(codes.shape) * lengths[:, None] % 17 == 5] = UNKNOWN
+    other = type(model).from_config(model.config())
+    derived = [name for name in model.backgrounds if name != MUTATED]
+    for background in (NO_BACKGROUND, other, *derived):
+        by_base = model.log_probs_with_background(codes, lengths, background)
+        sums = model.log_likelihoods(codes, lengths, background)
+        for mine, expected in zip(sums, by_base, strict=True):
+            assert mine.tobytes() == row_sums(expected).tobytes()
+        assert sums[0].max() < 0
+        np.testing.assert_array_equal(by_base[0], model.log_probs(codes, lengths))
+        if isinstance(background, DensityModel):
+            np.testing.assert_array_equal(by_base[1], background.log_probs(codes, lengths))
 
 
 @pytest.mark.parametrize("filler", [0, UNKNOWN])

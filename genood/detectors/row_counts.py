@@ -1,4 +1,4 @@
-"""Sums along the rows of arrays: what every read that is scored needs, in one pass each."""
+"""Counts along the rows of arrays, which every read that is scored needs, in one pass."""
 
 from __future__ import annotations
 
@@ -9,15 +9,6 @@ from genood.compiling import compiled_to_vectors
 from genood.sequence import UNKNOWN, Codes
 
 Ints = npt.NDArray[np.int64]
-
-
-def row_sums(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Sums of the rows of float32 (B, L), taken in float64, shape (B,)."""
-    if not values.flags.c_contiguous:
-        return values.sum(axis=1, dtype=np.float64)
-    sums = np.empty(len(values))
-    _sum_rows(values, sums)
-    return sums
 
 
 def row_counts(codes: Codes, lengths: Ints, leads: Ints | None = None) -> tuple[Ints, Ints]:
@@ -37,17 +28,6 @@ def row_counts(codes: Codes, lengths: Ints, leads: Ints | None = None) -> tuple[
     leads = np.zeros_like(lengths) if leads is None else leads
     _count_rows(np.ascontiguousarray(codes), leads, lengths, num_scored, num_strong)
     return num_scored, num_strong
-
-
-@compiled_to_vectors
-def _sum_rows(values: npt.NDArray[np.float32], sums: npt.NDArray[np.float64]) -> None:
-    length = np.uint64(values.shape[1])
-    for number in range(np.uint64(values.shape[0])):
-        row = values[number]
-        total = 0.0
-        for place in range(length):
-            total += np.float64(row[place])
-        sums[number] = total
 
 
 @compiled_to_vectors
