@@ -46,6 +46,8 @@ def starts_of_pairs(names: Sequence[str], mates: Sequence[int]) -> npt.NDArray[n
 
 def cuts_pair(names: Sequence[str], mates: Sequence[int], place: int) -> bool:
     """Whether the reads before and at `place` are a pair; of no reads that end in the middle of one."""
+    if not 0 < place < len(mates) or mates[place - 1] == 0 or mates[place] == 0:
+        return False
     first = max(place - 2, 0)
     around = slice(first, place + 2)
     return place - 1 - first in starts_of_pairs(names[around], mates[around]).tolist()

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from genood.compiling import compiled, compiled_to_allocate
 from genood.context.hashing import hash_of
-from genood.context.instructions import signed
+from genood.context.instructions import prefetch, signed
 
 _MAX_SEGMENT = 1 << 18
 _MAX_SEEDS = 100
@@ -90,9 +90,17 @@ def seeded(key: np.uint64, seed: int) -> np.uint64:
 
 
 @compiled
-def holds(table: Bytes, seed: int, segment: int, key: np.uint64) -> bool:
-    """Whether a key is of the set, as far as the filter can tell."""
-    hashed = seeded(key, seed)
+def fetch(table: Bytes, segment: int, hashed: np.uint64) -> None:
+    """Ask the memory for what tells whether a key of this `seeded` hash is of the set."""
+    a, b, c = _places(hashed, segment, len(table))
+    prefetch(table, a)
+    prefetch(table, b)
+    prefetch(table, c)
+
+
+@compiled
+def holds(table: Bytes, segment: int, hashed: np.uint64) -> bool:
+    """Whether a key of this `seeded` hash is of the set, as far as the filter can tell."""
     a, b, c = _places(hashed, segment, len(table))
     return (table[a] ^ table[b] ^ table[c]) == _fingerprint(hashed)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from genood.compiling import compiled, compiled_to_allocate
 from genood.context import dense
 from genood.context.classes import mix_classes
-from genood.context.fuse import holds, make_filter, most_keys, segment_length
+from genood.context.fuse import fetch, holds, make_filter, most_keys, seeded, segment_length
 from genood.context.genes import GROUPS, STOP
 from genood.context.instructions import signed
 from genood.context.learn import dense_tables
@@ -32,6 +33,10 @@ _TABLES_SHARE = 4
 """The tables by class take at most one byte in so many."""
 VOTE = np.float32(1.0)
 """Nats that the odds of a base gain for each strand on which a window that is kept ends with it."""
+_AT_ONCE = 32
+"""Windows that a filter is asked for together: their memory fits into a core's first cache."""
+_REVERSED = np.array([int(f"{bits:04b}"[::-1], 2) for bits in range(16)], dtype=np.uint8)
+"""Four bits in the other order."""
 FLATTENING = np.float32(0.15)
 """Weight of the composition of all classes in the background; that of the classes' mixture is the rest."""
 
@@ -40,6 +45,34 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 logger = logging.getLogger(__name__)
+
+
+class Questions(NamedTuple):
+    """What a filter is asked together.
+
+    Attributes
+    ----------
+    open_windows
+        uint64, shape (_AT_ONCE,): windows without the base that the read has at their end, or start.
+    places
+        int64, shape (_AT_ONCE,): twice the base's place in the read, and 1 more on the other strand.
+    hashes
+        uint64, shape (4 _AT_ONCE,): those of each window with each base.
+    """
+
+    open_windows: npt.NDArray[np.uint64]
+    places: Ints
+    hashes: npt.NDArray[np.uint64]
+
+
+@compiled_to_allocate
+def make_questions() -> Questions:
+    """Room for what is asked."""
+    return Questions(
+        np.empty(_AT_ONCE, dtype=np.uint64),
+        np.empty(_AT_ONCE, dtype=np.int64),
+        np.empty(4 * _AT_ONCE, dtype=np.uint64),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,9 +212,10 @@ def _score(
     logs = np.empty((5, BLOCK), dtype=np.float32)
     posterior, least = np.zeros(stride, dtype=np.float32), np.zeros(stride, dtype=np.float32)
     strands = np.empty((2, codes.shape[1]), dtype=np.uint8)
+    asked = make_questions()
     for r in range(len(codes)):
         read = codes[r, : lengths[r]]
-        look_up(read, windows, seed, segment, threshold, strands[0], strands[1])
+        look_up(read, windows, seed, segment, threshold, asked, strands[0], strands[1])
         row = said.log_p[clear_row(said, r)]
         background_row = of_background.log_p[clear_row(of_background, r)]
         history = 0
@@ -223,7 +257,14 @@ def _mix(
 
 @compiled
 def look_up(
-    read: Bytes, windows: Bytes, seed: int, segment: int, threshold: int, forward: Bytes, backward: Bytes
+    read: Bytes,
+    windows: Bytes,
+    seed: int,
+    segment: int,
+    threshold: int,
+    asked: Questions,
+    forward: Bytes,
+    backward: Bytes,
 ) -> None:
     """The bases that would end a window that is kept, a bit for each, at each base of a read.
 
@@ -233,16 +274,20 @@ def look_up(
         uint8, shape (L,).
     windows, seed, segment, threshold
         The filter, and which windows it holds.
+    asked
+        Room for what the filter is asked together.
     forward, backward
         Receive the bits, uint8, at least L: of genes on the read's strand, where the base is a codon's
         second, and of those on the other, where it is a codon's first.
     """
+    forward[: len(read)] = backward[: len(read)] = np.uint8(0)
+    open_windows, places, _ = asked
+    number = 0
     ahead, behind = np.uint64(0), np.uint64(0)
     for frame in range(3):
         num_ahead = num_behind = 0
         unknown = -1
         for t in range(frame, len(read), 3):
-            forward[t] = backward[t] = 0
             for age in range(min(3, t + 1)):
                 if read[t - age] > 3 and t - age > unknown:
                     unknown = t - age
@@ -251,23 +296,46 @@ def look_up(
             a, b, c = signed(read[t - 2] & 3), signed(read[t - 1] & 3), signed(read[t] & 3)
             known = t - unknown > 3 * WINDOW
             # On the read's strand t is a codon's second base, on the other a codon's first: t - 1 is known,
-            # and of the window all but the base at t.
+            # and of the window all but the base at t. What is not asked is written over.
             open_window = ((ahead << LETTER) | letter_of(b, 0)) & MASK
             num_ahead += 1
             ahead = open_window | np.uint64(c)
-            if known and num_ahead >= WINDOW and rank_of(open_window) < threshold:
-                for base in range(4):
-                    if holds(windows, seed, segment, open_window | np.uint64(base)):
-                        forward[t] |= np.uint8(1 << base)
+            open_windows[number], places[number] = open_window, 2 * t
+            number += int(known & (num_ahead >= WINDOW) & (rank_of(open_window) < threshold))
             open_window = (behind >> LETTER) | (letter_of(0, 3 - b) << FIRST)
             num_behind += 1
             behind = open_window | (letter_of(3 - c, 0) << FIRST)
-            if known and num_behind >= WINDOW and rank_of(open_window) < threshold:
-                for base in range(4):
-                    if holds(windows, seed, segment, open_window | (letter_of(3 - base, 0) << FIRST)):
-                        backward[t] |= np.uint8(1 << base)
+            open_windows[number], places[number] = open_window, 2 * t + 1
+            number += int(known & (num_behind >= WINDOW) & (rank_of(open_window) < threshold))
+            if number > _AT_ONCE - 2:
+                _ask(windows, seed, segment, asked, number, forward, backward)
+                number = 0
             # A gene has no stop codon within.
             if GROUPS[other_strand(16 * a + 4 * b + c)] == STOP:
                 num_behind = 0
             if t + 1 < len(read) and GROUPS[16 * b + 4 * c + signed(read[t + 1] & 3)] == STOP:
                 num_ahead = 0
+    _ask(windows, seed, segment, asked, number, forward, backward)
+
+
+@compiled
+def _ask(
+    windows: Bytes, seed: int, segment: int, asked: Questions, number: int, forward: Bytes, backward: Bytes
+) -> None:
+    """Ask the filter for so many open windows: for all of its memory, before the first answer is used."""
+    open_windows, places, hashes = asked
+    for i in range(number):
+        shift = FIRST + np.uint64(2) if places[i] & 1 else np.uint64(0)
+        for digit in range(4):
+            hashed = seeded(open_windows[i] | (np.uint64(digit) << shift), seed)
+            hashes[4 * i + digit] = hashed
+            fetch(windows, segment, hashed)
+    for i in range(number):
+        found = 0
+        for digit in range(4):
+            found |= int(holds(windows, segment, hashes[4 * i + digit])) << digit
+        t = places[i] >> 1
+        if places[i] & 1:  # of the other strand's bases
+            backward[t] = _REVERSED[found]
+        else:
+            forward[t] = np.uint8(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genood.context.fuse import holds, make_filter, most_keys, segment_length, size_of
+from genood.context.fuse import holds, make_filter, most_keys, seeded, segment_length, size_of
 
 
 def keys_of(number: int, seed: int) -> np.ndarray:
@@ -14,7 +14,7 @@ def keys_of(number: int, seed: int) -> np.ndarray:
 
 def found(keys: np.ndarray, table: np.ndarray, seed: int, num_keys: int) -> np.ndarray:
     segment = segment_length(num_keys)
-    return np.array([holds(table, seed, segment, key) for key in keys])
+    return np.array([holds(table, segment, np.uint64(seeded(key, seed))) for key in keys])
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 50, 5000])

@@ -10,7 +10,7 @@ from toys import coding_codes, genomes_of, uniform_codes
 
 from genood.context import dense
 from genood.context.fuse import make_filter, segment_length
-from genood.context.sketch import FLATTENING, VOTE, Sketch, condense, look_up
+from genood.context.sketch import FLATTENING, VOTE, Sketch, condense, look_up, make_questions
 from genood.context.windows import ALL, WINDOW, kept_windows
 from genood.errors import ConfigError
 from genood.sequence import Codes, encode, reverse_complement
@@ -23,7 +23,7 @@ def looked_up(read: Codes, genome: Codes) -> tuple[list[int], list[int]]:
     keys, threshold = kept_windows(genomes_of([("A", genome)]), 100_000)
     table, seed = make_filter(keys)
     forward, backward = np.full((2, len(read)), 255, dtype=np.uint8)
-    look_up(read, table, seed, segment_length(len(keys)), threshold, forward, backward)
+    look_up(read, table, seed, segment_length(len(keys)), threshold, make_questions(), forward, backward)
     return forward.tolist(), backward.tolist()
 
 
