@@ -1,7 +1,8 @@
 """What `genood score` costs beside its model: reads a second of the command and of the bare model.
 
-For each density model: the whole command, from FASTQ.gz to a table, beside both models' log-probabilities
-of the same reads in memory, with one and with two threads. On the same file `seqkit stats`, which only
+For each density model: the whole command, from FASTQ.gz to a table, beside both models on the same reads in
+memory: their log-probabilities of each base, and their log-likelihoods of each read, which is what the
+command asks for. With one and with two threads. On the same file `seqkit stats`, which only
 reads, and kraken2, which classifies. All take turns, several times. Then the
 peak memory of scoring files of growing size, and of one long contig.
 """
@@ -51,27 +52,31 @@ codes = whole.codes.reshape(len(whole.names), -1)
 lengths = whole.lengths
 size = bundle.foreground.batch_bases // codes.shape[1]
 
-def log_probs(start):
-    bundle.log_probs(codes[start:start + size], lengths[start:start + size])
+def seconds(ask):
+    def one_by_one(start):
+        ask(codes[start:start + size], lengths[start:start + size])
 
-def beside_others(start):
-    with on_one_thread():
-        log_probs(start)
+    def beside_others(start):
+        with on_one_thread():
+            one_by_one(start)
 
-log_probs(0)
-ways = [(log_probs, 1)]
-if threads > 1 and bundle.foreground.side_by_side:
-    ways.append((beside_others, threads))
-seconds = []
-for way, at_once in ways:
-    began = time.perf_counter()
-    for _ in apply_ahead(way, range(0, len(codes), size), at_once):
-        pass
-    seconds.append(time.perf_counter() - began)
-print(min(seconds))
+    one_by_one(0)
+    ways = [(one_by_one, 1)]
+    if threads > 1 and bundle.foreground.side_by_side:
+        ways.append((beside_others, threads))
+    taken = []
+    for way, at_once in ways:
+        began = time.perf_counter()
+        for _ in apply_ahead(way, range(0, len(codes), size), at_once):
+            pass
+        taken.append(time.perf_counter() - began)
+    return min(taken)
+
+print(seconds(bundle.log_probs), seconds(bundle.log_likelihoods))
 """
-"""Prints the seconds of the bare model, with several threads the better of batches one by one and side by
-side."""
+"""Prints the seconds of the bare model by base and by read, with several threads the better of batches one by
+one and side by side."""
+BARE_MODELS = ("bare model by base", "bare model by read")
 
 
 def main() -> None:
@@ -148,7 +153,8 @@ def compare(bundle: Path, reads: Path, database: Path | None, repeats: int, out:
                 capture_output=True,
                 text=True,
             )
-            runs[f"bare model, {ending}"].append(float(bare.stdout))
+            for name, seconds_taken in zip(BARE_MODELS, bare.stdout.split(), strict=True):
+                runs[f"{name}, {ending}"].append(float(seconds_taken))
             for what, file in (("command", reads), ("start", first)):
                 runs[f"{what}, {ending}"].append(timed([*score, "-t", threads, file]).seconds)
         for name, command in peers.items():
@@ -169,10 +175,13 @@ def ratios(runs: Mapping[str, Sequence[float]]) -> dict[str, float]:
 
     found = {}
     for ending in THREADS.values():
-        bare, command, start = (f"{what}, {ending}" for what in ("bare model", "command", "start"))
-        found[f"command over bare model, {ending}"] = median(bare, command)
-        found[f"the same without the start, {ending}"] = median(bare, command, start)
-    for what in ("command", "bare model"):
+        command, start = f"command, {ending}", f"start, {ending}"
+        for name in BARE_MODELS:
+            found[f"command over {name}, {ending}"] = median(f"{name}, {ending}", command)
+            found[f"command without its start over {name}, {ending}"] = median(
+                f"{name}, {ending}", command, start
+            )
+    for what in ("command", *BARE_MODELS):
         found[f"2 threads over 1, {what}"] = median(f"{what}, 1 thread", f"{what}, 2 threads")
     for peer in ("seqkit stats", "kraken2"):
         if peer in runs:

@@ -210,6 +210,7 @@ class Scorer:
             name: ready_detector(name, bundle.detectors) for name in detectors
         }
         self._needs = needs_of(self.detectors.values())
+        self._each_base = keep_positions or any(detector.each_base for detector in self.detectors.values())
         self._most_reads = most_reads(bundle, self._needs)
         calibration = Calibration.from_json(bundle.calibration)
         if detectors[0] not in calibration.nulls:
@@ -290,7 +291,7 @@ class Scorer:
                 lengths,
                 needs=self._needs,
                 names=self.predict_classes,
-                each_base=self.keep_positions or bool(leads.any()),
+                each_base=self._each_base or bool(leads.any()),
             )
             if leads.any():
                 batch = batch.without_leads(leads)

@@ -459,6 +459,24 @@ def test_positions_that_are_kept_change_nothing(bundle: Bundle, model: str) -> N
         np.testing.assert_array_equal(kept.ood_scores[name], summed.ood_scores[name])
 
 
+@pytest.mark.parametrize("each_base", [False, True])
+def test_bases_are_asked_for_where_a_detector_looks_at_them(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, each_base: bool
+) -> None:
+    monkeypatch.setattr(Likelihood, "each_base", each_base)
+    seen: list[bool] = []
+
+    def spied(detector: Likelihood, batch: ScoreBatch) -> Any:
+        seen.append(bool(np.isnan(batch.log_p).any()))
+        return original(detector, batch)
+
+    original = Likelihood.score
+    monkeypatch.setattr(Likelihood, "score", spied)
+    [scored] = Scorer(bundle, detectors=["llr", "likelihood"]).score(mixed_reads(5))
+    assert set(seen) == {not each_base}
+    assert not np.isnan(scored.ood_scores["likelihood"]).any()
+
+
 def test_sums_alone_cannot_be_cut(bundle: Bundle) -> None:
     batch = forward(bundle, encode("ACGT")[None], np.array([4]), each_base=False)
     with pytest.raises(AssertionError, match="not asked for"):

@@ -170,6 +170,9 @@ class Detector(ABC):
     """What it consumes, of `NEEDS`."""
     requires_fit: ClassVar[bool] = False
     """Whether `fit` must be called before `score`."""
+    each_base: ClassVar[bool] = True
+    """Whether it looks at log-probabilities of single bases, not only at log-likelihoods of reads, which take
+    less time."""
     by_base: ClassVar[bool] = False
     """Whether its score is a mean of the bases' own scores, so that any stretch of a read has one."""
     grid: ClassVar[Mapping[str, tuple[float, ...]]] = {}

@@ -40,6 +40,7 @@ class InputComplexity(Detector):
 
     name = "input-complexity"
     needs = frozenset({"likelihood"})
+    each_base = False
 
     def score(self, batch: ScoreBatch) -> npt.NDArray[np.float32]:
         """See `Detector.score`; bits per base."""

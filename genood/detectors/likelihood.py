@@ -20,6 +20,7 @@ class Likelihood(Detector):
 
     name = "likelihood"
     needs = frozenset({"likelihood"})
+    each_base = False
     by_base = True
 
     def score(self, batch: ScoreBatch) -> npt.NDArray[np.float32]:

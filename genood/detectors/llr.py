@@ -21,6 +21,7 @@ class LikelihoodRatio(Detector):
 
     name = "llr"
     needs = frozenset({"likelihood", "background"})
+    each_base = False
     by_base = True
 
     def score(self, batch: ScoreBatch) -> npt.NDArray[np.float32]:

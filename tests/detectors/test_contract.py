@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from toy_batches import padded, reads_of, toy_batch, unscored
 
 from genood.detectors import DEFAULT_DETECTOR, DETECTORS
-from genood.detectors.base import NEEDS, Detector, ScoreBatch
+from genood.detectors.base import NEEDS, Detector, ScoreBatch, no_values
 
 NUM_READS = 32
 
@@ -47,6 +48,15 @@ def test_reads_do_not_matter_to_each_other(detector: Detector, toy: tuple[ScoreB
 
 def test_padding_changes_nothing(detector: Detector, toy: tuple[ScoreBatch, ScoreBatch]) -> None:
     np.testing.assert_allclose(detector.score(padded(toy[0], 9)), detector.score(toy[0]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in DETECTORS if not DETECTORS[name].each_base])
+def test_who_looks_at_no_base_needs_none(name: str, toy: tuple[ScoreBatch, ScoreBatch]) -> None:
+    detector = DETECTORS[name]()
+    nothing = no_values(toy[0].codes.shape)
+    sums = toy[0].log_likelihood, toy[0].background_log_likelihood
+    summed = replace(toy[0], log_p=nothing, background_log_p=nothing, log_likelihoods=sums, members=())
+    np.testing.assert_array_equal(detector.score(summed), detector.score(toy[0]))
 
 
 def test_nothing_scored_is_nan(detector: Detector, toy: tuple[ScoreBatch, ScoreBatch]) -> None:
