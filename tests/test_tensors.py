@@ -35,13 +35,28 @@ def test_what_is_written_is_mapped(tmp_path: Path) -> None:
         assert file.metadata() == {"about": "them"}
 
 
-def test_files_are_those_of_torch(tmp_path: Path) -> None:
+def test_files_are_exchanged_with_torch(tmp_path: Path) -> None:
     tensors = {name: torch.from_numpy(array) for name, array in arrays().items()}
     save_file(tensors, tmp_path / "torch")
     write_tensors(tmp_path / "numpy", arrays())
-    assert (tmp_path / "torch").read_bytes() == (tmp_path / "numpy").read_bytes()
-    for name, tensor in load_file(tmp_path / "numpy").items():
+    found = load_file(tmp_path / "numpy")
+    assert found.keys() == tensors.keys()
+    for name, tensor in found.items():
+        np.testing.assert_array_equal(tensor.numpy(), arrays()[name], strict=True)
         np.testing.assert_array_equal(tensor.numpy(), map_tensors(tmp_path / "torch")[name], strict=True)
+
+
+def test_whole_lines_of_a_cache_start_at_one(tmp_path: Path) -> None:
+    """And all others where numbers of their type may lie."""
+    names = ("odd", "few", "zebra", "many", "nothing")
+    for metadata in (None, {"some": "x" * 5}):
+        made = [
+            np.zeros(size, dtype) for size, dtype in ((7, "u1"), (3, "f4"), (8, "i8"), (192, "u1"), (0, "f8"))
+        ]
+        write_tensors(tmp_path / "w", dict(zip(names, made, strict=True)), metadata)
+        found = map_tensors(tmp_path / "w")
+        assert [found[name].ctypes.data % 64 for name in ("zebra", "many")] == [0, 0]
+        assert all(array.flags.aligned for array in found.values())
 
 
 def test_nothing_is_read_before_it_is_used(tmp_path: Path) -> None:

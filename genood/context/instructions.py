@@ -87,6 +87,26 @@ def same_bases(_context: Any, array: Any, index: Any, other: Any, other_index: A
 
 
 @intrinsic
+def equal_quarters(_context: Any, array: Any, index: Any, value: Any) -> Any:
+    """Compare the 16 quarters of four words of an array, uint64, from an index on with a value, uint16.
+
+    Bit i of the result, an int64, tells whether quarter i is the same; the lowest of a word is the first.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = element(context, builder, signature.args[0], *arguments[:2])
+        quarters = builder.load(builder.bitcast(pointer, _QUARTERS.as_pointer()), align=8)
+        first = builder.insert_element(
+            ir.Constant(_QUARTERS, ir.Undefined), arguments[2], ir.Constant(_INT32, 0)
+        )
+        every = builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_INT32, 16), [0] * 16))
+        same = builder.bitcast(builder.icmp_unsigned("==", quarters, every), ir.IntType(16))
+        return builder.zext(same, ir.IntType(64))
+
+    return types.int64(array, types.int64, types.uint16), generate
+
+
+@intrinsic
 def reversed_bits(_context: Any, value: Any) -> Any:
     """The lowest 32 bits in the other order, as an int64."""
 
@@ -101,6 +121,7 @@ _INT32 = ir.IntType(32)
 _BYTES = ir.IntType(8).as_pointer()
 _PREFETCH = ir.FunctionType(ir.VoidType(), [_BYTES, *[_INT32] * 3])
 _VECTOR = ir.VectorType(ir.IntType(8), 32)
+_QUARTERS = ir.VectorType(ir.IntType(16), 16)
 
 
 def element(context: Any, builder: Any, array: Any, value: Any, index: Any) -> Any:

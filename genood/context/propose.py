@@ -24,7 +24,7 @@ from genood.context.hashing import (
     hash_of,
     is_sampled,
 )
-from genood.context.instructions import prefetch, signed, trailing_zeros
+from genood.context.instructions import equal_quarters, prefetch, signed, trailing_zeros
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -62,7 +62,7 @@ _WORDS = BUCKET_BYTES // 8
 """uint64 words of a bucket."""
 _LOWEST = np.uint64(0x1111111111)
 """The lowest bits of the groups of a context."""
-_EACH = np.uint64(0x0001000100010001)
+_SLOTS = (1 << BUCKET_SLOTS) - 1
 _LAST_CHECK = np.uint64(0xFFFF0000)
 """In the third word of a bucket, which holds two: set only where the bucket is full."""
 
@@ -234,16 +234,9 @@ def _ask_for(table: Words, hashes: Hashes, number: int) -> None:
 
 
 @compiled
-def _matches(table: Words, at: int, check: np.uint16, word: int) -> np.uint64:
-    """Bits of the slots in word 0, 1 or 2 of a bucket that may hold a check.
-
-    The ten checks of a bucket are the first five halves of its words. Each slot's is the highest of 16
-    bits: the lowest set is surely of a slot that does, the others maybe.
-    """
-    different = table[at] ^ (np.uint64(check) * _EACH)
-    if word == 2:
-        different |= np.uint64(0xFFFFFFFF00000000)
-    return (different - _EACH) & ~different & (_EACH << np.uint64(15))
+def _matches(table: Words, at: int, check: np.uint16) -> int:
+    """Bits of the slots of a bucket that hold a check; its ten checks come first."""
+    return equal_quarters(table, at, check) & _SLOTS
 
 
 @compiled
@@ -256,14 +249,10 @@ def _keep_found(table: Words, hashes: Hashes, ends: Ints, number: int) -> int:
         base = bucket_of(hashed, buckets) * _WORDS
         hashes[kept] = hashed
         ends[kept] = ends[i]
-        check = check_of(hashed)
-        found = np.uint64(0)
-        for word in range(3):
-            found |= _matches(table, base + word, check, word)
-        full = table[base + 2] & _LAST_CHECK
-        kept += signed((found | full) != np.uint64(0))
+        is_full = table[base + 2] & _LAST_CHECK != np.uint64(0)
+        kept += signed((_matches(table, base, check_of(hashed)) != 0) | is_full)
         # The next bucket, or once more this one.
-        prefetch(table, min(base + _WORDS * signed(full != np.uint64(0)), len(table) - 1))
+        prefetch(table, min(base + _WORDS * signed(is_full), len(table) - 1))
     return kept
 
 
@@ -277,19 +266,15 @@ def _gather(table: Words, hashed: np.uint64, end: int, span: int, places: Ints, 
     shift = span - 1 if end & 1 else 0
     for _ in range(NUM_PROBES):
         base = bucket * _WORDS
-        for word in range(3):
-            found = signed(_matches(table, base + word, check, word))
-            while found != 0:
-                slot = 4 * word + (trailing_zeros(found) >> 4)
-                found &= found - 1
-                there = table[base + word] >> np.uint64(16 * (slot & 3))
-                if (there & np.uint64(0xFFFF)) == np.uint64(check) and num_places < len(places):
-                    half = BUCKET_SLOTS // 2 + slot
-                    entry = signed(table[base + (half >> 1)] >> np.uint64(32 * (half & 1))) & 0xFFFFFFFF
-                    places[num_places, 0] = end >> 1
-                    places[num_places, 1] = (entry >> 1) + (shift if entry & 1 else -shift)
-                    places[num_places, 2] = 1 if (entry & 1) == (end & 1) else -1
-                    num_places += 1
+        found = _matches(table, base, check)
+        while found != 0 and num_places < len(places):
+            half = BUCKET_SLOTS // 2 + trailing_zeros(found)
+            found &= found - 1
+            entry = signed(table[base + (half >> 1)] >> np.uint64(32 * (half & 1))) & 0xFFFFFFFF
+            places[num_places, 0] = end >> 1
+            places[num_places, 1] = (entry >> 1) + (shift if entry & 1 else -shift)
+            places[num_places, 2] = 1 if (entry & 1) == (end & 1) else -1
+            num_places += 1
         if (table[base + 2] & _LAST_CHECK) == np.uint64(0):
             break
         bucket = bucket + 1 if bucket + 1 < buckets else 0

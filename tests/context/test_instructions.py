@@ -13,6 +13,7 @@ from genood.compiling import compiled
 from genood.context.instructions import (
     as_bits,
     as_float,
+    equal_quarters,
     ones,
     prefetch,
     reversed_bits,
@@ -73,6 +74,20 @@ def test_same_bases() -> None:
         same = (bases[at : at + 32] & 3) == others[other_at : other_at + 32]
         assert compare(bases, at, others, other_at) == sum(1 << i for i in np.flatnonzero(same).tolist())
     assert compare(others & 3, 40, others & 3, 40) == 2**32 - 1
+
+
+def test_equal_quarters() -> None:
+    @compiled
+    def compare(words: Any, at: int, value: np.uint16) -> Any:
+        return equal_quarters(words, at, value)
+
+    quarters = np.random.default_rng(3).integers(65_533, 65_536, 200).astype("<u2")
+    words = quarters.view(np.uint64)
+    for at in (0, 1, 7, 46):
+        for value in quarters[:8]:
+            same = quarters[4 * at : 4 * at + 16] == value
+            assert compare(words, at, value) == sum(1 << i for i in np.flatnonzero(same).tolist())
+    assert compare(words, 3, np.uint16(0)) == 0
 
 
 def test_prefetch() -> None:
