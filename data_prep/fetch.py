@@ -313,7 +313,7 @@ def _seconds_to_wait(retry_after: str) -> float:
         return float(retry_after)
     try:
         date = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     # "-0000", for a time of unknown zone, gives a date without one.
     date = date if date.tzinfo else date.replace(tzinfo=UTC)

@@ -125,6 +125,7 @@ def test_retry_after() -> None:
     assert _seconds_to_wait("120") == 120
     assert _seconds_to_wait("") == 0
     assert _seconds_to_wait("soon") == 0
+    assert _seconds_to_wait(f"Wed, 21 Oct {2**80} 07:28:00 GMT") == 0
     assert _seconds_to_wait("Wed, 21 Oct 2015 07:28:00 GMT") == 0
     later = datetime.now(UTC) + timedelta(hours=1)
     assert 3500 < _seconds_to_wait(format_datetime(later, usegmt=True)) <= 3600
