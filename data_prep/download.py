@@ -25,6 +25,7 @@ from data_prep.fetch import (
     GoneError,
     PartialFile,
     UnavailableError,
+    has_server,
     open_fetcher,
 )
 from data_prep.interrupts import run_until_interrupted
@@ -67,8 +68,7 @@ class DownloadConfig:
     fetch: FetchConfig = field(default_factory=FetchConfig)
 
     def __post_init__(self) -> None:
-        url = urlsplit(self.base_url)
-        if url.scheme not in ("http", "https") or not url.hostname:
+        if not has_server(self.base_url):
             raise ConfigError(
                 f"base_url is {self.base_url!r}, which does not start with https:// and a server"
             )

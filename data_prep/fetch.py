@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import httpx2
 from tenacity import (
@@ -262,6 +263,15 @@ class Fetcher:
             raise UnavailableError(f"{url}: no connection within {seconds:g} s") from error
         except _MAY_PASS as error:
             raise UnavailableError(f"{url}: {_one_line(error)}") from error
+
+
+def has_server(url: str) -> bool:
+    """Whether a URL starts with ``https://`` or ``http://`` and what may be a server, and its port."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 from data_prep.download import NCBI, DownloadConfig
-from data_prep.fetch import PartialFile, open_fetcher
+from data_prep.fetch import PartialFile, has_server, open_fetcher
 from genood.errors import ConfigError, InputError
 
 logger = logging.getLogger("genood.prep.reports")
@@ -43,13 +43,15 @@ def path_of(name: str, directory: Path) -> Path:
     Raises
     ------
     ConfigError
-        The URL names no file.
+        The URL names no file, or no server.
     """
     if not is_url(name):
         return Path(name)
+    if not has_server(name):
+        raise ConfigError(f"{name}: names no server")
     url = urlsplit(name)
     parts = [part for part in url.path.split("/") if part not in ("", ".", "..")]
-    if not url.hostname or not parts or url.path.endswith("/"):
+    if not parts or url.path.endswith("/"):
         raise ConfigError(f"{name}: names no file")
     if url.query:
         parts[-1] += f"?{url.query}"

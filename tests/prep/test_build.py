@@ -345,6 +345,12 @@ def test_where_fetched_files_are(name: str, expected: str) -> None:
     assert str(path_of(name, Path("d"))) == expected
 
 
+@pytest.mark.parametrize("url", ["https:///file.txt", "https://[::1/file.txt", "https://x:65536/file.txt"])
+def test_a_url_of_no_server(url: str) -> None:
+    with pytest.raises(ConfigError, match="names no server"):
+        path_of(url, Path("d"))
+
+
 @pytest.mark.parametrize("url", ["https://ftp.ncbi.nlm.nih.gov", "https://ftp.ncbi.nlm.nih.gov/genomes/"])
 def test_a_url_of_no_file(url: str) -> None:
     with pytest.raises(ConfigError, match="names no file"):

@@ -333,7 +333,7 @@ def test_one_download_at_a_time(mirror: Mirror, plan: Path, tmp_path: Path) -> N
 
 
 def test_bad_configuration(monkeypatch: pytest.MonkeyPatch, plan: Path, tmp_path: Path) -> None:
-    for url in ("ftp.ncbi.nlm.nih.gov", "ftp://x", "https://"):
+    for url in ("ftp.ncbi.nlm.nih.gov", "ftp://x", "https://", "http://[::1", "http://x:y", "http://x:65536"):
         with pytest.raises(ConfigError, match="does not start with https"):
             DownloadConfig(base_url=url)
     with pytest.raises(ConfigError, match="jobs"):
