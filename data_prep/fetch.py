@@ -45,7 +45,9 @@ _HOPELESS = (
     httpx2.LocalProtocolError,
     httpx2.TooManyRedirects,
     httpx2.DecodingError,
+    ExceptionGroup,
 )
+"""The last: of a port that cannot be, where a redirect leads to one."""
 _MAY_PASS = (httpx2.TransportError, ssl.SSLError, ConnectionError)
 """The library's own, and what may get past it."""
 

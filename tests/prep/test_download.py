@@ -192,6 +192,13 @@ def test_redirects_without_end(mirror: Mirror, tmp_path: Path) -> None:
     assert failed.reason == f"{mirror.url}{PATHS[0]}: Exceeded maximum allowed redirects."
 
 
+def test_a_redirect_to_a_port_that_cannot_be(mirror: Mirror, plan: Path, tmp_path: Path) -> None:
+    mirror.misbehave(PATHS[1], Answer(status=302, headers={"Location": "http://localhost:65536/"}))
+    downloads = download_genomes(plan, tmp_path, impatient(mirror))
+    assert statuses(downloads) == ["downloaded", "failed", "downloaded"]
+    assert downloads[1].reason.endswith("port must be 0-65535.")
+
+
 def test_a_text_in_an_encoding_that_it_is_not_in(mirror: Mirror, tmp_path: Path) -> None:
     plan = write_plan(tmp_path / "plan.tsv", [0])
     url = f"{FOLDERS[0]}/md5checksums.txt"
