@@ -24,7 +24,7 @@ from data_prep.table import GenomeRow, read_genome_table
 from data_prep.tsv import write_table
 from genood.dataset import SPLITS, Dataset, Split
 from genood.errors import ConfigError
-from genood.files import atomic_path, check_distinct, check_writable
+from genood.files import atomic_path, check_distinct, check_writable, writing_to
 from genood.readers import read_file
 from genood.sequence import UNKNOWN, Codes, known_runs
 
@@ -334,6 +334,7 @@ def _open_text(target: str) -> Iterator[IO[str]]:
         return
     with ExitStack() as stack:
         temporary = stack.enter_context(atomic_path(target))
+        stack.enter_context(writing_to(target))
         raw: Any = stack.enter_context(open(temporary, "wb"))
         if target.endswith(".gz"):
             raw = stack.enter_context(gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0))

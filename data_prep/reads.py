@@ -26,7 +26,7 @@ from data_prep.windows import GenomeReads, WantedReads, WindowCount, count_windo
 from data_prep.workers import Workers
 from genood.dataset import DatasetWriter, Origins, create_dataset
 from genood.errors import InputError
-from genood.files import sha256_of
+from genood.files import sha256_of, writing_to
 
 logger = logging.getLogger("genood.prep.reads")
 
@@ -219,6 +219,7 @@ def _write(
     num_taken = num_written = 0
     for split, group in groupby(zip(tasks, reads, strict=True), key=lambda pair: pair[0].split):
         with (
+            writing_to(output),
             TemporaryDirectory(prefix=f".{output.name}.", suffix=".tmp", dir=output.parent) as scratch,
             BucketShuffle(Path(scratch), num_buckets[split]) as shuffle,
         ):

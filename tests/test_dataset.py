@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from small_disk import most_bytes_of_a_file
 from toy_datasets import SOURCES, origins_of, random_reads, write_toy
 
 from genood import dataset
@@ -146,8 +147,20 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def refuse(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(InputError, match=r"/d: cannot be written \(No space left"):
         write_then(tmp_path / "d", lambda: monkeypatch.setattr(os, "fsync", refuse))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("num_reads", [10, 10_000])
+def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path: Path, num_reads: int) -> None:
+    """Whether it is found as reads are added, or as what was held back is written at the end."""
+    with (
+        most_bytes_of_a_file(150),
+        pytest.raises(InputError, match=r"/d: cannot be written \(File too large"),
+        create_dataset(tmp_path / "d", read_length=12, seed=None, sources=[]) as writer,
+    ):
+        writer.add("val_in", random_reads(num_reads, 1), origins_of(*"A" * num_reads))
     assert os.listdir(tmp_path) == []
 
 

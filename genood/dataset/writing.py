@@ -28,7 +28,7 @@ from genood.dataset.layout import (
 )
 from genood.directories import new_directory
 from genood.errors import ConfigError, InputError
-from genood.files import sha256_of, write_json
+from genood.files import sha256_of, write_json, writing_to
 from genood.sequence import UNKNOWN, Codes
 
 
@@ -58,12 +58,12 @@ def create_dataset(
         The read length is not positive, or the directory is ``-``.
     InputError
         The directory cannot be made (see `genood.directories.check_new`); at the end of the block, if
-        no read was added.
+        no read was added, or what was written does not reach the disk.
     """
     if read_length < 1:
         raise ConfigError(f"read length must be at least 1, not {read_length}")
-    with new_directory(directory, "a dataset") as temporary, ExitStack() as stack:
-        writer = DatasetWriter(Path(directory), temporary, read_length, variant, stack)
+    with new_directory(directory, "a dataset") as temporary, _open_files(directory) as files:
+        writer = DatasetWriter(Path(directory), temporary, read_length, variant, files)
         yield writer
         metadata = {
             "format_version": FORMAT_VERSION,
@@ -77,6 +77,17 @@ def create_dataset(
         write_json(temporary / DATASET_FILE, metadata | writer._finish())
 
 
+@contextmanager
+def _open_files(directory: str | os.PathLike[str]) -> Iterator[ExitStack]:
+    """Holds files of a dataset; what they still hold back, a full disk may refuse as they are closed."""
+    files = ExitStack()
+    try:
+        yield files
+    finally:
+        with writing_to(directory):
+            files.close()
+
+
 class DatasetWriter:
     """Appends reads to the splits of a new dataset; `create_dataset` makes one.
 
@@ -87,13 +98,13 @@ class DatasetWriter:
     """
 
     def __init__(
-        self, final: Path, temporary: Path, read_length: int, variant: str | None, stack: ExitStack
+        self, final: Path, temporary: Path, read_length: int, variant: str | None, files: ExitStack
     ) -> None:
         self.variant = variant
         self._final = final
         self._temporary = temporary
         self._read_length = read_length
-        self._stack = stack
+        self._files = files
         self._splits: dict[str, _SplitWriter] = {}
         self._sides: dict[str, str] = {}
         self._notes: dict[str, Any] = {}
@@ -115,7 +126,8 @@ class DatasetWriter:
         ConfigError
             No such split.
         InputError
-            A code above 4, a name that a table cannot hold, or a class that is on the other side.
+            A code above 4, a name that a table cannot hold, or a class that is on the other side; or what is
+        written does not reach the disk.
         ValueError
             Shapes or types are others than these.
         """
@@ -128,20 +140,21 @@ class DatasetWriter:
         self._check_names(split, origins)
         if not len(codes):
             return
-        if writer is None:
-            writer = self._splits[split] = _SplitWriter(
-                self._temporary, split, self._read_length, self._stack
-            )
-        for block in blocks_of(len(codes), self._read_length):
-            writer.add(
-                codes[block],
-                Origins(
-                    origins.classes[block],
-                    origins.accessions[block],
-                    origins.starts[block],
-                    origins.strands[block],
-                ),
-            )
+        with writing_to(self._final):
+            if writer is None:
+                writer = self._splits[split] = _SplitWriter(
+                    self._temporary, split, self._read_length, self._files
+                )
+            for block in blocks_of(len(codes), self._read_length):
+                writer.add(
+                    codes[block],
+                    Origins(
+                        origins.classes[block],
+                        origins.accessions[block],
+                        origins.starts[block],
+                        origins.strands[block],
+                    ),
+                )
 
     def note(self, key: str, value: Any) -> None:
         """Keep something of JSON types in ``dataset.json`` under ``notes``."""
@@ -182,7 +195,8 @@ class DatasetWriter:
         splits: dict[str, Any] = {}
         for name in sorted(self._splits, key=SPLITS.index):
             writer = self._splits[name]
-            files |= writer.finish()
+            with writing_to(self._final):
+                files |= writer.finish()
             splits[name] = {"num_reads": writer.num_reads, "counts": dict(sorted(writer.counts.items()))}
         classes: dict[str, list[str]] = {"in": [], "ood": []}
         for name in sorted(self._sides):

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from prep.gc_tables import read_tsv, score_table
+from small_disk import most_bytes_of_a_file
 
 from data_prep.cli.gc import command
 from data_prep.figures import _histogram
@@ -153,6 +154,16 @@ def test_files_written(dataset: Path, tmp_path: Path) -> None:
     before = reads.read_bytes()
     write_gc(str(dataset), "/dev/null", reads_output=str(reads))
     assert reads.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["reads.tsv", "reads.tsv.gz"])
+def test_reads_that_do_not_fit_the_disk(dataset: Path, tmp_path: Path, name: str) -> None:
+    with (
+        most_bytes_of_a_file(50),
+        pytest.raises(InputError, match=rf"/{name}: cannot be written \(File too large"),
+    ):
+        write_gc(str(dataset), str(tmp_path / "gc.tsv"), reads_output=str(tmp_path / name))
+    assert list(tmp_path.iterdir()) == [dataset]
 
 
 def test_options_that_do_not_go_together(dataset: Path, table: Path, tmp_path: Path) -> None:

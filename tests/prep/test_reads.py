@@ -18,6 +18,7 @@ import pytest
 from Bio import SeqIO
 from click.testing import CliRunner
 from scipy.stats import chi2, chisquare
+from small_disk import most_bytes_of_a_file
 from toys import uniform_codes, write_fasta
 
 import data_prep.reads
@@ -331,6 +332,15 @@ def test_what_is_there_is_not_touched(genomes: Path, tmp_path: Path) -> None:
     with pytest.raises(GenoodError, match="does not exist"):
         draw_reads(genomes / "table.tsv", tmp_path / "none" / "d", SMALL)
     assert list((tmp_path / "d").iterdir()) == []
+
+
+def test_a_disk_that_takes_no_more(genomes: Path, tmp_path: Path) -> None:
+    with (
+        most_bytes_of_a_file(10_000),
+        pytest.raises(InputError, match=r"/d: cannot be written \(File too large"),
+    ):
+        draw_reads(genomes / "table.tsv", tmp_path / "d", SMALL)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_progress(genomes: Path, tmp_path: Path) -> None:
