@@ -337,7 +337,7 @@ def _open_file(path: str) -> Iterator[BinaryIO]:
 def _open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: str) -> Iterator[BinaryIO]:
     try:
         compressed = archive.open(member)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
         raise InputError(path, f"cannot be read from the zip file ({error})") from error
     try:
         with io.BufferedReader(compressed, _BUFFER_BYTES) as stream:  # type: ignore[type-var]

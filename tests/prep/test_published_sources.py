@@ -72,6 +72,9 @@ def test_damaged_zip(tmp_path: Path) -> None:
         path.write_bytes(data[:place] + b"PK_" + data[place + 3 :])
         with pytest.raises(InputError, match=rf"genomics_ood\.zip/{first}: {problem} the zip file"):
             imported(tmp_path / "d", path)
+    path.write_bytes(data[:2] + data[12:])
+    with pytest.raises(InputError, match=rf"genomics_ood\.zip/{first}: cannot be read from the zip file"):
+        imported(tmp_path / "d", path)
     assert left_behind(tmp_path) == []
 
 
