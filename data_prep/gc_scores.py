@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import csv
 import logging
-import zlib
 from collections.abc import Iterator, Sequence
-from lzma import LZMAError
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +21,8 @@ from data_prep.tsv import write_table
 from genood.errors import ConfigError, InputError
 from genood.files import check_distinct, check_writable
 from genood.parquet import is_parquet, parquet_for
-from genood.readers import check_readable
+from genood.readers import STDIN, check_readable
+from genood.readers.streams import DECOMPRESSION_ERRORS, decompressed, opened
 
 logger = logging.getLogger("genood.prep.gc")
 
@@ -34,6 +33,7 @@ NUM_BINS = 20
 """Bins of GC content from 0 to 1, for means."""
 
 ALL_TABLES = "all"
+_UNREADABLE: tuple[type[Exception], ...] = (ValueError, OSError, *DECOMPRESSION_ERRORS)
 _SCORE_COLUMNS = ("gc", "num_scored", "log_likelihood", "llr_per_base")
 _COLUMNS = ("table", "statistic", "gc_from", "gc_to", "num", "log_likelihood_per_base", "llr_per_base")
 
@@ -156,10 +156,12 @@ def read_scored(path: str) -> ScoredReads:
     ConfigError
         The table is Parquet, and pyarrow is not installed.
     """
+    if path == STDIN:
+        raise InputError(path, "is not taken as a score table; name a file")
     check_readable([path])
     try:
         table = _of_parquet(path) if is_parquet(path) else _of_text(path)
-    except (ValueError, EOFError, OSError, zlib.error, LZMAError) as error:
+    except _UNREADABLE as error:
         reason = " ".join(str(error).split())
         raise InputError(path, f"cannot be read as a score table ({reason})") from error
     missing = [column for column in _SCORE_COLUMNS if column not in table.columns]
@@ -183,14 +185,15 @@ def _of_parquet(path: str) -> pd.DataFrame:
 
 
 def _of_text(path: str) -> pd.DataFrame:
-    return pd.read_csv(
-        path,
-        sep="\t",
-        usecols=lambda column: column in _SCORE_COLUMNS,
-        dtype=dict.fromkeys(_SCORE_COLUMNS, np.float64),
-        index_col=False,  # else a row longer than the header shifts the columns
-        quoting=csv.QUOTE_NONE,
-    )
+    with opened(path) as source, decompressed(path, source) as stream:
+        return pd.read_csv(
+            stream,
+            sep="\t",
+            usecols=lambda column: column in _SCORE_COLUMNS,
+            dtype=dict.fromkeys(_SCORE_COLUMNS, np.float64),
+            index_col=False,  # else a row longer than the header shifts the columns
+            quoting=csv.QUOTE_NONE,
+        )
 
 
 def correlation(x: Floats, y: Floats) -> float:

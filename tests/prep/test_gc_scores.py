@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from prep.gc_tables import read_tsv, score_table
+from xopen import xopen
 
 from data_prep.gc_scores import (
     correlation,
@@ -53,6 +54,23 @@ def test_likelihood_against_gc_by_hand(tmp_path: Path) -> None:
     # Ranks of GC 2 3 4 5 1, of likelihood 5 3.5 1 2 3.5.
     assert rows_out[9][4:] == ["5", f"{-7 / np.sqrt(10 * 9.5):.6g}", "0.5"]
     assert len(rows_out) == 14
+
+
+@pytest.mark.parametrize("ending", ["gz", "zst", "xz", "bz2"])
+def test_compressed_tables(tmp_path: Path, ending: str) -> None:
+    """By content, as genood score writes them, whatever they are called."""
+    text = score_table(tmp_path / "in.tsv", [(0.15, 10, -10, 0.1), (0.2, 5, -10, 0.3)])
+    packed = tmp_path / f"in.tsv.{ending}"
+    with xopen(packed, "wb", threads=0) as stream:
+        stream.write(text.read_bytes())
+    renamed = tmp_path / "renamed"
+    renamed.write_bytes(packed.read_bytes())
+    for path in (packed, renamed):
+        for mine, theirs in zip(read_scored(str(path))[1:], read_scored(str(text))[1:], strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    renamed.write_bytes(packed.read_bytes()[:-9])
+    with pytest.raises(InputError, match="renamed: cannot be read as a score table"):
+        read_scored(str(renamed))
 
 
 def test_parquet_says_what_text_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +125,8 @@ def test_score_tables_that_cannot_be_used(tmp_path: Path) -> None:
             read_score_tables([good, str(path)])
     with pytest.raises(InputError, match="no such file"):
         read_score_tables([str(tmp_path / "none")])
+    with pytest.raises(InputError, match="is not taken as a score table"):
+        read_score_tables(["-"])
     with pytest.raises(ConfigError, match="named twice"):
         read_score_tables([good, good])
     with pytest.raises(ConfigError, match="can show 7 score tables, not 8"):
