@@ -136,6 +136,7 @@ def write_gc(
     window: int | None = None,
     reads_output: str | None = None,
     figure: str | None = None,
+    further_outputs: Sequence[str | None] = (),
     progress: Progress | None = None,
 ) -> None:
     """Measure GC content and write the table; if asked, that of each read and a figure by split.
@@ -155,6 +156,8 @@ def write_gc(
         standard output.
     figure
         SVG, PDF or PNG.
+    further_outputs
+        What the caller will write, which must be no input either.
     progress
         Told of progress.
 
@@ -169,7 +172,7 @@ def write_gc(
         from data_prep.figures import check_figures, draw_gc_distributions
 
         check_figures(figure)
-    outputs = [output, reads_output, figure]
+    outputs = [output, reads_output, figure, *further_outputs]
     check_writable(outputs)
     if os.path.isdir(source):
         if directory is not None or window is not None:

@@ -82,9 +82,9 @@ def command(
     from genood.files import check_distinct, check_writable
 
     outputs = [] if source is None else [output, figure, reads_out]
-    outputs += [scores_out, scores_figure] if scores else []
-    check_distinct([name for name in (source, *scores) if name is not None], outputs)
-    check_writable(outputs)
+    scores_outputs = [scores_out, scores_figure] if scores else []
+    check_distinct([name for name in (source, *scores) if name is not None], [*outputs, *scores_outputs])
+    check_writable([*outputs, *scores_outputs])
     tables = read_score_tables(scores, figure=scores_figure)  # before anything is written
     if source is not None:
         with stage_progress(show=show_progress()) as progress:
@@ -95,6 +95,7 @@ def command(
                 window=length,
                 reads_output=reads_out,
                 figure=figure,
+                further_outputs=scores_outputs,
                 progress=progress,
             )
     if scores:

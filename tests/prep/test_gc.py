@@ -310,6 +310,7 @@ def test_nothing_is_written_if_something_cannot_be(
         ([*with_scores, "--scores-figure", nowhere / "f.svg"], "its directory .* does not exist"),
         ([*with_scores, "--scores-figure", tmp_path / "f.jpg"], r"a figure is named \.svg"),
         ([*with_scores, "--scores", nowhere / "s.tsv"], "no such file"),
+        ([*with_scores, "--scores-out", dataset / "train_in.npy"], "both an input and an output"),
     ]:
         result = invoke(*arguments)
         assert isinstance(result.exception, GenoodError)
