@@ -234,6 +234,8 @@ def _download(url: str, target: Path, config: FetchConfig, received: Callable[[i
         asyncio.run(fetch())
     except FetchError as error:
         raise InputError(url, str(error)) from error
+    except OSError as error:
+        raise InputError(url, f"cannot be kept in {target.parent.parent} ({error.strerror})") from error
 
 
 def _describe(source: str, path: str, pin: str | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from prep.release import (
     tables,
     zipped,
 )
+from small_disk import most_bytes_of_a_file
 
 from data_prep.fetch import FetchConfig
 from data_prep.published import PublishedConfig, import_published
@@ -181,6 +182,16 @@ def test_url_of_a_shard(tmp_path: Path, server: Server, caplog: pytest.LogCaptur
     check(imported(tmp_path / "d", url, fetch=PATIENCE), ["val_ood"])
     pin = hashlib.sha256(server.content).hexdigest()
     assert f"to have the same again, add --sha256 {pin}" in caplog.text
+
+
+def test_url_of_more_than_the_disk_takes(tmp_path: Path, server: Server) -> None:
+    with (
+        most_bytes_of_a_file(len(server.content) - 1),
+        pytest.raises(InputError, match=r"zip\?x=1: cannot be kept in .* \(File too large\)") as caught,
+    ):
+        imported(tmp_path / "d", url_of(server), fetch=PATIENCE)
+    assert f"kept in {tmp_path} (" in str(caught.value)
+    assert left_behind(tmp_path) == []
 
 
 def test_url_that_cannot_be_had(tmp_path: Path, server: Server) -> None:
