@@ -233,7 +233,7 @@ def _download(url: str, target: Path, config: FetchConfig, received: Callable[[i
     try:
         asyncio.run(fetch())
     except FetchError as error:
-        raise InputError(url, str(error)) from error
+        raise InputError(url, str(error).removeprefix(f"{url}: ")) from error
     except OSError as error:
         raise InputError(url, f"cannot be kept in {target.parent.parent} ({error.strerror})") from error
 
