@@ -11,7 +11,6 @@ import csv
 import gzip
 import io
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import IO, Any, NamedTuple, Self
@@ -21,10 +20,10 @@ import numpy.typing as npt
 
 from data_prep.cells import number_cell
 from data_prep.table import GenomeRow, read_genome_table
-from data_prep.tsv import write_table
+from data_prep.tsv import standard_output, write_table
 from genood.dataset import SPLITS, Dataset, Split
 from genood.errors import ConfigError
-from genood.files import atomic_path, check_distinct, check_writable, writing_to
+from genood.files import STANDARD, atomic_path, check_distinct, check_writable, writing_to
 from genood.readers import read_file
 from genood.sequence import UNKNOWN, Codes, known_runs
 
@@ -332,8 +331,9 @@ def _open_text(target: str) -> Iterator[IO[str]]:
 
     The same text gives the same bytes.
     """
-    if target == "-":
-        yield sys.stdout
+    if target == STANDARD:
+        with standard_output() as stream:
+            yield stream
         return
     with ExitStack() as stack:
         temporary = stack.enter_context(atomic_path(target))

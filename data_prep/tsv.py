@@ -7,14 +7,14 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TextIO, cast
 
 from xopen import xopen
 
 from genood.errors import InputError
-from genood.files import atomic_path
+from genood.files import STANDARD, STDOUT_NAME, atomic_path, writing_to
 from genood.readers import STDIN, check_readable
 
 
@@ -114,8 +114,9 @@ def write_table(
     lines = (
         "\t".join("" if cell is None else str(cell) for cell in cells) + "\n" for cells in (header, *rows)
     )
-    if os.fspath(target) == "-":
-        sys.stdout.writelines(lines)
+    if os.fspath(target) == STANDARD:
+        with standard_output() as stream:
+            stream.writelines(lines)
         return
     try:
         with atomic_path(target) as temporary:
@@ -124,6 +125,22 @@ def write_table(
         raise
     except OSError as error:  # it names the temporary file, of which the user knows nothing
         raise InputError(target, f"cannot be written ({error.strerror or error})") from error
+
+
+@contextmanager
+def standard_output() -> Iterator[TextIO]:
+    """Standard output, to write text to.
+
+    Raises
+    ------
+    InputError
+        It is closed, or what is written to it is not taken.
+    """
+    if sys.stdout is None:
+        raise InputError(STDOUT_NAME, "is closed; name a file")
+    with writing_to(STDOUT_NAME):
+        yield sys.stdout
+        sys.stdout.flush()
 
 
 def _write_lines(path: Path, lines: Iterable[str], *, compress: bool) -> None:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -330,6 +331,22 @@ def test_reads_on_standard_output(
     assert {path.name for path in tmp_path.iterdir()} == {"dataset", "o.tsv"}
     result = invoke(dataset, "--reads-out", "-")
     assert str(result.exception).startswith("standard output: two outputs have the same name")
+
+
+@pytest.mark.parametrize("name", ["output", "reads_output"])
+def test_standard_output_that_takes_nothing(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    arguments = {"output": "/dev/null", name: "-"}
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(InputError, match="standard output: is closed; name a file"):
+        write_gc(str(dataset), **arguments)
+    full = Path("/dev/full").open("w")  # noqa: SIM115
+    monkeypatch.setattr(sys, "stdout", full)
+    with pytest.raises(InputError, match=r"standard output: cannot be written \(No space left"):
+        write_gc(str(dataset), **arguments)
+    with suppress(OSError):
+        full.close()
 
 
 def test_command_without_the_package_for_figures(table: Path, tmp_path: Path) -> None:
