@@ -54,7 +54,9 @@ class Workers:
         trace: TracebackType | None,
     ) -> None:
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+            # Another interrupt would leave without the pool's thread, which tells the processes to end.
+            with interrupts_held():
+                self._pool.shutdown(cancel_futures=True)
 
     def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
         """The results of the tasks, in their order, a few ahead of the caller.

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -55,3 +59,30 @@ def test_errors_come_in_their_turn(number: int) -> None:
 def test_a_process_that_dies() -> None:
     with Workers(2) as workers, pytest.raises(GenoodError, match="a process ended before"):
         list(workers.map(work, [1, -3, 2]))
+
+
+WORK = """
+import signal, time
+from data_prep.workers import Workers
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with Workers(2) as workers:
+    for _ in workers.map(time.sleep, [0, *[2] * 9]):
+        print("begun", flush=True)
+"""
+
+
+def test_a_second_interrupt_leaves_no_process_waiting() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WORK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            for _ in range(2):
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.3)
+            _, stderr = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert stderr.endswith("KeyboardInterrupt\n")
