@@ -56,35 +56,40 @@ class _Board:
         self._progress = progress
         self._open_at = open_at
         self._writer: Any = None
-        self._interval = max(1, num_steps // _MOST_POINTS)
+        self._interval = -(-num_steps // _MOST_POINTS)
         self._sums: dict[str, float] = {}
         self._number = 0
 
     def step(self, step: int, losses: Mapping[str, float]) -> None:
         """See `genood.training.Progress.step`."""
         self._progress.step(step, losses)
-        if self._writer is None:
-            # Of a training that is resumed, TensorBoard forgets what was written of this step and later ones.
-            self._writer = self._open_at(step)
+        writer = self._writer_from(step)
         self._number += 1
         for role, loss in losses.items():
             self._sums[role] = self._sums.get(role, 0.0) + loss
         if step % self._interval == 0:
             for role, total in self._sums.items():
-                self._writer.add_scalar(f"train_loss/{role}", total / self._number, step)
+                writer.add_scalar(f"train_loss/{role}", total / self._number, step)
             self._sums.clear()
             self._number = 0
 
     def validated(self, row: Validated) -> None:
         """See `genood.training.Progress.validated`."""
         self._progress.validated(row)
+        writer = self._writer_from(row.step + 1)  # where it is the first that is told of a resumed training
         for column, value in row.values.items():
             role, _, name = column.partition("_val_")
             if name:
-                self._writer.add_scalar(f"val_{name}/{role}", value, row.step)
-        self._writer.flush()
+                writer.add_scalar(f"val_{name}/{role}", value, row.step)
+        writer.flush()
 
     def close(self) -> None:
         """Write what is still to be written."""
         if self._writer is not None:
             self._writer.close()
+
+    def _writer_from(self, step: int) -> Any:
+        """What writes; TensorBoard forgets what was written before of that step and later ones."""
+        if self._writer is None:
+            self._writer = self._open_at(step)
+        return self._writer

@@ -82,6 +82,25 @@ def test_what_is_taken_again_replaces_what_was_written(tmp_path: Path) -> None:
     assert starts == [7], "TensorBoard drops step 7 and later ones of earlier files"
 
 
+def test_resumed_where_a_validation_is_due(tmp_path: Path) -> None:
+    """As after a process was lost in it; the step before keeps its loss."""
+    row = Validated(7, {"foreground_train_loss": 1.0, "foreground_val_loss": 1.5})
+    with beside(Heard(), str(tmp_path), 40) as progress:
+        progress.validated(row)
+        progress.step(8, {"foreground": 1.0})
+    assert scalars_in(tmp_path) == {("val_loss/foreground", 7): 1.5, ("train_loss/foreground", 8): 1.0}
+    starts = [event.step for event in events_in(tmp_path) if event.session_log.status == 1]
+    assert starts == [8]
+
+
+@pytest.mark.parametrize(("num_steps", "number"), [(9_999, 9_999), (10_001, 5_000), (19_999, 9_999)])
+def test_losses_are_written_so_many_times_at_most(tmp_path: Path, num_steps: int, number: int) -> None:
+    with beside(Heard(), str(tmp_path), num_steps) as progress:
+        for step in range(1, num_steps + 1):
+            progress.step(step, {"foreground": 1.0})
+    assert len(scalars_in(tmp_path)) == number
+
+
 def test_no_directory_no_board() -> None:
     heard = Heard()
     with beside(heard, None, 4) as progress:
