@@ -88,10 +88,11 @@ class Pace:
             self._marks.popleft()
 
     def validated(self, step: int) -> None:
-        """After a validation, its checkpoint written."""
-        seconds = self._clock() - self._last
-        self._validations.append(seconds)
-        self._not_stepping += seconds
+        """After a validation, its checkpoint written; one before any step took nobody knows how long."""
+        if self._began is not None:
+            seconds = self._clock() - self._last
+            self._validations.append(seconds)
+            self._not_stepping += seconds
         self._num_validated = -(-step // self._config.validation_interval)
 
     def seconds_left(self) -> float | None:

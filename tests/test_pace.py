@@ -91,6 +91,15 @@ def test_resumed_training_is_measured_from_where_it_goes_on() -> None:
     assert training.pace.seconds_left() == pytest.approx(0.5 * (10_000 - 4940) + 11 * 5.0)
 
 
+def test_resumed_where_a_validation_is_due() -> None:
+    """As after a process was lost in it: the clock says when the machine was started, a day ago."""
+    training = Training(CONFIG, 0.5, 5.0, first=5000)
+    training.now = 86_400.0
+    training.pace.validated(5000)
+    training.until(86_420.0)
+    assert training.pace.seconds_left() == pytest.approx(0.5 * (10_000 - training.done) + 10 * 5.0)
+
+
 def test_time_in_which_the_process_was_stopped_does_not_count() -> None:
     """An hour between two steps, then one in a validation; both leave what there is to do as it was."""
     training = Training(CONFIG, 0.1, 20.0)
