@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable
@@ -28,6 +29,17 @@ def offer(
         return [CompletionItem(before + comma + name) for name in names if name.startswith(begun)]
 
     return complete
+
+
+class FiniteRange(click.FloatRange):
+    """A `click.FloatRange` without infinity, and without nan, which no bound keeps out."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Turn text into a number."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number.", param, ctx)
+        return number
 
 
 def logging_options(function: F) -> F:

@@ -14,6 +14,7 @@ import click
 from genood.cli import EXIT_INTERRUPTED
 from genood.cli.examples import examples
 from genood.cli.options import (
+    FiniteRange,
     compute_options,
     is_gpu,
     logging_options,
@@ -82,14 +83,14 @@ logger = logging.getLogger("genood")
 )
 @click.option(
     "--memory",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     metavar="GB",
     help="Memory that training a context model may take, a mutated background apart; less keeps fewer "
     "contexts.  [default: 2]",
 )
 @click.option(
     "--max-size",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     metavar="MIB",
     help="Size that the bundle of a sketch may have.  [default: 8]",
 )

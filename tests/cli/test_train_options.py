@@ -55,3 +55,17 @@ def test_options_of_the_other_model(
         says += " without --members"
     assert result.stderr.splitlines()[-1] == says
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", ["inf", "nan"])
+@pytest.mark.parametrize(
+    ("command", "model", "option"),
+    [("train", "context", "--memory"), ("train", "sketch", "--max-size"), ("tune", "context", "--memory")],
+)
+def test_sizes_are_finite(
+    genood_here: Genood, tmp_path: Path, command: str, model: str, option: str, value: str
+) -> None:
+    result = genood_here(command, "none.fa", "-o", tmp_path / "b", "--model", model, option, value)
+    assert (result.returncode, result.stdout) == (2, "")
+    says = f"Error: Invalid value for '{option}': {value} is not a finite number."
+    assert result.stderr.splitlines()[-1] == says
