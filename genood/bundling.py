@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from genood.bundle import ROLES
-from genood.bundle_files import Arrays, check_free, is_unfinished
+from genood.bundle_files import METADATA_FILE, Arrays, check_free, is_unfinished
 from genood.calibration import LENGTH_BINS, MIN_INDEPENDENT_READS, Calibration, NullSample
 from genood.detectors import DETECTORS
 from genood.detectors.base import Detector, ScoreBatch
@@ -55,20 +55,31 @@ def check_output(output: Path) -> None:
 
 @contextmanager
 def bundle_directory(final: Path) -> Iterator[Path]:
-    """A directory for a bundle: it takes its final name when the block ends well, and is removed when not."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent) as parent:
-        inside = Path(parent) / final.name
+    """A directory for a bundle: it takes its final name when the block ends well, and is removed when not.
+
+    Where there is an empty directory already, what is in it moves there, ``genood.json`` last: others may not
+    take its name if it is where a file system is mounted.
+    """
+    real = Path(os.path.realpath(final))
+    is_there = real.is_dir()
+    place = real if is_there else real.parent
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{real.name}.", dir=place) as parent:
+        inside = Path(parent) / real.name
         inside.mkdir()  # with the usual permissions, which its parent has not
         try:
             yield inside
         except InputError as error:  # name what the user knows of
-            place = Path(error.path)
-            if not place.is_relative_to(inside):
+            named = Path(error.path)
+            if not named.is_relative_to(inside):
                 raise
-            raise InputError(final / place.relative_to(inside), error.problem) from error
+            raise InputError(final / named.relative_to(inside), error.problem) from error
         check_free(final)  # another run may have been faster
-        os.replace(inside, os.path.realpath(final))
+        if is_there:
+            for path in sorted(inside.iterdir(), key=lambda path: path.name == METADATA_FILE):
+                os.replace(path, real / path.name)
+        else:
+            os.replace(inside, real)
 
 
 def null_lengths(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
 from toys import composition_bundle, genomes_of, uniform_codes
 
 from genood import bundling, ensemble
-from genood.bundling import calibrate, detectors_for, fit_detectors
+from genood.bundling import bundle_directory, calibrate, detectors_for, fit_detectors
 from genood.calibration import LENGTH_BINS
 from genood.detectors import DETECTORS
 from genood.detectors.base import ScoreBatch
@@ -138,3 +139,38 @@ def test_gradients_of_large_models_are_not_taken(
     assert set(fit_detectors(bundle, ReadSampler(genomes, 50, (0,)))) == fitted
     assert asked == ([40, 40, 20] * 2 if fitted else [])
     assert "likelihood" not in detectors_for(bundle)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_empty_directory_is_filled_and_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
+) -> None:
+    """It may be where a file system is mounted, whose name nothing can take; or a link to such a place."""
+    there = tmp_path / "there"
+    there.mkdir()
+    before = there.stat().st_ino
+    final = tmp_path / "link" if linked else there
+    if linked:
+        final.symlink_to(there)
+    monkeypatch.chdir(there)
+    for given in (final, Path()):
+        with bundle_directory(given) as temporary:
+            for name in ("genood.json", "weights"):
+                (temporary / name).write_text(name)
+            assert not (there / "weights").exists()
+        assert (there.stat().st_ino, final.is_symlink()) == (before, linked)
+        assert {path.name for path in there.iterdir()} == {"genood.json", "weights"}
+        for path in there.iterdir():
+            path.unlink()
+
+
+def fail_half_way(final: Path) -> None:
+    with bundle_directory(final) as temporary:
+        (temporary / "weights").write_text("half")
+        raise OSError("disk")
+
+
+def test_a_bundle_that_fails_leaves_an_empty_directory_as_it_was(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="disk"):
+        fail_half_way(tmp_path)
+    assert list(tmp_path.iterdir()) == []
