@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from genood.bundle import ROLES
+from genood.bundle import ROLES, Bundle
 from genood.bundle_files import METADATA_FILE, Arrays, check_free, is_unfinished
 from genood.calibration import LENGTH_BINS, MIN_INDEPENDENT_READS, Calibration, NullSample
 from genood.detectors import DETECTORS
@@ -80,6 +80,17 @@ def bundle_directory(final: Path) -> Iterator[Path]:
                 os.replace(path, real / path.name)
         else:
             os.replace(inside, real)
+
+
+def save_at_once(bundle: Bundle, output: Path, *, replace: bool) -> Bundle:
+    """Write a bundle of which nothing is on the disk before, so that an interrupt leaves nothing of it.
+
+    Or, to `replace` what an interrupted run has left, file by file, as `Bundle.save` does.
+    """
+    if replace:
+        return bundle.save(output, replace=True)
+    with bundle_directory(output) as temporary:
+        return bundle.save(temporary)
 
 
 def null_lengths(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from genood.bundle import Bundle
-from genood.bundling import calibrate, check_output, null_lengths
+from genood.bundling import calibrate, check_output, null_lengths, save_at_once
 from genood.cards import model_card
 from genood.context.dense import PRIOR_COUNT, Counts, add_scaled, count, mutated_counts
 from genood.errors import ConfigError
@@ -134,7 +134,7 @@ def count_bundle(job: CountJob, data: TrainingData | None = None) -> Bundle:
     )
     bundle = compare(training, validation.genomes, config)
     finish(job, bundle, TrainingData(training, validation), lengths)
-    return bundle.save(output, replace=job.replace)
+    return save_at_once(bundle, output, replace=job.replace)
 
 
 def compare(training: Genomes, validation: Genomes, config: CountConfig) -> Bundle:

@@ -154,7 +154,7 @@ class RememberedMembers(Members):
 
     def _job(self, number: int, class_name: str | None, directory: Path) -> RememberJob:
         config = replace(self.job.config, seed=self.job.config.seed + number - 1, half=class_name is None)
-        return replace(self.job, config=config, output=str(directory), replace=directory.exists())
+        return replace(self.job, config=config, output=str(directory), replace=True)
 
 
 class _HeldOutMembers(Members):
@@ -190,7 +190,7 @@ class _HeldOutMembers(Members):
 
     def _job(self, number: int, class_name: str | None, directory: Path) -> Any:
         config = replace(self.job.config, seed=self.job.config.seed + number - 1, half=class_name is None)
-        return replace(self.job, config=config, output=str(directory), replace=directory.exists())
+        return replace(self.job, config=config, output=str(directory), replace=True)
 
 
 class CountedMembers(_HeldOutMembers):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genood.bundle import Bundle
-from genood.bundling import calibrate, check_output, losses_of, null_lengths, usual_null
+from genood.bundling import calibrate, check_output, losses_of, null_lengths, save_at_once, usual_null
 from genood.cards import model_card
 from genood.context.genes import reference_codes
 from genood.context.learn import learn
@@ -130,7 +130,7 @@ def remember_bundle(job: RememberJob, data: Memory | None = None) -> Bundle:
     lengths = null_lengths(null.genomes, config.read_length, null.source, warns=job.wants_p_values)
     bundle = compare(learn_memory(genomes, config), genomes, config)
     finish(job, bundle, Memory(genomes, null), lengths)
-    return bundle.save(output, replace=job.replace)
+    return save_at_once(bundle, output, replace=job.replace)
 
 
 class Learned(NamedTuple):

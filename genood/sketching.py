@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from genood.bundle import Bundle
-from genood.bundling import calibrate, check_output, losses_of, null_lengths, usual_null
+from genood.bundling import calibrate, check_output, losses_of, null_lengths, save_at_once, usual_null
 from genood.cards import model_card
 from genood.context.sketch import condense
 from genood.errors import ConfigError
@@ -125,7 +125,7 @@ def sketch_bundle(job: SketchJob, data: TrainingData | None = None) -> Bundle:
         calibration={},
     )
     _calibrate(bundle, validation, lengths, config)
-    return bundle.save(output, replace=job.replace)
+    return save_at_once(bundle, output, replace=job.replace)
 
 
 def _calibrate(

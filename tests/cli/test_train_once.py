@@ -13,6 +13,9 @@ from conftest import Genood
 from refusals import check_error, snapshot
 from toys import coding_codes, uniform_codes, write_fasta
 
+from genood import bundle
+from genood.errors import InputError
+
 
 def test_context_is_the_default_without_a_gpu(context_dir: Path, strain_files: list[Path]) -> None:
     assert set(snapshot(context_dir)) == BUNDLE_FILES - {
@@ -193,3 +196,25 @@ def test_mutation_rate_needs_mutation(genood_here: Genood, tmp_path: Path, optio
     assert (
         "Error: --mutation-rate needs --background mutated, --model lstm or --model markov" in result.stderr
     )
+
+
+@pytest.mark.parametrize("model", ["context", "markov", "sketch"])
+def test_a_bundle_that_could_not_be_written_leaves_nothing(
+    genood_here: Genood,
+    strain_files: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+) -> None:
+    """When all but its last file was; the same command then writes it."""
+    command = ("train", *strain_files, "-o", tmp_path / "bundle", "--model", model, "-q")
+
+    def full(root: Path, *_: object) -> str:
+        raise InputError(root / "genood.json", "cannot be written (No space left on device)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bundle, "write_metadata", full)
+        result = genood_here(*command)
+    check_error(result, f"{tmp_path / 'bundle' / 'genood.json'}: cannot be written (No space left on device)")
+    assert list(tmp_path.iterdir()) == []
+    assert genood_here(*command).returncode == 0
