@@ -23,6 +23,7 @@ from genood.detectors.serving import needs_of, ready_detector, served
 from genood.engine import forward
 from genood.ensemble import AnyBundle, how_asked, most_reads, num_weights
 from genood.errors import BundleError, InputError, TrainingError
+from genood.files import is_temporary
 from genood.genomes import Genomes
 from genood.sampling import ReadSampler
 
@@ -49,7 +50,7 @@ def check_output(output: Path) -> None:
         raise BundleError(
             f"{output}: holds an unfinished training; go on with --resume, or remove the directory"
         )
-    if output.is_dir() and any(output.iterdir()):
+    if output.is_dir() and not all(is_temporary(path) for path in output.iterdir()):
         raise BundleError(f"{output}: is not empty; give a new directory for the bundle")
 
 

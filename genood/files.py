@@ -27,6 +27,7 @@ STDOUT_NAME = "standard output"
 _CHUNK_BYTES = 2**20
 _MAX_NAME_LETTERS = 50
 """Of the final name, in a temporary one: file systems take 255 bytes in all, up to four a letter."""
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{12}\.tmp", re.DOTALL)
 _MOST_LINKS = 40
 """Links that lead from one to the next, as in Linux."""
 _DESCRIPTORS = re.compile(r"/dev/fd|/proc/(\d+)/(?:task/\d+/)?fd")
@@ -229,6 +230,11 @@ def temporary_beside(final: Path) -> Path:
     """
     random = secrets.token_hex(6)
     return final.with_name(f".{final.name[:_MAX_NAME_LETTERS]}.{random}.tmp")
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file has a name of `temporary_beside`: a process that was killed leaves it behind."""
+    return _TEMPORARY.fullmatch(path.name) is not None
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from tiny_trainings import TINY, Train, results_of
 from toys import markov_codes, write_fasta
 
 from genood.cli.progress import TrainingProgress
+from genood.files import temporary_beside
 
 FOREVER = ("--steps", "1000000")
 """Steps that no test waits for, so that a signal certainly comes in the middle."""
@@ -217,6 +218,19 @@ def test_resume_without_checkpoint(train: Train, tmp_path: Path) -> None:
         "bundle: there is no checkpoint to resume from; train without --resume",
     )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("members", [(), ("--members", "2")])
+def test_killed_in_the_first_checkpoint(train: Train, tmp_path: Path, members: tuple[str, ...]) -> None:
+    """What was written of it is in nobody's way: the same command begins anew, of an ensemble that member."""
+    directory = tmp_path / "bundle"
+    checkpoint = directory / ("member-1" if members else "") / "checkpoint.safetensors"
+    checkpoint.parent.mkdir(parents=True)
+    half = temporary_beside(checkpoint)
+    half.write_bytes(b"half")
+    assert train(directory, *members, *(("--resume",) if members else ())).returncode == 0
+    assert checkpoint.is_file()
+    assert half.read_bytes() == b"half"
 
 
 def test_resume_from_a_damaged_checkpoint(
