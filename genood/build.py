@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from genood.bundle import CLASSIFIER, Bundle
-from genood.bundle_files import CHECKPOINT_FILE, METADATA_FILE
+from genood.bundle_files import CHECKPOINT_FILE, METADATA_FILE, check_place
 from genood.bundling import calibrate, check_output, fit_detectors, null_lengths
 from genood.cards import model_card
 from genood.classifier_learner import classifier_learners
@@ -100,6 +100,8 @@ def train_bundle(
         check_output(output)
     elif not checkpoint.is_file():
         raise BundleError(f"{output}: there is no checkpoint to resume from; train without --resume")
+    elif world.writes:
+        check_place(output)
     config = job.config
     training, validation = load_data(job) if data is None else data
     logger.info(

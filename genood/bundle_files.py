@@ -42,6 +42,12 @@ def check_free(directory: str | os.PathLike[str]) -> None:
     root = Path(directory)
     if (root / METADATA_FILE).exists():
         raise BundleError(f"{root}: there is a bundle already; remove it or give another --output")
+    check_place(root)
+
+
+def check_place(directory: str | os.PathLike[str]) -> None:
+    """Raise BundleError if files of a bundle cannot be written there."""
+    root = Path(directory)
     there = next(path for path in (root, *root.parents) if path.exists())
     if not there.is_dir():
         raise BundleError(f"{there}: is a file; name a directory for the bundle")

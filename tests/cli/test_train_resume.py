@@ -212,6 +212,16 @@ def test_resume_of_the_same_data_elsewhere(
     assert train(directory, "--resume", genomes=[genome_files[0], beta]).returncode == 0
 
 
+def test_resume_where_nothing_can_be_written(
+    train: Train, interrupted: tuple[Path, int, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said before hours of training, and not at the first checkpoint; root may write anywhere."""
+    directory = interrupted[0]
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != directory)
+    result = train(directory, "--resume", *FOREVER)
+    check_error(result, f"{directory}: cannot be written to; name another directory for the bundle")
+
+
 def test_resume_without_checkpoint(train: Train, tmp_path: Path) -> None:
     check_error(
         train(tmp_path / "bundle", "--resume"),
