@@ -232,11 +232,12 @@ class Trainer:
         stored = checkpoint.about["identity"]
         for name, value in self._identity().items():
             if stored.get(name) != json.loads(json.dumps(value)):
-                words = name.replace("_", " ")
+                differs = f"{name.replace('_', ' ')} was {stored.get(name)} and is now {value}"
+                if name == "data":  # hashes tell people nothing
+                    differs = "the sequences to train or validate on are others"
                 raise TrainingError(
-                    f"{path}: cannot resume, as {words} was {stored.get(name)} and is now {value}; "
-                    "give the options and sequences of the first run (only --steps, --patience and "
-                    "--max-recoveries may change)"
+                    f"{path}: cannot resume, as {differs}; give the options and sequences of the first run "
+                    "(only --steps, --patience and --max-recoveries may change)"
                 )
         if checkpoint.state.step > self.config.steps:
             raise TrainingError(

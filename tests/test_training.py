@@ -95,7 +95,7 @@ def test_more_steps_on_resume(make_trainer: MakeTrainer, tmp_path: Path) -> None
         ({"seed": 4}, "data", "seed was 3 and is now 4"),
         ({"learning_rate": 0.02}, "data", "learning rate was 0.01 and is now 0.02"),
         ({"mutation_rate": 0.2}, "data", "mutation rate was 0.1 and is now 0.2"),
-        ({}, "other", "data was data and is now other"),
+        ({}, "other", "cannot resume, as the sequences to train or validate on are others; give"),
         ({"steps": 4}, "data", "8 steps are done already"),
     ],
 )

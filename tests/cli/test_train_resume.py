@@ -199,7 +199,7 @@ def test_resume_refuses_other_data(
     else:
         options = ("--val", write_fasta(tmp_path / "Alpha__val.fna", {"v": markov_codes(600, 8)}))
     result = train(directory, *FOREVER, *options, "--resume", genomes=genomes)
-    check_error(result, "checkpoint.safetensors: cannot resume, as data was ")
+    check_error(result, "cannot resume, as the sequences to train or validate on are others; give the")
     assert snapshot(directory) == before
 
 
