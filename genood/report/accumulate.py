@@ -278,5 +278,6 @@ class RunAccumulator:
 
 def gc_places(gc: Floats) -> Ints:
     """Bins of GC, shape (N,): `GC_BINS` equal ones from 0 to 1, and one more for those that are unknown."""
-    places = np.minimum(np.floor(np.nan_to_num(gc) * GC_BINS), GC_BINS - 1).astype(np.int64)
+    # What lies on an edge but for rounding is above it.
+    places = np.minimum(np.floor(np.nan_to_num(gc) * GC_BINS + 1e-6), GC_BINS - 1).astype(np.int64)
     return np.where(np.isnan(gc), _UNKNOWN_GC, places)

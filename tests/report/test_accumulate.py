@@ -11,6 +11,7 @@ from genood.calibration import NullDistribution, ood_fraction, p_value_counts
 from genood.report.accumulate import RunAccumulator, ScoreColumns, gc_places
 from genood.report.agreement import DetectorCounts
 from genood.report.top import foremost
+from genood.rounding import as_in_table
 
 LEVELS = np.linspace(0, 1, 101)
 NULL = NullDistribution(
@@ -133,6 +134,12 @@ def test_bins_of_p_values_hold_their_upper_edge() -> None:
 
 def test_bins_of_gc() -> None:
     assert gc_places(np.array([0.0, 0.0199, 0.02, 0.999, 1.0, np.nan])).tolist() == [0, 0, 1, 49, 49, 50]
+
+
+def test_bins_of_gc_hold_their_lower_edge() -> None:
+    """The product of 0.58 and 50 is less than 29: of reads of 50 bases one bin would have none."""
+    gc = as_in_table(np.arange(51) / 50)
+    assert gc_places(gc).tolist() == [*range(50), 49]
 
 
 def test_expected_scores_by_hand() -> None:
