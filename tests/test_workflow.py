@@ -185,6 +185,27 @@ def test_mates_without_qualities(finished: Path, tmp_path: Path) -> None:
             assert [read.name for read in reads] == called != []
 
 
+def test_an_evaluation_of_pairs_and_single_reads(finished: Path, tmp_path: Path) -> None:
+    """Tables of pairs have columns of their own."""
+    case = new_case(tmp_path, bundle="bundle", report={"enabled": False}, multiqc={"enabled": False})
+    (case / "bundle").symlink_to(finished / "results" / "calibrated")
+    (case / "reads").symlink_to(finished / "reads")
+    rows = [
+        ("sample", "reads", "mates", "truth"),
+        ("pairs", "reads/R1.fastq.gz", "reads/R2.fastq.gz", "in"),
+        ("single", "reads/control.fastq.gz", "", "in"),
+        ("others", "reads/others.bam", "", "ood"),
+    ]
+    (case / "config" / "samples.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
+    result = run_case(case, "--notemp")
+    assert result.returncode == 0, result.stderr
+    evaluation = json.loads((case / "results" / "evaluation.json").read_text())
+    assert evaluation["reads"] == {"in": 1650 + NUM_PAIRS, "ood": NUM_OOD}
+    pooled = pd.read_csv(case / "results" / "pooled" / "in.tsv", sep="\t")
+    alone = [pd.read_csv(io.StringIO(table_of(case, name)), sep="\t") for name in ("pairs", "single")]
+    pd.testing.assert_frame_equal(pooled, pd.concat(alone, join="inner", ignore_index=True))
+
+
 KILLED = """#!{python}
 import os, sys, signal
 from genood.cli import main

@@ -17,8 +17,8 @@ rule pool:
         mem_mb=500,
         runtime=120,
     shell:
-        # One header line, then the rows of all tables.
-        "gzip -dc {input.tables} | awk 'NR == 1 {{ header = $0; print; next }} $0 != header'"
+        # One header line, then the rows of all tables, without the columns that only pairs have.
+        "gzip -dc {input.tables} | cut -f -12 | awk 'NR == 1 {{ header = $0; print; next }} $0 != header'"
         " > {output.table} 2> {log}"
 
 
