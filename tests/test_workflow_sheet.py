@@ -42,6 +42,12 @@ ONE_MORE = "a tab at the end of a line begins one more"
             id="no rows",
         ),
         pytest.param(
+            "sample\treads\nS1\treads/{lane}.fastq\n",
+            "config/samples.tsv, sample S1: reads/{lane}.fastq has a name in braces, which Snakemake takes "
+            "for a wildcard; rename it",
+            id="braces",
+        ),
+        pytest.param(
             f"sample\treads\tmates\nS1\t{FIRST}\t../{FIRST[3:].replace('/', '//')}\n",
             f"config/samples.tsv, sample S1: {FIRST} and ../{FIRST[3:].replace('/', '//')} are one file; "
             "reads and mates need mates 1 and mates 2 in two",

@@ -5,6 +5,7 @@ import re
 
 import pandas as pd
 from snakemake.exceptions import WorkflowError
+from snakemake.io import contains_wildcard
 
 ALIGNMENTS = (".bam", ".cram", ".sam")
 FASTA = (".fasta", ".fa", ".fna")
@@ -71,8 +72,12 @@ def read_samples(path):
 
 
 def check_files(files, what):
-    """Raise WorkflowError for the first file that is not there."""
+    """Raise WorkflowError for the first file that is not there, or that no rule can name."""
     for path in files:
+        if contains_wildcard(path):
+            raise WorkflowError(
+                f"{what}: {path} has a name in braces, which Snakemake takes for a wildcard; rename it"
+            )
         if config["check_files"] and not os.path.exists(path):
             raise WorkflowError(f"{what}: no such file: {path}")
 
