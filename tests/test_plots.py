@@ -142,6 +142,14 @@ def test_names_with_quotes(tmp_path: Path) -> None:
     assert table["class"][0] == '"quoted"'
 
 
+def test_names_with_dollar_signs(tmp_path: Path) -> None:
+    """They are text, and no formulas."""
+    reads = few_reads()
+    name = r"a$\b$"
+    draw_all(tmp_path, replace(reads, classes=np.where(reads.is_ood, reads.classes, name).astype(object)))
+    assert name in text_of(tmp_path / "classes.svg").split("\n")
+
+
 def test_without_matplotlib() -> None:
     code = "\n".join(
         [

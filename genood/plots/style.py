@@ -34,6 +34,7 @@ _STYLE: Any = {
     "axes.spines.right": False,
     "legend.frameon": False,
     "font.size": 9.0,
+    "text.parse_math": False,  # a name with dollar signs is no formula
 }
 
 _METADATA: Mapping[str, Any] = {"svg": {"Date": None}, "png": {}}

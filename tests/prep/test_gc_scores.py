@@ -73,6 +73,14 @@ def test_compressed_tables(tmp_path: Path, ending: str) -> None:
         read_scored(str(renamed))
 
 
+def test_a_file_with_dollar_signs_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    table = score_table(tmp_path / r"a$\b$.tsv", [(0.5, 10, -10, 0.1)] * 3)
+    figure = tmp_path / "o.svg"
+    write_scores_gc(read_score_tables([str(table)]), str(tmp_path / "o.tsv"), figure=str(figure))
+    assert r"a$\b$" in figure.read_text()
+
+
 def test_parquet_says_what_text_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyarrow")
     text = score_table(tmp_path / "in.tsv", [(0.15, 10, -10, 0.1), (0.2, 5, -10, ""), ("", 0, "", "")])
