@@ -252,6 +252,10 @@ class RunAccumulator:
         """A quantile of the OOD scores, as exact as their bins."""
         return self._scores.quantile(level)
 
+    def gc_quantile(self, place: int, level: float) -> float | None:
+        """The same of the reads in one bin of GC."""
+        return self._scores.quantile(level, slice(place * _NUM_CALLS, (place + 1) * _NUM_CALLS))
+
     def score_bins(self, most_bins: int, tail: float) -> Bins | None:
         """OOD scores by bin; counts have the shape (K, GC_BINS + 1, calls), unknown GC last."""
         bins = self._scores.view(most_bins, tail)

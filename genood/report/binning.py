@@ -106,10 +106,9 @@ class GrowingHistogram:
             self._first, self._counts = int(rows[0]), counts
         self._exponent += shift
 
-    def quantile(self, level: float, column: int | None = None) -> float | None:
-        """The middle of the bin in which a quantile lies, of all columns or of one; None without values."""
-        counts = self._counts.sum(axis=1) if column is None else self._counts[:, column]
-        place = quantile_place(counts, level)
+    def quantile(self, level: float, columns: slice = slice(None)) -> float | None:
+        """The middle of the bin in which a quantile lies, of all columns or of some; None without values."""
+        place = quantile_place(self._counts[:, columns].sum(axis=1), level)
         return None if place is None else float(np.ldexp(self._first + place + 0.5, self._exponent))
 
     def view(self, most_bins: int, tail: float = 0.0) -> Bins | None:

@@ -193,7 +193,7 @@ def gc_chart(counts: RunAccumulator) -> Spec | None:
         {"calculate": f"{first!r} + datum.s * {width!r}", "as": "s0"},
         {"calculate": f"{first!r} + (datum.s + 1) * {width!r}", "as": "s1"},
     ]
-    medians = [row for row in gc_rows(bins) if row["n"] >= _FEWEST_FOR_MEDIAN]
+    medians = [row for row in gc_rows(counts) if row["n"] >= _FEWEST_FOR_MEDIAN]
     gc_axis = {"type": "quantitative", "title": "GC", "scale": {"zero": False}, "axis": {"format": ".0%"}}
     score_axis = {"type": "quantitative", "title": "OOD score", "scale": {"zero": False}}
     return {
@@ -240,16 +240,16 @@ def _median_line(medians: Rows, gc_axis: Spec, score_axis: Spec) -> Spec:
     }
 
 
-def gc_rows(bins: Bins) -> Rows:
-    """Reads and median score for each bin of GC that has any; scores as exact as the bins."""
-    middles = (bins.edges[:-1] + bins.edges[1:]) / 2
+def gc_rows(counts: RunAccumulator) -> Rows:
+    """Reads and median score for each bin of GC that has any."""
+    bins = counts.score_bins(SCORE_BINS, TAIL)
+    if bins is None:
+        return []
     rows = []
-    for place in range(GC_BINS):
-        numbers = bins.counts[:, place].sum(axis=1)
-        total = int(numbers.sum())
-        if total:
-            median = middles[np.searchsorted(np.cumsum(numbers), (total + 1) // 2)]
-            rows.append({"gc": (place + 0.5) / GC_BINS, "n": total, "median": short(float(median))})
+    for place, total in enumerate(bins.counts.sum(axis=(0, 2))[:GC_BINS].tolist()):
+        median = counts.gc_quantile(place, 0.5)
+        if median is not None:
+            rows.append({"gc": (place + 0.5) / GC_BINS, "n": total, "median": short(median)})
     return rows
 
 

@@ -171,11 +171,10 @@ def _small_p_values(run: Run) -> Figure | None:
 
 
 def _gc(run: Run) -> Figure | None:
-    bins = run.counts.score_bins(charts.SCORE_BINS, charts.TAIL)
     spec = charts.gc_chart(run.counts)
-    if bins is None or spec is None:
+    if spec is None:
         return None
-    rows = charts.gc_rows(bins)
+    rows = charts.gc_rows(run.counts)
     return Figure(
         title="GC and score",
         caption=(

@@ -10,6 +10,7 @@ import pytest
 from genood.calibration import NullDistribution, ood_fraction, p_value_counts
 from genood.report.accumulate import RunAccumulator, ScoreColumns, gc_places
 from genood.report.agreement import DetectorCounts
+from genood.report.charts import gc_rows
 from genood.report.top import foremost
 from genood.rounding import as_in_table
 
@@ -140,6 +141,19 @@ def test_bins_of_gc_hold_their_lower_edge() -> None:
     """The product of 0.58 and 50 is less than 29: of reads of 50 bases one bin would have none."""
     gc = as_in_table(np.arange(51) / 50)
     assert gc_places(gc).tolist() == [*range(50), 49]
+
+
+def test_medians_by_gc_are_as_exact_as_other_quantiles() -> None:
+    """Within 1/2,048 of the range, however wide the bars are."""
+    columns = columns_of(3000)
+    counts = RunAccumulator()
+    counts.add(columns)
+    places = gc_places(columns.gc)
+    for row in gc_rows(counts):
+        scores = columns.ood_scores[places == int(row["gc"] * 50)]
+        assert row["n"] == len(scores)
+        median = np.quantile(scores, 0.5, method="inverted_cdf")
+        assert row["median"] == pytest.approx(median, abs=4 / 2048)
 
 
 def test_expected_scores_by_hand() -> None:
