@@ -206,6 +206,20 @@ def test_an_evaluation_of_pairs_and_single_reads(finished: Path, tmp_path: Path)
     pd.testing.assert_frame_equal(pooled, pd.concat(alone, join="inner", ignore_index=True))
 
 
+@pytest.mark.skipif(not HAS_MULTIQC, reason="MultiQC is not installed")
+def test_samples_that_multiqc_would_call_the_same(finished: Path, tmp_path: Path) -> None:
+    case = new_case(tmp_path, bundle="bundle", report={"enabled": False})
+    (case / "bundle").symlink_to(finished / "results" / "calibrated")
+    (case / "reads").symlink_to(finished / "reads")
+    (case / "config" / "samples.tsv").write_text(
+        "sample\treads\nrun.fastq\treads/R1.fastq.gz\nrun.bam\treads/others.bam\n"
+    )
+    result = run_case(case)
+    assert result.returncode == 0, result.stderr
+    data = case / "results" / "multiqc" / "multiqc_report_data" / "multiqc_genood.txt"
+    assert pd.read_csv(data, sep="\t")["Sample"].tolist() == ["run.bam", "run.fastq"]
+
+
 KILLED = """#!{python}
 import os, sys, signal
 from genood.cli import main

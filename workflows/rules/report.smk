@@ -74,5 +74,6 @@ rule multiqc:
         directory=subpath(output.page, parent=True),
         options=config["multiqc"]["options"],
     shell:
-        "multiqc --force --outdir {params.directory} --filename multiqc_report {input}"
+        # The sheet's names as they are: shortened ones may be the same.
+        "multiqc --force --fullnames --outdir {params.directory} --filename multiqc_report {input}"
         " {params.options} > {log} 2>&1"
