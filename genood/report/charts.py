@@ -268,10 +268,12 @@ def length_bins(counts: RunAccumulator) -> tuple[npt.NDArray[np.float64], npt.ND
         bins = (np.arange(low, high + 1) - low) // step
         edges = low + step * np.arange(int(bins[-1]) + 2, dtype=np.float64)
         return edges, _gathered(counts.length_counts[low : high + 1], bins), False
-    logs = np.log2(np.maximum(LENGTH_STARTS[low : high + 1], 1)) + _ROUNDED
+    starts = LENGTH_STARTS[low : high + 1]
+    logs = np.log2(np.maximum(starts, 1)) + np.where(starts > _LONGEST_LINEAR, _ROUNDED, 0.0)
     per_octave = next(n for n in _PER_OCTAVE if (logs[-1] - logs[0]) * n < _LENGTH_BINS - 1)
     bins = np.floor(logs * per_octave).astype(np.int64)
     edges = 2.0 ** (np.arange(int(bins[0]), int(bins[-1]) + 2) / per_octave)
+    edges = np.where(edges > _LONGEST_LINEAR, np.rint(edges), np.ceil(edges))
     return edges, _gathered(counts.length_counts[low : high + 1], bins - bins[0]), True
 
 

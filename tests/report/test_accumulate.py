@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from genood.calibration import NullDistribution, ood_fraction, p_value_counts
 from genood.report.accumulate import RunAccumulator, ScoreColumns, gc_places
 from genood.report.agreement import DetectorCounts
-from genood.report.charts import gc_rows
+from genood.report.charts import gc_rows, length_bins
 from genood.report.top import foremost
 from genood.rounding import as_in_table
 
@@ -141,6 +142,21 @@ def test_bins_of_gc_hold_their_lower_edge() -> None:
     """The product of 0.58 and 50 is less than 29: of reads of 50 bases one bin would have none."""
     gc = as_in_table(np.arange(51) / 50)
     assert gc_places(gc).tolist() == [*range(50), 49]
+
+
+@pytest.mark.parametrize("longest", [1500, 6000, 100_000])
+def test_lengths_are_in_the_bin_whose_edges_are_shown(longest: int) -> None:
+    columns = columns_of(longest)
+    counts = RunAccumulator()
+    counts.add(replace(columns, lengths=np.arange(1, longest + 1)))
+    found = length_bins(counts)
+    assert found is not None
+    edges, numbers, is_log = found
+    assert is_log
+    assert (edges == np.floor(edges)).all()
+    # The last bin ends where the longest reads do.
+    expected, _ = np.histogram(np.arange(1, longest + 1), edges)
+    assert numbers.sum(axis=1)[:-1].tolist() == expected[:-1].tolist()
 
 
 def test_medians_by_gc_are_as_exact_as_other_quantiles() -> None:
