@@ -10,8 +10,8 @@ checkpoint benchmark_cells:
         "../envs/genood.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda wildcards, attempt: attempt * 4000,
+        runtime=lambda wildcards, attempt: attempt * 60,
     params:
         options=config["benchmark"]["options"],
         dataset=subpath(input.dataset, parent=True),
@@ -60,8 +60,8 @@ rule benchmark:
         "../envs/genood.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda wildcards, attempt: attempt * 4000,
+        runtime=lambda wildcards, attempt: attempt * 60,
     params:
         options=config["benchmark"]["options"],
         dataset=subpath(input.dataset, parent=True),

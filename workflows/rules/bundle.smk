@@ -12,8 +12,8 @@ rule build_dataset:
         "../envs/genood-prep.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=1440,
+        mem_mb=lambda wildcards, attempt: attempt * 8000,
+        runtime=lambda wildcards, attempt: attempt * 1440,
     params:
         options=(config.get("build") or {}).get("options", ""),
         directory=subpath(output.dataset, ancestor=2),

@@ -14,8 +14,8 @@ rule pool:
         "../envs/genood.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=120,
+        mem_mb=lambda wildcards, attempt: attempt * 500,
+        runtime=lambda wildcards, attempt: attempt * 120,
     shell:
         # One header line, then the rows of all tables, without the columns that only pairs have.
         "gzip -dc {input.tables} | cut -f -12 | awk 'NR == 1 {{ header = $0; print; next }} $0 != header'"
@@ -41,7 +41,7 @@ rule evaluate:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: attempt * 4000,
-        runtime=240,
+        runtime=lambda wildcards, attempt: attempt * 240,
     shell:
         "genood evaluate {input.in_table} {input.ood_table} -o {output.json}"
         " > {output.table} 2> {log}"

@@ -20,7 +20,7 @@ rule report_sample:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: attempt * 2000,
-        runtime=120,
+        runtime=lambda wildcards, attempt: attempt * 120,
     params:
         options=config["report"]["options"],
     shell:
@@ -45,7 +45,7 @@ rule report_bundle:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: attempt * 2000,
-        runtime=60,
+        runtime=lambda wildcards, attempt: attempt * 60,
     shell:
         "genood report {input.bundle:q} -o {output.page} 2> {log}"
 
@@ -69,7 +69,7 @@ rule multiqc:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: attempt * 2000,
-        runtime=60,
+        runtime=lambda wildcards, attempt: attempt * 60,
     params:
         directory=subpath(output.page, parent=True),
         options=config["multiqc"]["options"],

@@ -17,8 +17,8 @@ rule split:
         "../envs/genood.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=lambda wildcards, attempt: attempt * 2000,
+        runtime=lambda wildcards, attempt: attempt * 240,
     params:
         number=lambda wildcards, output: len(output.parts),
         pairs=lambda wildcards: pairs_option(wildcards.sample),
@@ -81,8 +81,8 @@ rule gather:
         "../envs/genood.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=lambda wildcards, attempt: attempt * 2000,
+        runtime=lambda wildcards, attempt: attempt * 240,
     params:
         options=gather_options(),
     shell:
@@ -105,8 +105,8 @@ rule ood_reads:
         "../envs/genood.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=lambda wildcards, attempt: attempt * 2000,
+        runtime=lambda wildcards, attempt: attempt * 240,
     params:
         name=lambda wildcards: ood_name(wildcards.sample),
         options=gather_options(),
