@@ -22,7 +22,7 @@ from data_prep.catalogue_table import (
 )
 from data_prep.names import SYNONYMS, Naming, Synonyms, genus_of_name
 from data_prep.ncbi_reports import ReportRow, read_report
-from data_prep.taxonomy import Taxonomy
+from data_prep.taxonomy import Taxonomy, taxdump_files
 from genood.errors import ConfigError, InputError
 from genood.files import check_distinct
 
@@ -264,7 +264,7 @@ def make_catalogue(
     ConfigError
         The output is an input.
     """
-    check_distinct([*reports, *synonyms, *([taxdump] if taxdump is not None else [])], [output])
+    check_distinct([*reports, *synonyms, *([] if taxdump is None else taxdump_files(taxdump))], [output])
     names = Synonyms.load((SYNONYMS, *synonyms))
     taxonomy = Taxonomy.load(taxdump) if taxdump is not None else None
     catalogue = build_catalogue(reports, config, taxonomy=taxonomy, synonyms=names)

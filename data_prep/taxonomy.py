@@ -63,11 +63,10 @@ class Taxonomy:
             missing = [name for name in _NEEDED if not (directory / name).is_file()]
             if missing:
                 raise InputError(path, f"is no taxdump: it holds no {' and no '.join(missing)}")
-            files = [directory / name for name in (*_NEEDED, _MERGED) if (directory / name).is_file()]
             from multitax import NcbiTx
 
             try:
-                return cls(NcbiTx(files=[str(file) for file in files]))
+                return cls(NcbiTx(files=taxdump_files(directory)))
             except (ValueError, OSError) as error:
                 reason = " ".join(str(error).split())
                 raise InputError(path, f"is no taxdump, or damaged ({reason[:200]})") from error
@@ -85,6 +84,14 @@ class Taxonomy:
         if (superkingdom or domain) not in _PROKARYOTES:
             return Naming("", "not of Bacteria or Archaea")
         return genus_of_name(genus) if genus else Naming("", "no genus in the lineage")
+
+
+def taxdump_files(path: str | os.PathLike[str]) -> list[str]:
+    """The files that `Taxonomy.load` reads: the one that is named, or those in the directory that is."""
+    if not os.path.isdir(path):
+        return [os.fspath(path)]
+    files = (os.path.join(path, name) for name in (*_NEEDED, _MERGED))
+    return [file for file in files if os.path.isfile(file)]
 
 
 def _unpack(path: str | os.PathLike[str], directory: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import os
+import shutil
 import subprocess
 import sys
 from datetime import date
@@ -327,6 +328,14 @@ def test_output_over_an_input(tmp_path: Path) -> None:
     report.write_bytes((DATA / "prokaryotes_2021.txt").read_bytes())
     with pytest.raises(ConfigError, match="both an input and an output"):
         make_catalogue([str(report)], str(report))
+
+
+def test_output_over_a_taxdump(tmp_path: Path) -> None:
+    dump = shutil.copytree(DATA / "taxdump_2024", tmp_path / "dump")
+    before = (dump / "names.dmp").read_bytes()
+    with pytest.raises(ConfigError, match="names.dmp: is both an input and an output"):
+        make_catalogue([str(DATA / "prokaryotes_2021.txt")], str(dump / "names.dmp"), taxdump=str(dump))
+    assert (dump / "names.dmp").read_bytes() == before
 
 
 def test_levels_of_the_command_line() -> None:
