@@ -52,7 +52,7 @@ def _parse_classes(path: str | os.PathLike[str], table: csv.DictReader[str]) -> 
         raise InputError(path, "needs a header line with the columns 'file' and 'class'", line=1)
     classes: dict[str, str] = {}
     for row in table:
-        file, class_name = row["file"], row["class"]
+        file, class_name = row["file"], (row["class"] or "").strip()  # blanks at the end are not seen
         if not file or not class_name:
             raise InputError(path, "a row needs both a file and a class", line=table.line_num)
         if file in classes:

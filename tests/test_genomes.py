@@ -139,6 +139,12 @@ def test_classes_table_from_a_spreadsheet(tmp_path: Path, table: bytes) -> None:
     assert read_classes(tmp_path / "classes.tsv") == {"a": "A"}
 
 
+def test_blanks_around_a_class_are_not_of_it(tmp_path: Path) -> None:
+    """As cells are pasted; of files, names may end with them."""
+    table = written(tmp_path / "classes.tsv", "file\tclass\na.fa\tX\nb.fa \t X \n")
+    assert read_classes(table) == {"a.fa": "X", "b.fa ": "X"}
+
+
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
