@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from genood import __version__
 from genood.errors import BundleError
-from genood.files import atomic_path, sha256_of, write_json, write_text
+from genood.files import STANDARD, atomic_path, sha256_of, write_json, write_text
 from genood.tensors import map_tensors, write_tensors
 
 FORMAT_VERSION = 1
@@ -48,6 +48,8 @@ def check_free(directory: str | os.PathLike[str]) -> None:
 def check_place(directory: str | os.PathLike[str]) -> None:
     """Raise BundleError if files of a bundle cannot be written there."""
     root = Path(directory)
+    if os.fspath(root) == STANDARD:
+        raise BundleError("a bundle is a directory, and cannot go to standard output; name one")
     there = next(path for path in (root, *root.parents) if path.exists())
     if not there.is_dir():
         raise BundleError(f"{there}: is a file; name a directory for the bundle")

@@ -22,11 +22,11 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def refuse_several(what: str) -> None:
+def refuse_several(what: str, command: str = "genood train") -> None:
     """A usage error if torchrun has started several processes for what one does; the first one says it."""
     if os.environ.get("WORLD_SIZE", "1") == "1" or "RANK" not in os.environ:
         return
-    error = click.UsageError(f"{what} is made by one process; start genood train without torchrun")
+    error = click.UsageError(f"{what} is made by one process; start {command} without torchrun")
     if is_first_process():
         raise error
     click.get_current_context().exit(error.exit_code)

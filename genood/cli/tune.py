@@ -23,6 +23,7 @@ from genood.cli.options import (
     refuse_others,
     show_progress,
 )
+from genood.cli.processes import refuse_several
 from genood.cli.stepwise_options import OPTIONS_OF
 from genood.cli.train import command as train
 from genood.models import MODELS
@@ -149,6 +150,7 @@ def command(
     command goes on from it. With other mutation rates, L2 coefficients or seeds it computes what is new, and
     the tables hold what is named.
     """
+    refuse_several("a comparison of backgrounds", "genood tune")
     if model is None:
         model = "lstm" if is_gpu(device) else "context"
     refuse_others(model, _OPTIONS_OF)

@@ -24,6 +24,14 @@ def test_other_files_in_the_way(train: Train, tmp_path: Path) -> None:
     assert snapshot(tmp_path) == {"thesis.txt": b"all of it"}
 
 
+def test_standard_output_is_no_directory(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_error(train(Path("-")), "a bundle is a directory, and cannot go to standard output; name one")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["file", "file/bundle", "file/deep/bundle"])
 def test_file_in_the_way(train: Train, tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("here")

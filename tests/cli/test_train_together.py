@@ -91,3 +91,12 @@ def test_what_one_process_makes(
     assert (result.returncode, result.stdout) == (2, "")
     says = f"Error: {what} is made by one process; start genood train without torchrun"
     assert result.stderr.splitlines()[-1:] == ([says] if rank == "0" else [])
+
+
+def test_one_process_tunes(genood_here: Genood, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Several would write to the same files."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    result = genood_here("tune", "none.fa", "-o", tmp_path / "tuned")
+    assert result.returncode == 2
+    assert result.stderr.endswith("is made by one process; start genood tune without torchrun\n")
