@@ -7,6 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from genood.calibration import P_VALUE_BINS
 from genood.engine import CALLS
 from genood.report import charts
 from genood.report.agreement import AGREEMENT_LEVEL, DetectorCounts
@@ -209,7 +210,8 @@ def _class_p_values(counts: ClassCounts) -> Figure | None:
         caption=(
             "Mark: median; bar: half of the reads; line: 90 % of them. Over all classes, in-distribution"
             " reads have a median near one half. A class that lies far to the left draws foreign reads, or"
-            f" its strains here are unlike those of the reference.{_left_out(len(rows))}"
+            " its strains here are unlike those of the reference. All are rounded up to a multiple of"
+            f" {1 / P_VALUE_BINS:g}.{_left_out(len(rows))}"
         ),
         description=f"Quantiles of the p-values of {len(rows)} classes.",
         spec=spec,
