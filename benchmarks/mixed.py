@@ -34,9 +34,9 @@ from real import check_data, command, genomes_by_split, write_reads
 
 from genood.bundle import Bundle
 from genood.detectors.base import ScoreBatch
-from genood.engine import forward
 from genood.ensemble import EnsembleBundle, combined, how_asked
 from genood.files import write_json
+from genood.forward import forward
 from genood.labels import class_of
 from genood.sequence import mutate
 from genood.threads import set_num_threads

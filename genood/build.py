@@ -19,10 +19,10 @@ from genood.cards import model_card
 from genood.classifier_learner import classifier_learners
 from genood.detectors.base import ScoreBatch
 from genood.distributed import ALONE, World
-from genood.engine import forward
 from genood.ensemble import AnyBundle
 from genood.errors import BundleError
 from genood.following import Progress, Stopping, never_stopping
+from genood.forward import forward
 from genood.learners import Learner, density_learners
 from genood.models import CLASSIFIERS
 from genood.recipes import MUTATED, Stream, TrainConfig

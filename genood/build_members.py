@@ -20,9 +20,9 @@ from genood.build import (
 )
 from genood.bundle import CLASSIFIER, ROLES
 from genood.bundle_files import CHECKPOINT_FILE
-from genood.engine import forward
 from genood.ensemble import AnyBundle
 from genood.following import Progress, Stopping, never_stopping
+from genood.forward import forward
 from genood.genomes import Genomes
 from genood.members import Members, ScoreNull
 from genood.models import CLASSIFIERS

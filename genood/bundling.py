@@ -20,10 +20,10 @@ from genood.calibration import LENGTH_BINS, MIN_INDEPENDENT_READS, Calibration, 
 from genood.detectors import DETECTORS
 from genood.detectors.base import Detector, ScoreBatch
 from genood.detectors.serving import needs_of, ready_detector, served
-from genood.engine import forward
 from genood.ensemble import AnyBundle, how_asked, most_reads, num_weights
 from genood.errors import BundleError, InputError, TrainingError
 from genood.files import is_temporary
+from genood.forward import forward
 from genood.genomes import Genomes
 from genood.sampling import ReadSampler
 

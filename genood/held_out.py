@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from genood.detectors.base import ScoreBatch
-from genood.engine import forward
 from genood.ensemble import AnyBundle
+from genood.forward import forward
 from genood.recipes import Stream
 from genood.reference import ReferenceJob, Validation
 from genood.sampling import ReadSampler

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from genood.detectors.base import ScoreBatch
-from genood.engine import forward
 from genood.ensemble import AnyBundle
+from genood.forward import forward
 from genood.genomes import Genomes, Ints
 from genood.recipes import Stream
 from genood.reference import Validation, provenance

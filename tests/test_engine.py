@@ -19,8 +19,9 @@ from genood.bundle import Bundle
 from genood.detectors import DETECTORS
 from genood.detectors.base import ScoreBatch
 from genood.detectors.likelihood import Likelihood
-from genood.engine import EngineConfig, ScoredReads, Scorer, calls_at, forward
+from genood.engine import EngineConfig, ScoredReads, Scorer, calls_at
 from genood.errors import BundleError, ConfigError
+from genood.forward import forward
 from genood.pieces import Pieces
 from genood.readers import Read, ReadBlock, Records
 from genood.recipes import MUTATED, NO_BACKGROUND

@@ -15,9 +15,9 @@ from toys import composition_bundle, uniform_codes
 
 from genood.bundle import Bundle
 from genood.detectors.base import Classified, ScoreBatch
-from genood.engine import forward
 from genood.ensemble import By, EnsembleBundle, combined, load_bundle, member_directory
 from genood.errors import BundleError
+from genood.forward import forward
 from genood.sequence import UNKNOWN, encode
 
 METADATA = {"classes": [], "seed": 0, "command": "", "data": {}, "metrics": {}}

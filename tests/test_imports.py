@@ -37,6 +37,7 @@ LAYERS = [
     {"training"},
     {"tensorboard"},
     {"calibration", "metrics", "ensemble"},
+    {"forward"},
     {"engine", "stretches"},
     {"spool", "regions", "bundling", "cards", "null_reads", "held_out"},
     {"writers", "parts", "build", "remember", "counting", "sketching", "evaluation", "fdr", "recalibrate"},

@@ -17,9 +17,10 @@ from toys import Composition, composition_bundle, markov_codes, strain_of, unifo
 
 from genood.bundle import Bundle
 from genood.counting import CountConfig, CountJob, count_bundle
-from genood.engine import EngineConfig, forward
+from genood.engine import EngineConfig
 from genood.ensemble import EnsembleBundle, load_bundle
 from genood.errors import BundleError, ConfigError
+from genood.forward import forward
 from genood.genomes import Genomes
 from genood.joining import JoinJob, join_bundles, null_for
 from genood.models.markov import MarkovConfig

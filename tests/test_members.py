@@ -19,9 +19,10 @@ from genood.build import TrainJob
 from genood.build_members import TrainedMembers
 from genood.bundle import Bundle
 from genood.counting import CountConfig, CountJob
-from genood.engine import Scorer, forward
+from genood.engine import Scorer
 from genood.ensemble import EnsembleBundle, load_bundle
 from genood.errors import BundleError, ConfigError, TrainingError
+from genood.forward import forward
 from genood.members import CountedMembers, RememberedMembers, SketchedMembers, train_ensemble
 from genood.models.markov import MarkovConfig
 from genood.readers import Read

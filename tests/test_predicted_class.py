@@ -14,9 +14,10 @@ from genood.bundle import Bundle
 from genood.calibration import NullDistribution
 from genood.detectors.base import Classified
 from genood.detectors.classes import most_likely
-from genood.engine import EngineConfig, Scorer, forward
+from genood.engine import EngineConfig, Scorer
 from genood.ensemble import EnsembleBundle, combined
 from genood.errors import ConfigError
+from genood.forward import forward
 from genood.models.base import DensityModel
 from genood.models.context import ContextModel
 from genood.pieces import Pieces, Scores

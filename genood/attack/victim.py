@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from genood.attack.objectives import Floats, Objective
 from genood.detectors.base import ScoreBatch
-from genood.engine import forward
 from genood.ensemble import AnyBundle, most_reads
+from genood.forward import forward
 from genood.sequence import Codes
 
 BATCH_BASES = 65_536

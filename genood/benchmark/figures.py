@@ -11,8 +11,8 @@ import pandas as pd
 from genood.analyses import ReadScores, read_distances
 from genood.benchmark.methods import METHODS
 from genood.benchmark.running import Benchmark, Result
-from genood.engine import forward
 from genood.ensemble import AnyBundle
+from genood.forward import forward
 from genood.plots import draw_all
 from genood.position_maps import PositionMap, spread_reads
 from genood.sequence import Codes

@@ -15,9 +15,9 @@ from genood.benchmark.reads import Side
 from genood.detectors import DETECTORS
 from genood.detectors.base import Detector
 from genood.detectors.serving import needs_of, ready_detector
-from genood.engine import forward
 from genood.ensemble import AnyBundle, most_reads
 from genood.files import atomic_path
+from genood.forward import forward
 
 Options = Mapping[str, float]
 """Values of a detector's keyword arguments, of its grid."""

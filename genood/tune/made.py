@@ -19,7 +19,7 @@ from genood.bundle import Bundle
 from genood.bundling import null_lengths
 from genood.counting import CountConfig, CountJob
 from genood.detectors.llr import LikelihoodRatio
-from genood.engine import forward
+from genood.forward import forward
 from genood.genomes import Genomes
 from genood.metrics import Separation, separation
 from genood.recipes import CONTEXT_BACKGROUNDS, MARKOV_BACKGROUNDS, MUTATED, Stream
