@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from dnaio import SequenceRecord
-from toys import markov_model, uniform_codes
+from toy_runs import chains, mixed_reads
+from toys import uniform_codes
 
 from genood import threads
 from genood.bundle import Bundle
@@ -24,18 +25,12 @@ from genood.errors import BundleError, ConfigError
 from genood.forward import forward
 from genood.pieces import Pieces
 from genood.readers import Read, ReadBlock, Records
-from genood.recipes import MUTATED, NO_BACKGROUND
 from genood.sequence import UNKNOWN, Codes, encode
 
 
 @pytest.fixture(scope="module")
 def bundle(bundle_dir: Path) -> Bundle:
     return Bundle.load(bundle_dir)
-
-
-def mixed_reads(number: int = 60) -> list[Read]:
-    lengths = np.random.default_rng(0).integers(1, 300, number)
-    return [Read(f"r{i}", uniform_codes(int(n), i)) for i, n in enumerate(lengths)]
 
 
 def score(bundle: Bundle, reads: list[Read], **config: Any) -> list[ScoredReads]:
@@ -380,15 +375,6 @@ def test_threads_for_each_window(
     assert seen == expected
 
 
-def chains(bundle: Bundle) -> Bundle:
-    """Markov chains with the p-values of another bundle, which say nothing here."""
-    models = [markov_model(uniform_codes(20_000, seed), order=7) for seed in range(2)]
-    metadata = {"background": MUTATED, "classes": ["x"]}
-    return Bundle(
-        foreground=models[0], background=models[1], metadata=metadata, calibration=bundle.calibration
-    )
-
-
 @pytest.mark.parametrize(("num_threads", "windows"), [(1, 0), (2, 2), (12, 12), (200, 16)])
 def test_compiled_models_score_windows_side_by_side(bundle: Bundle, num_threads: int, windows: int) -> None:
     assert EngineConfig.suiting(chains(bundle), alpha=0.05, num_threads=num_threads).overlap == windows
@@ -440,57 +426,3 @@ def test_pieces_change_nothing_of_a_chain(bundle: Bundle) -> None:
         np.testing.assert_array_equal(one.log_p, other.log_p)
         np.testing.assert_array_equal(one.background_log_p, other.background_log_p)
     np.testing.assert_allclose(whole.llr, pieces.llr, rtol=1e-6)
-
-
-@pytest.mark.parametrize("model", ["lstm", "chain"])
-def test_positions_that_are_kept_change_nothing(bundle: Bundle, model: str) -> None:
-    """Without them sums alone are asked for, but where a piece has a lead."""
-    reads = [*mixed_reads(40), Read("n", encode("NNNN")), Read("long", uniform_codes(5000, 9))]
-    asked = bundle if model == "lstm" else chains(bundle)
-    config = EngineConfig(batch_bases=2000, piece_bases=1500)
-    detectors = ["llr", "likelihood"]
-    [kept], [summed] = (
-        Scorer(asked, detectors=detectors, config=config, keep_positions=keeps).score(reads)
-        for keeps in (True, False)
-    )
-    assert summed.positions is None
-    for name in ("num_scored", "log_likelihood", "background_log_likelihood", "llr", "llr_per_base", "gc"):
-        np.testing.assert_array_equal(getattr(kept, name), getattr(summed, name))
-    for name in detectors:
-        np.testing.assert_array_equal(kept.ood_scores[name], summed.ood_scores[name])
-
-
-@pytest.mark.parametrize("each_base", [False, True])
-def test_bases_are_asked_for_where_a_detector_looks_at_them(
-    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, each_base: bool
-) -> None:
-    monkeypatch.setattr(Likelihood, "each_base", each_base)
-    seen: list[bool] = []
-
-    def spied(detector: Likelihood, batch: ScoreBatch) -> Any:
-        seen.append(bool(np.isnan(batch.log_p).any()))
-        return original(detector, batch)
-
-    original = Likelihood.score
-    monkeypatch.setattr(Likelihood, "score", spied)
-    [scored] = Scorer(bundle, detectors=["llr", "likelihood"]).score(mixed_reads(5))
-    assert set(seen) == {not each_base}
-    assert not np.isnan(scored.ood_scores["likelihood"]).any()
-
-
-def test_sums_alone_cannot_be_cut(bundle: Bundle) -> None:
-    batch = forward(bundle, encode("ACGT")[None], np.array([4]), each_base=False)
-    with pytest.raises(AssertionError, match="not asked for"):
-        batch.without_leads(np.array([1]))
-
-
-def test_sums_of_a_bundle_without_a_background(bundle: Bundle) -> None:
-    alone = chains(bundle)
-    alone = Bundle(
-        foreground=alone.foreground,
-        metadata={"background": NO_BACKGROUND, "classes": ["x"]},
-        calibration=bundle.calibration,
-    )
-    batch = forward(alone, encode("ACGT")[None], np.array([4]), each_base=False)
-    assert batch.log_likelihood[0] < 0
-    assert np.isnan(batch.background_log_likelihood).all()
