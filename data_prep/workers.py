@@ -7,7 +7,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from types import TracebackType
@@ -21,6 +21,9 @@ R = TypeVar("R")
 
 _TASKS_AHEAD = 2
 """Tasks under way or done and not yet taken, for each process: enough that none waits, few enough to hold."""
+
+_LOOK_EVERY = 0.1
+"""Seconds that an interrupt may wait."""
 
 
 class Workers:
@@ -82,16 +85,17 @@ class Workers:
                 with interrupts_held():
                     coming.append(self._pool.submit(_work, function, task))
                 if len(coming) > _TASKS_AHEAD * self._number:
-                    yield coming.popleft().result().take()
+                    yield _outcome(coming.popleft()).take()
             while coming:
-                yield coming.popleft().result().take()
+                yield _outcome(coming.popleft()).take()
         except BrokenProcessPool as error:
             raise GenoodError(
                 "a process ended before its work was done, perhaps for want of memory; use fewer threads"
             ) from error
         finally:
-            for future in coming:
-                future.cancel()
+            with interrupts_held():
+                for future in coming:
+                    future.cancel()
 
 
 class _Outcome(NamedTuple, Generic[R]):
@@ -107,6 +111,18 @@ class _Outcome(NamedTuple, Generic[R]):
         if self.error is not None:
             raise self.error
         return self.result  # type: ignore[return-value]
+
+
+def _outcome(future: Future[_Outcome[R]]) -> _Outcome[R]:
+    """What a task came to, waited for.
+
+    An interrupt comes between two looks: within one it may leave a lock taken, for which the pool's thread
+    would wait for ever.
+    """
+    while True:
+        with interrupts_held():
+            if wait([future], _LOOK_EVERY).done:
+                return future.result()
 
 
 class _Keep(logging.Handler):
