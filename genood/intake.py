@@ -11,7 +11,15 @@ from typing import Any, Literal
 
 from genood.errors import ConfigError
 from genood.pairs import interleaved_blocks, paired_blocks
-from genood.readers import STDIN, ReadBlock, ReaderConfig, check_readable, holds_alignments, read_blocks
+from genood.readers import (
+    STDIN,
+    ReadBlock,
+    ReaderConfig,
+    check_named_once,
+    check_readable,
+    holds_alignments,
+    read_blocks,
+)
 from genood.selection import SelectionConfig, selected
 
 
@@ -83,7 +91,7 @@ class _Kinds:
 
 
 def check_inputs(paths: Sequence[str], config: IntakeConfig) -> None:
-    """Raise InputError for an input that cannot be opened, ConfigError for what does not go together."""
+    """Raise InputError for inputs that cannot be opened or come twice, ConfigError for what does not fit."""
     check_readable(files_read(paths, config))
     if config.pairs == "two files" and len(paths) % 2:
         raise ConfigError(
@@ -96,6 +104,7 @@ def check_inputs(paths: Sequence[str], config: IntakeConfig) -> None:
                 raise ConfigError(
                     f"{first} and {second} are one file; --paired needs mates 1 and mates 2 in two"
                 )
+    check_named_once(paths)
     kinds = _Kinds(config)
     for path in paths:
         kinds.add(path, holds_alignments(path) if config.reader.keep_records == "all" else None)

@@ -70,11 +70,14 @@ def paired_blocks(first_path: str, second_path: str, read: Reader) -> Iterator[R
     Raises
     ------
     InputError
-        Names differ by more than /1 and /2, a file has more reads than the other, or holds pairs itself.
+        Names differ by more than /1 and /2, a file has more reads than the other, or holds pairs itself; or
+        both hold mates 1 by their names, or mates 2.
     """
     num_pairs = 0
     with closing(read(first_path)) as firsts, closing(read(second_path)) as seconds:
         first, second = _next(firsts), _next(seconds)
+        if first is not None and second is not None:
+            _check_sides(first_path, first.names, second_path, second.names)
         while first is not None and second is not None:
             number = min(len(first.names), len(second.names))
             _check_unflagged(first_path, first)
@@ -186,6 +189,16 @@ def _not_mates(first: str, second: str, place: str) -> str:
     if _are_mates(second, first):
         return f"{second!r} is a mate 1, and {first!r} {place} a mate 2; mates 1 come first"
     return f"{second!r} is not the mate of {first!r} {place}"
+
+
+def _check_sides(first_path: str, firsts: Sequence[str], second_path: str, seconds: Sequence[str]) -> None:
+    """Raise InputError if all names of two files end as those of mates 1, or all as those of mates 2."""
+    for number in (1, 2):
+        if all(name.endswith(f"/{number}") for name in chain(firsts, seconds)):
+            raise InputError(
+                second_path,
+                f"holds mates {number} by their names, which end in /{number}, as {first_path} does",
+            )
 
 
 def _check_unflagged(path: str, block: ReadBlock) -> None:

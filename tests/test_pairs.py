@@ -125,6 +125,20 @@ def test_names_that_disagree(tmp_path: Path) -> None:
         list(paired_blocks(second, other, read))
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_two_files_of_one_side(tmp_path: Path, number: int) -> None:
+    paths = [fastq(tmp_path / f"{i}.fq", {f"a/{number}": "A", f"b/{number}": "C"}) for i in range(2)]
+    with pytest.raises(
+        InputError, match=rf"1\.fq: holds mates {number} by their names, which end in /{number}"
+    ):
+        list(paired_blocks(*paths, read))
+
+
+def test_names_that_end_in_numbers_of_their_own(tmp_path: Path) -> None:
+    paths = [fastq(tmp_path / f"{i}.fq", {"run/1": "A", "run/2": "C", "run/3": "G"}) for i in range(2)]
+    assert [name for block in paired_blocks(*paths, read) for name in block.names][:2] == ["run/1", "run/1"]
+
+
 def test_two_files_that_hold_pairs(tmp_path: Path) -> None:
     paths = [sam(tmp_path / f"{i}.sam", [("a", 77), ("a", 141)]) for i in range(2)]
     with pytest.raises(InputError, match="holds both mates by its flags; collate it by name and use"):

@@ -110,15 +110,14 @@ def test_pairs(score: Score, tmp_path: Path) -> None:
         {"a/1": markov_codes(90, 1), "b/1": uniform_codes(60, 2), "c/1": uniform_codes(70, 5)},
         {"a/2": markov_codes(70, 3), "b/2": uniform_codes(90, 4), "c/2": uniform_codes(70, 6) * 0 + 4},
     ]
-    paths = []
-    for number, reads in enumerate(mates, start=1):
-        paths.append(tmp_path / f"R{number}.fastq")
-        paths[-1].write_bytes(fastq(reads))
+    paths = [tmp_path / f"lane{lane}_R{number}.fastq" for lane in (1, 2) for number in (1, 2)]
+    for path, reads in zip(paths, [*mates, *mates], strict=True):
+        path.write_bytes(fastq(reads))
     together = {
         name: codes for pair in zip(*(reads.items() for reads in mates), strict=True) for name, codes in pair
     }
     (tmp_path / "both.fastq").write_bytes(fastq(together))
-    rows = score("--paired", *paths, *paths, "--detector", "llr", "--detector", "likelihood")
+    rows = score("--paired", *paths, "--detector", "llr", "--detector", "likelihood")
     assert rows[:6] == rows[6:]
     assert rows[:6] == score(
         "--interleaved", tmp_path / "both.fastq", "--detector", "llr", "--detector", "likelihood"
@@ -196,6 +195,7 @@ def test_records_left_out_at_the_end_are_counted(score: Score, tmp_path: Path) -
         (("--interleaved", "--max-reads", "1", "a.fq"), 2, "--max-reads counts reads, and a pair has two"),
         (("--paired", "a.fq"), 1, "--paired needs an even number of files"),
         (("--paired", "a.fq", "./a.fq"), 1, "a.fq and ./a.fq are one file; --paired needs mates 1 and"),
+        (("a.fq", "b.fq", "./a.fq"), 1, "./a.fq: is named twice"),
         (("--paired", "a.fq", "b.fq"), 1, "b.fq, record 2: 'r9' is not the mate of 'r1' in a.fq"),
         (("--interleaved", "a.fq"), 1, "a.fq, record 2: 'r1' is not the mate of 'r0' before it"),
         (("--min-quality", "9", "a.fa"), 1, "a.fa, record 1: has no base qualities, which --min-quality"),
