@@ -10,6 +10,7 @@ each read counts, though some overlap: they are drawn as reads to be scored are.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -35,8 +36,11 @@ from genood.genomes import (
 from genood.labels import read_classes
 from genood.sequence import UNKNOWN, Codes, known_runs
 
+logger = logging.getLogger(__name__)
+
 TRAINING_SPLIT = "train_in"
 VALIDATION_SPLIT = "val_in"
+_MOST_NAMES = 5
 
 
 class Validation(NamedTuple):
@@ -213,11 +217,41 @@ def load_training(
     genomes = load_reference(inputs, min_length=read_length, classes=classes, validation=validation)
     apart = load_validation(validation, inputs, min_length=read_length, classes=classes)
     if apart is not None:
+        _tell_of_classes(genomes, apart)
         return TrainingData(genomes, apart)
     training, held_out = split_held_out(
         genomes, fraction=held_out_fraction, read_length=read_length, seed=seed
     )
     return TrainingData(training, Validation(held_out, "held-out stretches of the reference", apart=False))
+
+
+def _tell_of_classes(reference: Genomes, validation: Validation) -> None:
+    """Warn of classes that only the reference has, or only what it is validated on.
+
+    Where they have none in common, as where each file is a class of its own, classes say nothing.
+    """
+    ours, theirs = reference.classes, validation.genomes.classes
+    if set(ours).isdisjoint(theirs):
+        return
+    missing = [name for name in ours if name not in theirs]
+    if missing:
+        logger.warning(
+            "%s: none are of class %s; p-values may not hold for their reads",
+            validation.source,
+            _shortened(missing),
+        )
+    foreign = [name for name in theirs if name not in ours]
+    if foreign:
+        logger.warning(
+            "%s: some are of class %s, which the reference lacks; p-values will be too large",
+            validation.source,
+            _shortened(foreign),
+        )
+
+
+def _shortened(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_MOST_NAMES])
+    return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,14 @@ from genood.dataset import Dataset, Origins, create_dataset
 from genood.errors import ConfigError, GenoodError, InputError, TrainingError
 from genood.files import sha256_of
 from genood.genomes import Genomes, load_genomes, merge
-from genood.reference import Validation, genomes_of_split, load_reference, load_validation, provenance
+from genood.reference import (
+    Validation,
+    genomes_of_split,
+    load_reference,
+    load_training,
+    load_validation,
+    provenance,
+)
 from genood.sequence import decode, encode
 
 
@@ -195,6 +202,31 @@ def test_what_is_named_wins(dataset: str, fasta: str) -> None:
 
 def test_fasta_files_are_held_out_of(fasta: str) -> None:
     assert load_validation([], [fasta], min_length=100, classes=None) is None
+
+
+def test_classes_of_one_side_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def files(side: str, *classes: str) -> list[str]:
+        return [
+            str(write_fasta(tmp_path / f"{name}__{side}.fna", {"s": uniform_codes(2_000, number)}))
+            for number, name in enumerate(classes)
+        ]
+
+    def said(training: list[str], validation: list[str]) -> list[str]:
+        caplog.clear()
+        load_training(
+            training, read_length=100, classes=None, validation=validation, held_out_fraction=0.1, seed=0
+        )
+        return [record.message for record in caplog.records]
+
+    reference = files("a", "Alpha", "Beta", *"CDEFGH")
+    assert said(reference, files("b", "Alpha", "Beta", *"CDEFGH")) == []
+    assert said(reference, files("b", "Alpha", "Zeta")) == [
+        "validation sequences: none are of class Beta, C, D, E, F and 2 more; p-values may not hold for "
+        "their reads",
+        "validation sequences: some are of class Zeta, which the reference lacks; p-values will be too large",
+    ]
+    # Where names say nothing of classes, each file is one of its own.
+    assert said(reference, files("b", "Other")) == []
 
 
 def test_nothing_to_validate_on(dataset: str, fasta: str, tmp_path: Path) -> None:
