@@ -107,6 +107,13 @@ def test_many_methods_without_likelihoods(tmp_path: Path) -> None:
     assert all(f"  {method}" in text_of(tmp_path / "roc.svg") for method in reads.methods)
 
 
+def test_figures_of_other_data_do_not_stay(tmp_path: Path) -> None:
+    draw(tmp_path)
+    (tmp_path / "notes.tsv").touch()
+    written = draw_all(tmp_path, few_reads(), likelihood="likelihood")
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in written} | {"notes.tsv"}
+
+
 def test_few_reads_some_without_a_score(tmp_path: Path) -> None:
     written = draw_all(tmp_path, few_reads(), likelihood="likelihood", ratio="ratio")
     assert all(path.stat().st_size for path in written)

@@ -34,6 +34,12 @@ from genood.position_maps import PositionMap
 logger = logging.getLogger(__name__)
 
 _QUANTITIES = {"likelihood": "log-likelihood", "ratio": "log-likelihood ratio"}
+_NOT_ALWAYS = (
+    *(f"{what}-{figure}" for what in _QUANTITIES for figure in ("histogram", "gc")),
+    "distance",
+    "positions",
+)
+"""Figures that not all data give."""
 
 
 def draw_all(
@@ -46,6 +52,8 @@ def draw_all(
     positions: PositionMap | None = None,
 ) -> list[Path]:
     """Draw all figures that there are data for, each as SVG, PNG and the table it shows as TSV; or none.
+
+    Those of other data, drawn there before, that these do not give are removed.
 
     ``roc`` and ``classes`` are of all methods. Of likelihood and ratio are ``likelihood-histogram``,
     ``likelihood-gc``, ``ratio-histogram`` and ``ratio-gc``, and ``distance``, which without them is of the
@@ -78,7 +86,13 @@ def draw_all(
     """
     directory.mkdir(parents=True, exist_ok=True)
     with appear_together():
-        return _draw_all(directory, scores, likelihood, ratio, distances, positions)
+        written = _draw_all(directory, scores, likelihood, ratio, distances, positions)
+    for name in _NOT_ALWAYS:
+        for ending in (*FORMATS, "tsv"):
+            path = file_of(directory / name, ending)
+            if path not in written:
+                path.unlink(missing_ok=True)
+    return written
 
 
 def _draw_all(
