@@ -21,6 +21,7 @@ from genood.detectors.base import ScoreBatch
 from genood.distributed import ALONE, World
 from genood.ensemble import AnyBundle
 from genood.errors import BundleError
+from genood.files import remove_leftovers
 from genood.following import Progress, Stopping, never_stopping
 from genood.forward import forward
 from genood.learners import Learner, density_learners
@@ -125,6 +126,8 @@ def train_bundle(
         device=device,
         world=world,
     )
+    if world.writes:
+        remove_leftovers(checkpoint)
     if resume:
         trainer.resume(checkpoint)
         if not trainer.finished and world.writes:

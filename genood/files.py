@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -235,6 +236,14 @@ def temporary_beside(final: Path) -> Path:
 def is_temporary(path: Path) -> bool:
     """Whether a file has a name of `temporary_beside`: a process that was killed leaves it behind."""
     return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def remove_leftovers(final: Path) -> None:
+    """Remove what processes that were killed while they wrote a file have left of it."""
+    beginning = f".{final.name[:_MAX_NAME_LETTERS]}."
+    for path in final.parent.glob(f"{glob.escape(beginning)}*"):
+        if is_temporary(path):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
