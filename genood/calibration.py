@@ -241,7 +241,11 @@ def p_value_counts(p_values: Floats) -> npt.NDArray[np.int64]:
 
 def p_value_places(p_values: Floats) -> npt.NDArray[np.int64]:
     """The bins of `p_value_counts` in which p-values lie, shape (N,)."""
-    return np.maximum(np.searchsorted(_P_VALUE_EDGES, p_values, side="left") - 1, 0)
+    # Multiplied, a p-value next to an edge may come to lie on its other side.
+    places = np.maximum(np.ceil(p_values * P_VALUE_BINS).astype(np.int64) - 1, 0)
+    places -= p_values <= _P_VALUE_EDGES[places]
+    places += p_values > _P_VALUE_EDGES[places + 1]
+    return np.maximum(places, 0)
 
 
 class Fraction(NamedTuple):

@@ -23,3 +23,4 @@ def test_ends() -> None:
     assert as_in_table(np.array(values)).tolist() == expected
     assert as_in_table(np.array([5e-324]))[0] < 1e-300
     assert math.isnan(as_in_table(np.array([math.nan]))[0])
+    assert as_in_table(np.array([math.inf, -math.inf])).tolist() == [math.inf, -math.inf]

@@ -31,6 +31,9 @@ _SMALLEST_EXPONENT, _LARGEST_EXPONENT = -16, 26
 _SPLIT = float(2**27 + 1)
 _BIT, _BIAS, _LOG_2 = 2.0**-52, 1023.0, math.log10(2.0)
 _TEN = np.uint64(10)
+_THOUSAND = 1_000
+_THREE_DIGITS = np.array([list(b"%03d" % number) for number in range(_THOUSAND)], dtype=np.uint8)
+_ZEROS_AT_END = np.array([3 if not n else 2 if n % 100 == 0 else int(n % 10 == 0) for n in range(_THOUSAND)])
 
 _TAB, _NEWLINE, _MINUS, _PLUS, _POINT, _ZERO, _E = b"\t\n-+.0e"
 _INFINITE = np.frombuffer(b"inf", dtype=np.uint8)
@@ -38,7 +41,14 @@ _INFINITE = np.frombuffer(b"inf", dtype=np.uint8)
 
 @compiled_exactly
 def join_cells(
-    kinds: Ints, places: Ints, texts: Bytes, starts: Ints, integers: Ints, floats: Floats, out: Bytes
+    kinds: Ints,
+    places: Ints,
+    texts: Bytes,
+    starts: Ints,
+    num_rows: int,
+    integers: Ints,
+    floats: Floats,
+    out: Bytes,
 ) -> int:
     """Write rows of cells, with tabs between them.
 
@@ -47,8 +57,10 @@ def join_cells(
     kinds, places
         Of each column: `TEXT`, `INTEGER` or `FLOAT`, and which one of these it is.
     texts, starts
-        The cells of each column of text one after the other, and where in `texts` each begins; shape of
-        `starts` (T, N + 1), with the end of the last.
+        The cells of each column of text one after the other, each with a newline at its end, and where in
+        `texts` each column begins, shape (T,); when done, where it ends.
+    num_rows
+        N.
     integers, floats
         The other columns, shapes (I, N) and (F, N). No integer is negative. Floats have six significant
         digits, as with ``%.6g``; NaN is an empty cell, and no zero has a sign.
@@ -61,14 +73,16 @@ def join_cells(
         Bytes written, or `TOO_EXTREME`.
     """
     at = 0
-    num_rows = starts.shape[1] - 1
     for row in range(num_rows):
         for column in range(len(kinds)):
             place = places[column]
             if kinds[column] == TEXT:
-                for source in range(starts[place, row], starts[place, row + 1]):
+                source = starts[place]
+                while texts[source] != _NEWLINE:
                     out[at] = texts[source]
                     at += 1
+                    source += 1
+                starts[place] = source + 1
             elif kinds[column] == INTEGER:
                 at = _write_integer(integers[place, row], out, at)
             else:
@@ -99,10 +113,9 @@ def _write_integer(value: int, out: Bytes, at: int) -> int:
 def _write_float(value: float, out: Bytes, at: int) -> int:
     if math.isnan(value):
         return at
-    if value < 0:
-        out[at] = _MINUS
-        at += 1
-        value = -value
+    out[at] = _MINUS  # which the next byte overwrites if there is none
+    at += int(value < 0)
+    value = abs(value)
     if value == 0:
         out[at] = _ZERO
         return at + 1
@@ -116,31 +129,27 @@ def _write_float(value: float, out: Bytes, at: int) -> int:
     if -4 <= exponent < 0:
         out[at] = _ZERO
         out[at + 1] = _POINT
-        for place in range(at + 2, at + 1 - exponent):
-            out[place] = _ZERO
-        return _write_digits(digits, 1, out, at + 1 - exponent)
+        out[at + 2] = out[at + 3] = out[at + 4] = _ZERO  # more than needed, as a loop would be another guess
+        return _write_digits(digits, 1, _DIGITS, out, at + 1 - exponent)
     is_scientific = exponent < 0 or exponent >= _DIGITS
-    point = at + (1 if is_scientific else exponent + 1)
-    end = _write_digits(digits, point - at, out, at)
-    if end > point:
-        for place in range(end, point, -1):
-            out[place] = out[place - 1]
-        out[point] = _POINT
-        end += 1
+    before = 1 if is_scientific else exponent + 1
+    end = _write_digits(digits, before, before, out, at)
     return _write_exponent(exponent, out, end) if is_scientific else end
 
 
 @compiled_exactly
-def _write_digits(digits: int, least: int, out: Bytes, at: int) -> int:
-    """Write `_DIGITS` digits, and drop zeros at their end as long as more than so many digits are left."""
-    left = np.uint32(digits)
-    for place in range(at + _DIGITS - 1, at - 1, -1):
-        out[place] = _ZERO + left % np.uint32(10)
-        left //= np.uint32(10)
-    end = at + _DIGITS
-    while end > at + least and out[end - 1] == _ZERO:
-        end -= 1
-    return end
+def _write_digits(digits: int, least: int, before: int, out: Bytes, at: int) -> int:
+    """Write `_DIGITS` digits but for zeros at their end, at least so many, and a point after so many."""
+    first, second = digits // _THOUSAND, digits % _THOUSAND
+    for i in range(3):
+        out[at + i + (i >= before)] = _THREE_DIGITS[first, i]
+        out[at + 3 + i + (3 + i >= before)] = _THREE_DIGITS[second, i]
+    num_zeros = _ZEROS_AT_END[second] if second != 0 else 3 + _ZEROS_AT_END[first]
+    kept = max(_DIGITS - num_zeros, least)
+    if kept <= before:
+        return at + kept
+    out[at + before] = _POINT
+    return at + kept + 1
 
 
 @compiled_exactly
@@ -171,8 +180,8 @@ def _six_digits(size: float) -> tuple[int, int]:
     elif digits >= _LAST:
         exponent += 1
         digits, beyond_half = _scaled(size, exponent)
-    if beyond_half > 0 or (beyond_half == 0 and digits % 2 == 1):
-        digits += 1
+    # No branch, which the processor could but guess at.
+    digits += int(beyond_half > 0) | (int(beyond_half == 0) & digits & 1)
     if digits == _LAST:
         return _FIRST, exponent + 1
     return digits, exponent

@@ -57,7 +57,7 @@ def _plain_cells(values: npt.NDArray[np.int64] | npt.NDArray[np.float64]) -> lis
 
 
 def compiled_rows(columns: Sequence[Column]) -> bytes | None:
-    """See `RowText.rows`; None where numbers are beyond what compiled loops can write."""
+    """See `RowText.rows`; None where numbers are beyond what compiled loops write."""
     from genood.text.cells import FLOAT, FLOAT_BYTES, INTEGER, INTEGER_BYTES, TEXT, TOO_EXTREME, join_cells
 
     num_rows = len(columns[0])
@@ -76,31 +76,26 @@ def compiled_rows(columns: Sequence[Column]) -> bytes | None:
             places.append(len(texts))
             texts.append(values)
         kinds.append(kind)
-    pool, starts = _pool(texts, num_rows)
+    pool = _pool(texts, num_rows)
     integers = np.array(numbers[INTEGER], dtype=np.int64).reshape(len(numbers[INTEGER]), num_rows)
     floats = np.array(numbers[FLOAT], dtype=np.float64).reshape(len(numbers[FLOAT]), num_rows)
-    if integers.min(initial=0) < 0:
+    if pool is None or integers.min(initial=0) < 0:
         return None
     most = len(columns) + len(integers) * INTEGER_BYTES + len(floats) * FLOAT_BYTES
-    out = np.empty(len(pool) + num_rows * most, dtype=np.uint8)
-    length = join_cells(np.array(kinds), np.array(places), pool, starts, integers, floats, out)
+    out = np.empty(len(pool[0]) + num_rows * most, dtype=np.uint8)
+    length = join_cells(np.array(kinds), np.array(places), *pool, num_rows, integers, floats, out)
     return None if length == TOO_EXTREME else out[:length].tobytes()
 
 
 def _pool(
     columns: Sequence[Sequence[str]], num_rows: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """All cells one after the other, in UTF-8, and where each begins; see `join_cells`."""
-    parts = []
-    starts = np.zeros((len(columns), num_rows + 1), dtype=np.int64)
-    at = 0
-    for row, cells in zip(starts, columns, strict=True):
-        text = "".join(cells)
-        data = text.encode()
-        lengths = map(len, cells if len(data) == len(text) else [cell.encode() for cell in cells])
-        row[0] = at
-        np.cumsum(np.fromiter(lengths, dtype=np.int64, count=num_rows), out=row[1:])
-        row[1:] += at
-        at += len(data)
-        parts.append(data)
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]] | None:
+    """All cells one after the other, in UTF-8, and where each column begins; see `join_cells`.
+
+    None where a cell has a newline itself.
+    """
+    parts = ["\n".join([*cells, ""]).encode() for cells in columns]
+    if any(part.count(b"\n") != num_rows for part in parts):
+        return None
+    starts = np.cumsum([0, *map(len, parts)], dtype=np.int64)[:-1]
     return np.frombuffer(b"".join(parts), dtype=np.uint8), starts

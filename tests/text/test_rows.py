@@ -79,6 +79,7 @@ def test_numbers_that_only_plain_loops_write() -> None:
     for values in (np.array([1.0, 1e30]), np.array([2.0, 1e-300]), np.array([5, -7])):
         assert rows.compiled_rows([values]) is None
         assert RowText().rows([values]) == expected([values])
+    assert rows.compiled_rows([["a", "b\nc"]]) is None
 
 
 def near(values: np.ndarray) -> list[np.ndarray]:
