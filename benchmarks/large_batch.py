@@ -27,10 +27,10 @@ from genood.bundle import ROLES
 from genood.device import resolve_device
 from genood.files import write_json
 from genood.genomes import Genomes, load_genomes, split_held_out
-from genood.learners import density_learners
 from genood.recipes import PRESETS, Stream, TrainConfig
 from genood.sampling import ReadSampler
 from genood.threads import set_num_threads
+from genood.training.learners import density_learners
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "long_training.md"

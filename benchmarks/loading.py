@@ -30,10 +30,10 @@ from genood import __version__
 from genood.files import sha256_of, write_json
 from genood.genome_index import FORMAT_VERSION, INDEX_FILE, READABLE_FROM
 from genood.genomes import GenomeFile, Genomes, load_genomes
-from genood.learners import density_learners
 from genood.recipes import PRESETS
 from genood.sampling import ReadSampler
 from genood.threads import set_num_threads
+from genood.training.learners import density_learners
 
 NUM_CLASSES, NUM_FILES = 130, 11_672
 """Those of Ren et al. 2019."""

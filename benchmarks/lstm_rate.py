@@ -29,12 +29,12 @@ from torch.utils.mkldnn import to_mkldnn
 from genood.engine import Scorer
 from genood.ensemble import load_bundle
 from genood.files import write_json
-from genood.learners import density_learners
 from genood.metrics import separation
 from genood.models import lstm
 from genood.readers import ReadBlock, read_blocks
 from genood.recipes import Stream, TrainConfig
 from genood.sampling import SampledReads
+from genood.training.learners import density_learners
 
 READ_LENGTH = 250
 MATRIX = 2048

@@ -30,7 +30,6 @@ from real import COLUMNS, check_data, command, cut_reads, genomes_by_split
 from genood.evaluation import read_scores
 from genood.files import write_json
 from genood.genomes import Genomes, load_genomes
-from genood.learners import density_learners
 from genood.metrics import separation_intervals
 from genood.models.lstm import LSTMConfig
 from genood.readers import read_file
@@ -38,6 +37,7 @@ from genood.recipes import Stream, TrainConfig
 from genood.sampling import ReadSampler
 from genood.sequence import decode, reverse_complement
 from genood.threads import set_num_threads
+from genood.training.learners import density_learners
 
 NUM_VALIDATIONS = 20
 METRICS = ("auroc", "fpr80")

@@ -259,13 +259,13 @@ def counted_launches(units: int, reads: int, length: int) -> Counter[str]:
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    from genood.distributed import ALONE
-    from genood.feeding import feed_of
     from genood.genomes import GenomeFile, Genomes
-    from genood.learners import density_learners
     from genood.recipes import Stream, TrainConfig
     from genood.sampling import ReadSampler
-    from genood.stepping import Stepper
+    from genood.training.distributed import ALONE
+    from genood.training.feeding import feed_of
+    from genood.training.learners import density_learners
+    from genood.training.stepping import Stepper
 
     codes = np.random.default_rng(0).integers(0, NUM_BASES, 10 * length, dtype=np.uint8)
     file = GenomeFile(

@@ -16,21 +16,21 @@ from genood.bundle import CLASSIFIER, Bundle
 from genood.bundle_files import CHECKPOINT_FILE, METADATA_FILE, check_place
 from genood.bundling import calibrate, check_output, fit_detectors, null_lengths
 from genood.cards import model_card
-from genood.classifier_learner import classifier_learners
 from genood.detectors.base import ScoreBatch
-from genood.distributed import ALONE, World
 from genood.ensemble import AnyBundle
 from genood.errors import BundleError
 from genood.files import remove_leftovers
-from genood.following import Progress, Stopping, never_stopping
 from genood.forward import forward
-from genood.learners import Learner, density_learners
 from genood.models import CLASSIFIERS
 from genood.recipes import MUTATED, Stream, TrainConfig
 from genood.reference import ReferenceJob, TrainingData, Validation, load_data, provenance
 from genood.sampling import ReadSampler
 from genood.threads import num_threads
-from genood.training import Trainer
+from genood.training.classifier_learner import classifier_learners
+from genood.training.distributed import ALONE, World
+from genood.training.following import Progress, Stopping, never_stopping
+from genood.training.learners import Learner, density_learners
+from genood.training.loop import Trainer
 
 logger = logging.getLogger(__name__)
 

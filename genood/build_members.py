@@ -21,7 +21,6 @@ from genood.build import (
 from genood.bundle import CLASSIFIER, ROLES
 from genood.bundle_files import CHECKPOINT_FILE
 from genood.ensemble import AnyBundle
-from genood.following import Progress, Stopping, never_stopping
 from genood.forward import forward
 from genood.genomes import Genomes
 from genood.members import Members, ScoreNull
@@ -30,6 +29,7 @@ from genood.recipes import Stream
 from genood.reference import TrainingData, Validation, load_data
 from genood.sampling import ReadSampler
 from genood.sequence import mutate
+from genood.training.following import Progress, Stopping, never_stopping
 
 
 class TrainedMembers(Members):

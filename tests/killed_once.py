@@ -6,7 +6,7 @@ import os
 import signal
 
 from genood.cli import main
-from genood.training import Progress, Trainer
+from genood.training.loop import Progress, Trainer
 
 if __name__ == "__main__":
     one_step = Trainer._one_step

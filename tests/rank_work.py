@@ -1,4 +1,4 @@
-"""What the processes of tests/test_distributed.py do."""
+"""What the processes of tests/training/test_distributed.py do."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from toys import genomes_of, markov_codes
 
-from genood.classifier_learner import classifier_learners
-from genood.distributed import World
 from genood.errors import InputError
-from genood.feeding import Drawing
-from genood.following import Validated
-from genood.learners import density_learners
 from genood.recipes import Stream, TrainConfig
-from genood.recovery import Recovery
 from genood.sampling import ReadSampler
-from genood.training import Trainer
+from genood.training.classifier_learner import classifier_learners
+from genood.training.distributed import World
+from genood.training.feeding import Drawing
+from genood.training.following import Validated
+from genood.training.learners import density_learners
+from genood.training.loop import Trainer
+from genood.training.recovery import Recovery
 
 CONFIG = TrainConfig(
     steps=30,

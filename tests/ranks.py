@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from genood.distributed import World, joined
+from genood.training.distributed import World, joined
 
 _SECONDS = 60
-_PRELOADED = ["torch._dynamo", "genood.training", "genood.bundle", "genood.build"]
+_PRELOADED = ["torch._dynamo", "genood.training.loop", "genood.bundle", "genood.build"]
 """Imported once, in the process that the others are forked from."""
 
 

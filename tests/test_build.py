@@ -20,9 +20,9 @@ from genood.calibration import MIN_INDEPENDENT_READS, Calibration
 from genood.engine import Scorer
 from genood.errors import ConfigError, TrainingError
 from genood.examples import Examples
-from genood.learners import DensityLearner, Gradients
 from genood.readers import Read
 from genood.recipes import TrainConfig
+from genood.training.learners import DensityLearner, Gradients
 
 CONFIG = TrainConfig(
     steps=30,

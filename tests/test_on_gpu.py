@@ -12,15 +12,15 @@ import torch
 from rank_work import CNN, CONFIG, LSTM, Losses, Trained, result_of
 from toys import genomes_of, markov_codes, uniform_codes
 
-from genood.classifier_learner import classifier_learners
-from genood.device_reads import DeviceSampler, PackedCodes, mutate_on_device
-from genood.feeding import Drawing
 from genood.genomes import Genomes
-from genood.learners import density_learners
 from genood.models import lstm
 from genood.recipes import Stream, TrainConfig
 from genood.sampling import ReadSampler
-from genood.training import Trainer
+from genood.training.classifier_learner import classifier_learners
+from genood.training.device_reads import DeviceSampler, PackedCodes, mutate_on_device
+from genood.training.feeding import Drawing
+from genood.training.learners import density_learners
+from genood.training.loop import Trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 

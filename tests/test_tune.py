@@ -21,12 +21,12 @@ from genood.counting import CountConfig, CountJob, count_bundle
 from genood.dataset import Dataset
 from genood.engine import Scorer
 from genood.errors import ConfigError, GenoodError
-from genood.following import Stopping
 from genood.models.markov import MarkovConfig
 from genood.readers import Read
 from genood.recipes import TrainConfig
 from genood.remember import RememberConfig, RememberJob, remember_bundle
 from genood.sequence import Codes
+from genood.training.following import Stopping
 from genood.tune import Candidate, Cell, TuneJob, TuneResult, tune
 from genood.tune.reads import ReadSet, real_ood_reads, simulated_ood_reads
 from genood.tune.tables import markdown_table, tsv
@@ -251,7 +251,7 @@ def test_a_second_run_makes_nothing(lstm: TuneResult, monkeypatch: pytest.Monkey
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("something is made again")
 
-    monkeypatch.setattr("genood.training.Trainer.run", refuse)
+    monkeypatch.setattr("genood.training.loop.Trainer.run", refuse)
     monkeypatch.setattr("genood.models.lstm.LSTM.log_probs", refuse)
     assert tuned(lstm.job).cells == lstm.cells
     after = files_of(Path(lstm.job.output))

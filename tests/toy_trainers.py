@@ -9,10 +9,10 @@ import torch
 from toys import markov_codes, write_fasta
 
 from genood.genomes import load_genomes, split_held_out
-from genood.learners import density_learners
 from genood.recipes import Stream, TrainConfig
 from genood.sampling import ReadSampler
-from genood.training import Trainer
+from genood.training.learners import density_learners
+from genood.training.loop import Trainer
 
 CONFIG = TrainConfig(
     steps=8,

@@ -30,13 +30,13 @@ from step_model import DEVICES, Step
 from torch import nn
 from torch.nn import functional as F
 
-from genood.distributed import ALONE
-from genood.feeding import Drawing, Feed, Seen, feed_of
 from genood.genomes import Genomes
-from genood.learners import density_learners
 from genood.recipes import Stream, TrainConfig
 from genood.sampling import ReadSampler
-from genood.stepping import Launched, Stepper
+from genood.training.distributed import ALONE
+from genood.training.feeding import Drawing, Feed, Seen, feed_of
+from genood.training.learners import density_learners
+from genood.training.stepping import Launched, Stepper
 
 
 def main() -> None:
@@ -140,7 +140,7 @@ def step_seconds(
         return block_of(at, precision)
 
     try:
-        with patch("genood.learners.computing", in_block):
+        with patch("genood.training.learners.computing", in_block):
             return seconds_of(step, device, arguments.seconds)
     finally:
         stepper.close()

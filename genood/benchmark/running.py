@@ -27,9 +27,9 @@ from genood.dataset import DATASET_FILE, Dataset
 from genood.detectors import DETECTORS
 from genood.ensemble import AnyBundle, EnsembleBundle
 from genood.errors import ConfigError
-from genood.following import Stopping, never_stopping
 from genood.metrics import Separation, separation
 from genood.reference import TRAINING_SPLIT, VALIDATION_SPLIT
+from genood.training.following import Stopping, never_stopping
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,6 @@ from genood.bundle_files import CHECKPOINT_FILE, DETECTORS_FILE
 from genood.counting import CountConfig, CountJob, count_bundle
 from genood.ensemble import AnyBundle, load_bundle
 from genood.files import atomic_path, write_json
-from genood.following import Stopping
 from genood.genomes import Genomes
 from genood.members import CountedMembers, train_ensemble
 from genood.models import CLASSIFIERS, MODELS
@@ -35,6 +34,7 @@ from genood.remember import RememberConfig, RememberJob, remember_bundle
 from genood.sampling import ReadSampler
 from genood.sketching import SketchingConfig, SketchJob, sketch_bundle
 from genood.tensors import map_tensors, write_tensors
+from genood.training.following import Stopping
 
 logger = logging.getLogger(__name__)
 
@@ -169,10 +169,10 @@ def _model(content: Mapping[str, Any], folder: Path) -> Model:
 
 def _train_steps(cell: TrainingCell, folder: Path, place: Place) -> bool:
     """Train one model step by step; its weights and ``model.json`` are then in the folder."""
-    from genood.classifier_learner import classifier_learners
     from genood.device import resolve_device  # which takes torch, as other kinds do not
-    from genood.learners import density_learners
-    from genood.training import Trainer
+    from genood.training.classifier_learner import classifier_learners
+    from genood.training.learners import density_learners
+    from genood.training.loop import Trainer
 
     role, shape = cell.config["role"], dict(cell.config["shape"])
     config = TrainConfig(**cell.config["train"])

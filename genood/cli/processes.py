@@ -14,7 +14,7 @@ import click
 from genood.cli import EXIT_FAILURE
 
 if TYPE_CHECKING:
-    from genood.distributed import World
+    from genood.training.distributed import World
 
 
 def is_first_process() -> bool:
@@ -38,7 +38,7 @@ def training_together(device: str) -> Iterator[tuple[World, Any]]:
 
     The first one talks. Where one fails, one says why, and all fail.
     """
-    from genood.distributed import ToldElsewhereError, World, joined, local_device
+    from genood.training.distributed import ToldElsewhereError, World, joined, local_device
 
     world = World.of(os.environ)
     if not world.writes:

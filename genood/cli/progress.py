@@ -24,10 +24,10 @@ from rich.progress import (
 from rich.text import Text
 
 from genood.bundle import CLASSIFIER
-from genood.pace import Pace
+from genood.training.pace import Pace
 
 if TYPE_CHECKING:
-    from genood.following import Validated
+    from genood.training.following import Validated
 
 logger = logging.getLogger("genood.train")
 
@@ -114,7 +114,7 @@ class TrainingProgress:
         self._progress.stop()
 
     def step(self, step: int, losses: Mapping[str, float]) -> None:
-        """See `genood.training.Progress.step`."""
+        """See `genood.training.loop.Progress.step`."""
         for role, loss in losses.items():
             before = self._smooth.get(role, loss)
             self._smooth[role] = before + _SMOOTHING * (loss - before)
@@ -134,7 +134,7 @@ class TrainingProgress:
         return "" if seconds is None else f"about {duration(seconds)} left"
 
     def validated(self, row: Validated) -> None:
-        """See `genood.training.Progress.validated`."""
+        """See `genood.training.loop.Progress.validated`."""
         if self._pace is not None:
             self._pace.validated(row.step)
         shown = []
@@ -163,7 +163,7 @@ class TuningProgress(TrainingProgress):
         self._progress.reset(self._task, losses=self._cell)
 
     def step(self, step: int, losses: Mapping[str, float]) -> None:
-        """See `genood.training.Progress.step`."""
+        """See `genood.training.loop.Progress.step`."""
         super().step(step, losses)
         [task] = self._progress.tasks
         self._progress.update(self._task, losses=f"{self._cell}\n{task.fields['losses']}")

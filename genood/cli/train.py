@@ -381,8 +381,8 @@ def _train(
     from genood.build import TrainJob, train_bundle
     from genood.build_members import TrainedMembers
     from genood.cli.progress import TrainingProgress, stop_signals
-    from genood.pace import Pace
-    from genood.tensorboard import beside
+    from genood.training.pace import Pace
+    from genood.training.tensorboard import beside
 
     chosen = PRESETS[preset]
     given = overrides(**training)

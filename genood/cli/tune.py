@@ -231,8 +231,8 @@ def _count_config(
 
 def _tune(job: TuneJob, device: str) -> None:
     from genood.cli.progress import TuningProgress, stop_signals
-    from genood.pace import Pace
     from genood.recipes import TrainConfig
+    from genood.training.pace import Pace
     from genood.tune import tune
 
     config = job.config

@@ -84,7 +84,7 @@ class Progress(Protocol):
         """Before a cell: what it is, and which of how many, from 1."""
 
     def step(self, step: int, losses: Mapping[str, float]) -> None:
-        """As `genood.training.Progress.step`, of the model that is being trained."""
+        """As `genood.training.loop.Progress.step`, of the model that is being trained."""
 
     def validated(self, losses: Any) -> None:
-        """As `genood.training.Progress.validated`."""
+        """As `genood.training.loop.Progress.validated`."""

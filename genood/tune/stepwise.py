@@ -26,7 +26,6 @@ from genood.bundling import null_lengths
 from genood.device import resolve_device
 from genood.errors import ConfigError
 from genood.files import atomic_path, write_json
-from genood.learners import density_learners
 from genood.metrics import Separation, separation
 from genood.models import MODELS
 from genood.models.base import DensityModel
@@ -34,7 +33,8 @@ from genood.recipes import MUTATED, Stream, TrainConfig
 from genood.reference import load_data
 from genood.sampling import ReadSampler
 from genood.tensors import map_tensors, write_tensors
-from genood.training import Trainer
+from genood.training.learners import density_learners
+from genood.training.loop import Trainer
 from genood.tune.grid import Against, Candidate, candidates
 from genood.tune.job import Progress, TuneJob
 from genood.tune.reads import ReadSet, drawn_reads, in_reads_of_datasets, validation_reads

@@ -14,9 +14,9 @@ from genood.bundle_files import METADATA_FILE
 from genood.cards import with_section
 from genood.counting import CountConfig
 from genood.files import appear_together, write_json, write_text
-from genood.following import Stopping, never_stopping
 from genood.metrics import Separation
 from genood.remember import RememberConfig
+from genood.training.following import Stopping, never_stopping
 from genood.tune.grid import AGAINST, Against, Candidate, Cell, best_cell
 from genood.tune.job import Progress, TuneJob
 from genood.tune.made import ContextTuner, MarkovTuner

@@ -10,10 +10,10 @@ import torch
 from toys import uniform_codes
 
 from genood.examples import Examples
-from genood.learners import DensityLearner
 from genood.models.lstm import LSTM, LSTMConfig
 from genood.models.one_core import one_core_each
 from genood.recipes import TrainConfig
+from genood.training.learners import DensityLearner
 
 
 @pytest.fixture(params=[1, 3])

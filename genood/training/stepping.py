@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from genood.distributed import World
-from genood.feeding import Feed
-from genood.learners import Learner
-from genood.randomness import torch_seed
 from genood.recipes import Stream
+from genood.training.distributed import World
+from genood.training.feeding import Feed
+from genood.training.learners import Learner
+from genood.training.randomness import torch_seed
 
 
 class Queue:

@@ -12,12 +12,12 @@ import torch
 from rank_work import CNN, CONFIG, LSTM, trainer_of
 from torch import Tensor
 
-from genood.distributed import ALONE, World
 from genood.errors import ConfigError
 from genood.examples import Examples
-from genood.feeding import Drawing, Feed, FeedAhead, Seen, feed_of
-from genood.learners import Learner
-from genood.training import Trainer
+from genood.training.distributed import ALONE, World
+from genood.training.feeding import Drawing, Feed, FeedAhead, Seen, feed_of
+from genood.training.learners import Learner
+from genood.training.loop import Trainer
 
 CPU = torch.device("cpu")
 VARIANTS = ["plain", "binary", "noise-class", "calibrated"]

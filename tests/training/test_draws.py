@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from genood.draws import below, fractions, key_of, low_below, random_bits
+from genood.training.draws import below, fractions, key_of, low_below, random_bits
 
 
 def test_numbers_are_those_of_splitmix64() -> None:

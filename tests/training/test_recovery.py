@@ -11,13 +11,13 @@ import pytest
 import torch
 from toy_trainers import CONFIG, MakeTrainer, assert_same
 
-from genood.checkpoints import Checkpoint
 from genood.errors import TrainingError
 from genood.examples import Examples
-from genood.learners import Gradients
 from genood.recipes import Stream
-from genood.recovery import LossWatch, Recovery, rate_after
-from genood.training import Trainer
+from genood.training.checkpoints import Checkpoint
+from genood.training.learners import Gradients
+from genood.training.loop import Trainer
+from genood.training.recovery import LossWatch, Recovery, rate_after
 
 
 def is_spoilt(trainer: Trainer, step: int, loss: float, role: str = "foreground") -> Trainer:

@@ -9,7 +9,12 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 import torch
 from torch import Tensor
 
-from genood.device_reads import (
+from genood.errors import ConfigError
+from genood.examples import Examples, Share, View
+from genood.overlap import ahead
+from genood.recipes import Stream
+from genood.sampling import ReadSampler
+from genood.training.device_reads import (
     DeviceSampler,
     DrawnReads,
     HostCodes,
@@ -17,14 +22,9 @@ from genood.device_reads import (
     holds,
     mutate_on_device,
 )
-from genood.distributed import World
-from genood.draws import key_of
-from genood.errors import ConfigError
-from genood.examples import Examples, Share, View
-from genood.learners import Learner
-from genood.overlap import ahead
-from genood.recipes import Stream
-from genood.sampling import ReadSampler
+from genood.training.distributed import World
+from genood.training.draws import key_of
+from genood.training.learners import Learner
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,8 @@ Drawing = Literal["auto", "numpy", "torch", "torch-held"]
 """Who draws reads: NumPy; torch, on the CPU; torch, from genomes held on the device of the models.
 
 The latter two draw the same. ``auto`` is NumPy but on a GPU, where it is torch, from genomes held there if
-they take a quarter of its memory at most (`genood.device_reads.holds`), else a step ahead in a thread.
+they take a quarter of its memory at most (`genood.training.device_reads.holds`), else a step ahead in a
+thread.
 """
 
 Seen = Callable[[str], Examples]

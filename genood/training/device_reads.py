@@ -1,7 +1,7 @@
 """The reads that training draws, drawn where the models are trained: genomes held there, four bases a byte.
 
-All is drawn by `genood.draws`, so that the reads, strands and mutations of a step are the same whether a
-GPU draws them or a CPU, all at once or in the parts of several processes. They are not those that
+All is drawn by `genood.training.draws`, so that the reads, strands and mutations of a step are the same
+whether a GPU draws them or a CPU, all at once or in the parts of several processes. They are not those that
 `ReadSampler.sample` draws.
 """
 
@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genood.draws import below, fractions, key_of, low_below, random_bits
 from genood.sampling import ReadSampler
 from genood.sequence import Codes
+from genood.training.draws import below, fractions, key_of, low_below, random_bits
 
 _BASES_A_BYTE = 4
 _PACKED_AT_ONCE = 2**26

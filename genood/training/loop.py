@@ -20,21 +20,21 @@ import torch
 from torch import Tensor
 
 from genood.bundle_files import TRAINING_FILE
-from genood.checkpoints import Checkpoint, State
-from genood.distributed import ALONE, ProcessLostError, World
 from genood.errors import ConfigError, TrainingError
-from genood.feeding import Drawing, feed_of
 from genood.files import write_text
-from genood.following import Progress, Validated
 from genood.labels import class_places
-from genood.learners import Learner
-from genood.randomness import random_state
 from genood.recipes import Stream, TrainConfig
-from genood.recovery import Recovery, rate_after
 from genood.sampling import ReadSampler
-from genood.stepping import Launched, Stepper
+from genood.training.checkpoints import Checkpoint, State
+from genood.training.distributed import ALONE, ProcessLostError, World
+from genood.training.feeding import Drawing, feed_of
+from genood.training.following import Progress, Validated
+from genood.training.learners import Learner
+from genood.training.randomness import random_state
+from genood.training.recovery import Recovery, rate_after
+from genood.training.stepping import Launched, Stepper
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger(__package__)
 
 _FREE = ("steps", "patience", "max_recoveries")
 """Parts of a `TrainConfig` that may be others when a training goes on: they decide when it ends."""
@@ -150,8 +150,8 @@ class Trainer:
     ) -> bool:
         """Train until the last step or until told to stop; a checkpoint is left either way.
 
-        Where a loss goes wrong (see `genood.recovery`), training goes back to the last validation at which
-        all was well, and on with other reads.
+        Where a loss goes wrong (see `genood.training.recovery`), training goes back to the last validation at
+        which all was well, and on with other reads.
 
         Parameters
         ----------

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from genood.errors import ConfigError
 
 if TYPE_CHECKING:
-    from genood.following import Progress, Validated
+    from genood.training.following import Progress, Validated
 
 _MOST_POINTS = 10_000
 """Training losses of a model that are written, each the mean of the steps since the one before."""
@@ -61,7 +61,7 @@ class _Board:
         self._number = 0
 
     def step(self, step: int, losses: Mapping[str, float]) -> None:
-        """See `genood.training.Progress.step`."""
+        """See `genood.training.loop.Progress.step`."""
         self._progress.step(step, losses)
         writer = self._writer_from(step)
         self._number += 1
@@ -74,7 +74,7 @@ class _Board:
             self._number = 0
 
     def validated(self, row: Validated) -> None:
-        """See `genood.training.Progress.validated`."""
+        """See `genood.training.loop.Progress.validated`."""
         self._progress.validated(row)
         writer = self._writer_from(row.step + 1)  # where it is the first that is told of a resumed training
         for column, value in row.values.items():

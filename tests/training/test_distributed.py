@@ -15,9 +15,9 @@ from rank_work import CNN, DEEP, LSTM, Trained
 from ranks import in_ranks
 from safetensors import safe_open
 
-from genood.distributed import ALONE, ProcessLostError, ToldElsewhereError, World, local_device
 from genood.errors import ConfigError, InputError, TrainingError
-from genood.recovery import Recovery
+from genood.training.distributed import ALONE, ProcessLostError, ToldElsewhereError, World, local_device
+from genood.training.recovery import Recovery
 
 TOLERANCE = 1e-5
 """Relative, of losses in 30 steps: sums of 30 reads in another order."""

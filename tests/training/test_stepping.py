@@ -15,13 +15,13 @@ import torch
 from rank_work import CNN, CONFIG, LSTM, Losses, Trained, result_of, trainer_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from genood.distributed import ALONE
 from genood.errors import TrainingError
 from genood.examples import Examples
-from genood.feeding import Drawing
-from genood.learners import Gradients
-from genood.recovery import Recovery
-from genood.training import Trainer
+from genood.training.distributed import ALONE
+from genood.training.feeding import Drawing
+from genood.training.learners import Gradients
+from genood.training.loop import Trainer
+from genood.training.recovery import Recovery
 
 DRAWINGS: list[Drawing] = ["numpy", "torch", "torch-held"]
 

@@ -13,17 +13,17 @@ from torch import Tensor
 
 from genood.bundle import ROLES
 from genood.device import computing
-from genood.distributed import ALONE, World
 from genood.errors import TrainingError
 from genood.examples import Examples, View
 from genood.models import MODELS
 from genood.models.network import DensityNetwork, Network
 from genood.models.one_core import one_core_each
-from genood.randomness import random_state, torch_seed
 from genood.recipes import Stream, TrainConfig
-from genood.recovery import LossWatch
 from genood.sampling import SampledReads
 from genood.sequence import Codes, mutate
+from genood.training.distributed import ALONE, World
+from genood.training.randomness import random_state, torch_seed
+from genood.training.recovery import LossWatch
 
 NATS_PER_BIT = math.log(2.0)
 

@@ -32,7 +32,7 @@ class _Mark(NamedTuple):
 
 
 class Pace:
-    """Measures a training that it is told of as a `genood.training.Progress` is.
+    """Measures a training that it is told of as a `genood.training.loop.Progress` is.
 
     The rest is its steps, at the mean of the last `_WINDOW_SECONDS`, and its validations with their
     checkpoints, at the median of the last few. Until there was one, a validation is taken to cost as much as

@@ -11,8 +11,8 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from genood.errors import ConfigError
-from genood.following import Validated
-from genood.tensorboard import beside
+from genood.training.following import Validated
+from genood.training.tensorboard import beside
 
 
 class Heard:

@@ -13,14 +13,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genood.bundle import CLASSIFIER
-from genood.distributed import World
 from genood.errors import ConfigError, TrainingError
 from genood.examples import Examples, View
-from genood.learners import Learner
 from genood.models import CLASSIFIERS
 from genood.models.cnn import CNN
-from genood.randomness import random_state, torch_seed
 from genood.recipes import Stream, TrainConfig
+from genood.training.distributed import World
+from genood.training.learners import Learner
+from genood.training.randomness import random_state, torch_seed
 
 _UNIFORM = -1
 """Instead of a class: all are to be equally likely."""

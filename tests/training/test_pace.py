@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from genood.cli.progress import TrainingProgress, duration
-from genood.following import Validated
-from genood.pace import Pace
 from genood.recipes import TrainConfig
+from genood.training.following import Validated
+from genood.training.pace import Pace
 
 CONFIG = TrainConfig(
     steps=10_000, batch_size=100, learning_rate=0.1, validation_interval=500, num_validation_reads=3000

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from toy_trainers import CONFIG, MakeTrainer, assert_same
 
 from genood.errors import TrainingError
-from genood.following import Validated
+from genood.training.following import Validated
 
 
 class Recorder:

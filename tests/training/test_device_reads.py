@@ -10,13 +10,13 @@ import pytest
 import torch
 from toys import genomes_of, markov_codes, uniform_codes, write_fasta
 
-from genood import device_reads
-from genood.device_reads import DeviceSampler, HostCodes, PackedCodes, holds, mutate_on_device
-from genood.draws import key_of
 from genood.genome_index import load_index, write_index
 from genood.genomes import Genomes
 from genood.sampling import ReadSampler
 from genood.sequence import Codes, decode, reverse_complement
+from genood.training import device_reads
+from genood.training.device_reads import DeviceSampler, HostCodes, PackedCodes, holds, mutate_on_device
+from genood.training.draws import key_of
 
 CPU = torch.device("cpu")
 LENGTH = 12
