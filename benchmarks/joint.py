@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from genood.labels import class_of
+from genood.reference.labels import class_of
 
 BASE = "context"
 """What all else is compared with: the best of the models alone."""

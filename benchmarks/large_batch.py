@@ -26,9 +26,9 @@ from real import genomes_by_split
 from genood.bundle import ROLES
 from genood.device import resolve_device
 from genood.files import write_json
-from genood.genomes import Genomes, load_genomes, split_held_out
 from genood.recipes import PRESETS, Stream, TrainConfig
-from genood.sampling import ReadSampler
+from genood.reference.genomes import Genomes, load_genomes, split_held_out
+from genood.reference.sampling import ReadSampler
 from genood.threads import set_num_threads
 from genood.training.learners import density_learners
 

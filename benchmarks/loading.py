@@ -28,10 +28,10 @@ from speed import GENOOD, timed
 
 from genood import __version__
 from genood.files import sha256_of, write_json
-from genood.genome_index import FORMAT_VERSION, INDEX_FILE, READABLE_FROM
-from genood.genomes import GenomeFile, Genomes, load_genomes
 from genood.recipes import PRESETS
-from genood.sampling import ReadSampler
+from genood.reference.genomes import GenomeFile, Genomes, load_genomes
+from genood.reference.index import FORMAT_VERSION, INDEX_FILE, READABLE_FROM
+from genood.reference.sampling import ReadSampler
 from genood.threads import set_num_threads
 from genood.training.learners import density_learners
 
@@ -44,9 +44,9 @@ UNITS = (64, 256)
 
 DRAW = """
 import json, resource, sys, time
-from genood.genome_index import load_index
-from genood.genomes import load_genomes
-from genood.sampling import ReadSampler
+from genood.reference.index import load_index
+from genood.reference.genomes import load_genomes
+from genood.reference.sampling import ReadSampler
 
 index, read_length, batch_size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 began = time.perf_counter()

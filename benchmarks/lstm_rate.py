@@ -33,7 +33,7 @@ from genood.metrics import separation
 from genood.models import lstm
 from genood.readers import ReadBlock, read_blocks
 from genood.recipes import Stream, TrainConfig
-from genood.sampling import SampledReads
+from genood.reference.sampling import SampledReads
 from genood.training.learners import density_learners
 
 READ_LENGTH = 250

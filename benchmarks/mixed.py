@@ -37,7 +37,7 @@ from genood.detectors.base import ScoreBatch
 from genood.ensemble import EnsembleBundle, combined, how_asked
 from genood.files import write_json
 from genood.forward import forward
-from genood.labels import class_of
+from genood.reference.labels import class_of
 from genood.sequence import mutate
 from genood.threads import set_num_threads
 

@@ -24,8 +24,8 @@ from genood.context import mixer as mixing
 from genood.context.learn import learn
 from genood.context.tables import Tables
 from genood.files import write_json
-from genood.genomes import Genomes, load_genomes
-from genood.sampling import ReadSampler
+from genood.reference.genomes import Genomes, load_genomes
+from genood.reference.sampling import ReadSampler
 from genood.sequence import mutate
 
 SEEDS = (1, 2, 3)

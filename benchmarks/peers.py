@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from real import READ_LENGTH
 
-from genood.genomes import load_genomes
 from genood.readers import read_file
+from genood.reference.genomes import load_genomes
 from genood.sequence import UNKNOWN, Codes, decode, known_runs
 
 _KRAKEN_TAXON = 2

@@ -35,9 +35,9 @@ from real import COLUMNS, check_data, command, genomes_by_split, write_reads
 from genood.bundle import Bundle
 from genood.evaluation import read_scores
 from genood.files import write_json
-from genood.labels import class_of
 from genood.metrics import separation, separation_intervals
 from genood.readers import read_file
+from genood.reference.labels import class_of
 from genood.sequence import UNKNOWN, pad
 from genood.threads import set_num_threads
 

@@ -22,9 +22,9 @@ from machine import describe
 from genood.dataset import Dataset
 from genood.evaluation import evaluate_tables, read_scores
 from genood.files import write_json
-from genood.genomes import load_genomes
 from genood.metrics import separation
-from genood.sampling import ReadSampler
+from genood.reference.genomes import load_genomes
+from genood.reference.sampling import ReadSampler
 from genood.sequence import decode
 
 UNTRAINED_CLASS = "Burkholderia"

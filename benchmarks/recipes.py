@@ -29,12 +29,12 @@ from real import COLUMNS, check_data, command, cut_reads, genomes_by_split
 
 from genood.evaluation import read_scores
 from genood.files import write_json
-from genood.genomes import Genomes, load_genomes
 from genood.metrics import separation_intervals
 from genood.models.lstm import LSTMConfig
 from genood.readers import read_file
 from genood.recipes import Stream, TrainConfig
-from genood.sampling import ReadSampler
+from genood.reference.genomes import Genomes, load_genomes
+from genood.reference.sampling import ReadSampler
 from genood.sequence import decode, reverse_complement
 from genood.threads import set_num_threads
 from genood.training.learners import density_learners

@@ -27,8 +27,8 @@ from peers import kraken_version, make_kraken_database
 from real import READ_LENGTH, genomes_by_split
 
 from genood.files import write_json
-from genood.genomes import load_genomes
-from genood.sampling import ReadSampler
+from genood.reference.genomes import load_genomes
+from genood.reference.sampling import ReadSampler
 from genood.sequence import decode
 
 GENOOD = Path(sys.executable).with_name("genood")

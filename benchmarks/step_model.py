@@ -259,9 +259,9 @@ def counted_launches(units: int, reads: int, length: int) -> Counter[str]:
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    from genood.genomes import GenomeFile, Genomes
     from genood.recipes import Stream, TrainConfig
-    from genood.sampling import ReadSampler
+    from genood.reference.genomes import GenomeFile, Genomes
+    from genood.reference.sampling import ReadSampler
     from genood.training.distributed import ALONE
     from genood.training.feeding import feed_of
     from genood.training.learners import density_learners

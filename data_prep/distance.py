@@ -43,8 +43,8 @@ from data_prep.words import Floats, Profile, WordModel, compiled, profile_of
 from genood.dataset import SPLITS, side_of
 from genood.errors import ConfigError, InputError
 from genood.files import check_distinct, check_writable
-from genood.labels import class_of
 from genood.readers import check_readable, read_file
+from genood.reference.labels import class_of
 
 logger = logging.getLogger("genood.prep.distance")
 

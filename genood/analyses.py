@@ -16,9 +16,9 @@ import pandas as pd
 
 from genood.errors import ConfigError, InputError
 from genood.evaluation import read_names, read_scores
-from genood.labels import class_of
 from genood.metrics import roc_points, separation
 from genood.readers import check_readable
+from genood.reference.labels import class_of
 
 Floats = npt.NDArray[np.float64]
 Names = npt.NDArray[np.object_]

@@ -23,8 +23,8 @@ from genood.files import remove_leftovers
 from genood.forward import forward
 from genood.models import CLASSIFIERS
 from genood.recipes import MUTATED, Stream, TrainConfig
-from genood.reference import ReferenceJob, TrainingData, Validation, load_data, provenance
-from genood.sampling import ReadSampler
+from genood.reference.loading import ReferenceJob, TrainingData, Validation, load_data, provenance
+from genood.reference.sampling import ReadSampler
 from genood.threads import num_threads
 from genood.training.classifier_learner import classifier_learners
 from genood.training.distributed import ALONE, World
@@ -72,7 +72,7 @@ def train_bundle(
     job
         What to train.
     data
-        What `genood.reference.load_data` gives for the job, or a part of it; None loads it.
+        What `genood.reference.loading.load_data` gives for the job, or a part of it; None loads it.
     device
         Where.
     progress
@@ -194,7 +194,7 @@ def finish(
     bundle
         The trained models, their metrics and losses.
     data
-        What `genood.reference.load_data` gives for the job.
+        What `genood.reference.loading.load_data` gives for the job.
     lengths
         Lengths to calibrate at, see `null_lengths`.
     closing

@@ -22,12 +22,12 @@ from genood.bundle import CLASSIFIER, ROLES
 from genood.bundle_files import CHECKPOINT_FILE
 from genood.ensemble import AnyBundle
 from genood.forward import forward
-from genood.genomes import Genomes
 from genood.members import Members, ScoreNull
 from genood.models import CLASSIFIERS
 from genood.recipes import Stream
-from genood.reference import TrainingData, Validation, load_data
-from genood.sampling import ReadSampler
+from genood.reference.genomes import Genomes
+from genood.reference.loading import TrainingData, Validation, load_data
+from genood.reference.sampling import ReadSampler
 from genood.sequence import mutate
 from genood.training.following import Progress, Stopping, never_stopping
 

@@ -24,8 +24,8 @@ from genood.ensemble import AnyBundle, how_asked, most_reads, num_weights
 from genood.errors import BundleError, InputError, TrainingError
 from genood.files import is_temporary
 from genood.forward import forward
-from genood.genomes import Genomes
-from genood.sampling import ReadSampler
+from genood.reference.genomes import Genomes
+from genood.reference.sampling import ReadSampler
 
 logger = logging.getLogger(__name__)
 

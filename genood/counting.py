@@ -15,13 +15,13 @@ from genood.bundling import calibrate, check_output, null_lengths, save_at_once
 from genood.cards import model_card
 from genood.context.dense import PRIOR_COUNT, Counts, add_scaled, count, mutated_counts
 from genood.errors import ConfigError
-from genood.genomes import Genomes
-from genood.halves import random_half
 from genood.held_out import HeldOutJob, about_nulls, null_scores
 from genood.models.markov import MarkovConfig, MarkovModel
 from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS, MUTATED, Stream
-from genood.reference import TrainingData, load_data, provenance
-from genood.sampling import ReadSampler
+from genood.reference.genomes import Genomes
+from genood.reference.halves import random_half
+from genood.reference.loading import TrainingData, load_data, provenance
+from genood.reference.sampling import ReadSampler
 from genood.sequence import Codes, mutate
 
 logger = logging.getLogger(__name__)
@@ -55,8 +55,9 @@ class CountConfig:
     num_calibration_reads
         In-distribution reads behind the p-values of a length, at most.
     half
-        Whether a half of the reference is counted, drawn by the seed, see `genood.halves.random_half`:
-        that tells members of an ensemble apart, as the rest of what is counted is not random.
+        Whether a half of the reference is counted, drawn by the seed, see
+        `genood.reference.halves.random_half`: that tells members of an ensemble apart, as the rest of what is
+        counted is not random.
     seed
         Of everything random.
     """
@@ -107,7 +108,7 @@ def count_bundle(job: CountJob, data: TrainingData | None = None) -> Bundle:
     job
         What to count.
     data
-        What `genood.reference.load_data` gives for the job, or a part of it; None loads it.
+        What `genood.reference.loading.load_data` gives for the job, or a part of it; None loads it.
 
     Returns
     -------

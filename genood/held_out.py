@@ -12,8 +12,8 @@ from genood.detectors.base import ScoreBatch
 from genood.ensemble import AnyBundle
 from genood.forward import forward
 from genood.recipes import Stream
-from genood.reference import ReferenceJob, Validation
-from genood.sampling import ReadSampler
+from genood.reference.loading import ReferenceJob, Validation
+from genood.reference.sampling import ReadSampler
 
 _BATCH_BASES = 65_536
 

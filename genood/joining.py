@@ -18,9 +18,9 @@ from genood.cards import ensemble_card
 from genood.detectors.base import ScoreBatch
 from genood.ensemble import EnsembleBundle, member_directory
 from genood.errors import BundleError, ConfigError
-from genood.genomes import Genomes, Ints, split_held_out
 from genood.null_reads import Null, null_of
-from genood.reference import load_validation
+from genood.reference.genomes import Genomes, Ints, split_held_out
+from genood.reference.loading import load_validation
 from genood.remember import genomes_of
 
 logger = logging.getLogger(__name__)
@@ -40,8 +40,8 @@ class JoinJob:
     output
         Directory of the ensemble, which holds copies of them.
     validation, classes
-        In-distribution sequences to calibrate on, see `genood.reference.load_validation`; none takes those
-        of the reference that a context bundle among them holds, and that no bundle was trained on.
+        In-distribution sequences to calibrate on, see `genood.reference.loading.load_validation`; none takes
+        those of the reference that a context bundle among them holds, and that no bundle was trained on.
     num_calibration_reads
         In-distribution reads behind the p-values of a length, at most.
     seed

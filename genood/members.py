@@ -26,12 +26,12 @@ from genood.cards import ensemble_card
 from genood.detectors.base import ScoreBatch
 from genood.ensemble import AnyBundle, EnsembleBundle, member_directory
 from genood.errors import BundleError, ConfigError
-from genood.genomes import Genomes
 from genood.held_out import HeldOutJob
 from genood.recipes import Stream
-from genood.reference import TrainingData, Validation, load_data, provenance
+from genood.reference.genomes import Genomes
+from genood.reference.loading import TrainingData, Validation, load_data, provenance
+from genood.reference.sampling import ReadSampler
 from genood.remember import Memory, RememberJob, background_of, load_memory, remember_bundle
-from genood.sampling import ReadSampler
 
 logger = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ import numpy as np
 from genood.detectors.base import ScoreBatch
 from genood.ensemble import AnyBundle
 from genood.forward import forward
-from genood.genomes import Genomes, Ints
 from genood.recipes import Stream
-from genood.reference import Validation, provenance
-from genood.sampling import ReadSampler
+from genood.reference.genomes import Genomes, Ints
+from genood.reference.loading import Validation, provenance
+from genood.reference.sampling import ReadSampler
 from genood.sequence import Codes, mutate
 
 STRAIN_DIVERGENCE = 0.02

@@ -13,8 +13,8 @@ import pandas as pd
 
 from genood.analyses import SIDES, Bools, Floats, ReadScores
 from genood.errors import ConfigError, InputError
-from genood.labels import class_of
 from genood.readers.streams import DECOMPRESSION_ERRORS, check_readable, decompressed, opened
+from genood.reference.labels import class_of
 from genood.sequence import UNKNOWN, Codes, decode, encode
 
 _COLUMNS = ("read_id", "position", "base", "log_p", "background_log_p")

@@ -19,12 +19,12 @@ from genood.context.plan import DEFAULT_MEMORY, Plan
 from genood.context.tables import Tables
 from genood.detectors.base import ScoreBatch
 from genood.errors import BundleError, ConfigError
-from genood.genomes import DatasetPart, GenomeFile, Genomes, merge
-from genood.halves import random_half
 from genood.models.context import ContextModel
 from genood.null_reads import Null, null_of
 from genood.recipes import CONTEXT_BACKGROUNDS, LOW_ORDER, MUTATED, READ_CHAIN, Stream
-from genood.reference import ReferenceJob, load_reference, load_validation
+from genood.reference.genomes import DatasetPart, GenomeFile, Genomes, merge
+from genood.reference.halves import random_half
+from genood.reference.loading import ReferenceJob, load_reference, load_validation
 from genood.sequence import mutate
 from genood.threads import num_threads
 
@@ -48,8 +48,9 @@ class RememberConfig:
     num_calibration_reads
         In-distribution reads behind the p-values of a length, at most.
     half
-        Whether a half of the reference is learned, drawn by the seed, see `genood.halves.random_half`:
-        that tells members of an ensemble apart, as nothing else here is random. All is calibrated on.
+        Whether a half of the reference is learned, drawn by the seed, see
+        `genood.reference.halves.random_half`: that tells members of an ensemble apart, as nothing else here
+        is random. All is calibrated on.
     seed
         Of everything random.
     """

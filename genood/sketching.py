@@ -12,11 +12,11 @@ from genood.bundling import calibrate, check_output, losses_of, null_lengths, sa
 from genood.cards import model_card
 from genood.context.sketch import condense
 from genood.errors import ConfigError
-from genood.halves import random_half
 from genood.held_out import HeldOutJob, about_nulls, null_scores
 from genood.models.sketch import SketchModel
 from genood.recipes import SKETCH_BACKGROUNDS
-from genood.reference import TrainingData, Validation, load_data, provenance
+from genood.reference.halves import random_half
+from genood.reference.loading import TrainingData, Validation, load_data, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ class SketchingConfig:
     num_calibration_reads
         In-distribution reads behind the p-values of a length, at most.
     half
-        Whether a half of the reference is sketched, drawn by the seed, see `genood.halves.random_half`:
-        that tells members of an ensemble apart.
+        Whether a half of the reference is sketched, drawn by the seed, see
+        `genood.reference.halves.random_half`: that tells members of an ensemble apart.
     seed
         Of everything random: what is held out, which half is drawn, and what is calibrated on.
     """
@@ -83,7 +83,7 @@ def sketch_bundle(job: SketchJob, data: TrainingData | None = None) -> Bundle:
     job
         What to sketch.
     data
-        What `genood.reference.load_data` gives for the job, or a part of it; None loads it.
+        What `genood.reference.loading.load_data` gives for the job, or a part of it; None loads it.
 
     Returns
     -------

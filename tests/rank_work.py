@@ -14,7 +14,7 @@ from toys import genomes_of, markov_codes
 
 from genood.errors import InputError
 from genood.recipes import Stream, TrainConfig
-from genood.sampling import ReadSampler
+from genood.reference.sampling import ReadSampler
 from genood.training.classifier_learner import classifier_learners
 from genood.training.distributed import World
 from genood.training.feeding import Drawing

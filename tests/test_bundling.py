@@ -15,7 +15,7 @@ from genood.calibration import LENGTH_BINS
 from genood.detectors import DETECTORS
 from genood.detectors.base import ScoreBatch
 from genood.detectors.likelihood import Likelihood
-from genood.sampling import ReadSampler
+from genood.reference.sampling import ReadSampler
 from genood.sequence import Codes
 
 

@@ -12,8 +12,8 @@ import pytest
 from workflow_runs import ROOT
 
 from genood.cli.train import command
-from genood.labels import class_in, read_classes
 from genood.recipes import PRESETS
+from genood.reference.labels import class_in, read_classes
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from genood.errors import ConfigError
 from genood.models.markov import MarkovConfig, MarkovModel
 from genood.readers import Read
 from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS, MUTATED
-from genood.reference import load_data
+from genood.reference.loading import load_data
 from genood.sequence import Codes, encode
 
 CONFIG = CountConfig(model=MarkovConfig(order=8), num_calibration_reads=400)

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from genood.dataset import SPLITS, Dataset
-from genood.genomes import load_genomes
 from genood.readers import read_file
+from genood.reference.genomes import load_genomes
 from genood.sequence import Codes, reverse_complement
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"

@@ -21,11 +21,11 @@ from genood.engine import EngineConfig
 from genood.ensemble import EnsembleBundle, load_bundle
 from genood.errors import BundleError, ConfigError
 from genood.forward import forward
-from genood.genomes import Genomes
 from genood.joining import JoinJob, join_bundles, null_for
 from genood.models.markov import MarkovConfig
 from genood.null_reads import Null
-from genood.reference import load_training
+from genood.reference.genomes import Genomes
+from genood.reference.loading import load_training
 from genood.sequence import Codes, encode
 
 Train = Callable[..., Path]

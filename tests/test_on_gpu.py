@@ -12,10 +12,10 @@ import torch
 from rank_work import CNN, CONFIG, LSTM, Losses, Trained, result_of
 from toys import genomes_of, markov_codes, uniform_codes
 
-from genood.genomes import Genomes
 from genood.models import lstm
 from genood.recipes import Stream, TrainConfig
-from genood.sampling import ReadSampler
+from genood.reference.genomes import Genomes
+from genood.reference.sampling import ReadSampler
 from genood.training.classifier_learner import classifier_learners
 from genood.training.device_reads import DeviceSampler, PackedCodes, mutate_on_device
 from genood.training.feeding import Drawing

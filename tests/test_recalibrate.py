@@ -17,9 +17,9 @@ from genood.bundle import Bundle
 from genood.calibration import Calibration
 from genood.engine import Scorer
 from genood.errors import BundleError, ConfigError, InputError
-from genood.genomes import load_genomes
 from genood.readers import Read, ReadBlock
 from genood.recalibrate import MIN_READS, CalibrateJob, recalibrate_bundle
+from genood.reference.genomes import load_genomes
 from genood.sequence import Codes, decode
 
 CPU = ("--device", "cpu", "--threads", "1")

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from toys import markov_codes, write_fasta
 
-from genood.genomes import load_genomes, split_held_out
 from genood.recipes import Stream, TrainConfig
-from genood.sampling import ReadSampler
+from genood.reference.genomes import load_genomes, split_held_out
+from genood.reference.sampling import ReadSampler
 from genood.training.learners import density_learners
 from genood.training.loop import Trainer
 

@@ -14,12 +14,12 @@ from genood.context.dense import count
 from genood.context.genes import GENETIC_CODE
 from genood.context.learn import learn
 from genood.context.sketch import condense
-from genood.genomes import GenomeFile, Genomes
 from genood.models.base import DensityModel
 from genood.models.context import ContextModel
 from genood.models.markov import MarkovModel
 from genood.models.sketch import SketchModel
 from genood.recipes import MUTATED
+from genood.reference.genomes import GenomeFile, Genomes
 from genood.sequence import Codes, decode, mutate
 
 TRAIN_OPTIONS = (

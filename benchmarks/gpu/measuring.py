@@ -24,7 +24,7 @@ from real import genomes_by_split  # noqa: E402
 
 from genood.device import resolve_device  # noqa: E402
 from genood.files import write_json  # noqa: E402
-from genood.genomes import Genomes, load_genomes  # noqa: E402
+from genood.reference.genomes import Genomes, load_genomes  # noqa: E402
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 EXAMPLES = ROOT / "examples" / "genomes"

@@ -18,7 +18,7 @@ from measuring import ROOT, block_of, device_of, files_of, genomes_of, genood, p
 from genood.bundle import Bundle
 from genood.metrics import separation
 from genood.models.network import DensityNetwork
-from genood.sampling import ReadSampler
+from genood.reference.sampling import ReadSampler
 from genood.sequence import mutate
 
 BATCH = 200

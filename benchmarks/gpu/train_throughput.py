@@ -30,9 +30,9 @@ from step_model import DEVICES, Step
 from torch import nn
 from torch.nn import functional as F
 
-from genood.genomes import Genomes
 from genood.recipes import Stream, TrainConfig
-from genood.sampling import ReadSampler
+from genood.reference.genomes import Genomes
+from genood.reference.sampling import ReadSampler
 from genood.training.distributed import ALONE
 from genood.training.feeding import Drawing, Feed, Seen, feed_of
 from genood.training.learners import density_learners

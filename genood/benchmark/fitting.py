@@ -14,9 +14,9 @@ from genood.bundling import NUM_FIT_READS, NUM_GRADIENT_FIT_READS, FitReads
 from genood.detectors import DETECTORS
 from genood.ensemble import AnyBundle
 from genood.files import atomic_path
-from genood.genomes import Genomes
 from genood.recipes import Stream
-from genood.sampling import ReadSampler
+from genood.reference.genomes import Genomes
+from genood.reference.sampling import ReadSampler
 
 _SECONDS = "/seconds"
 

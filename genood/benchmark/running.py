@@ -28,7 +28,7 @@ from genood.detectors import DETECTORS
 from genood.ensemble import AnyBundle, EnsembleBundle
 from genood.errors import ConfigError
 from genood.metrics import Separation, separation
-from genood.reference import TRAINING_SPLIT, VALIDATION_SPLIT
+from genood.reference.loading import TRAINING_SPLIT, VALIDATION_SPLIT
 from genood.training.following import Stopping, never_stopping
 
 logger = logging.getLogger(__name__)

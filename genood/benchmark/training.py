@@ -23,15 +23,15 @@ from genood.bundle_files import CHECKPOINT_FILE, DETECTORS_FILE
 from genood.counting import CountConfig, CountJob, count_bundle
 from genood.ensemble import AnyBundle, load_bundle
 from genood.files import atomic_path, write_json
-from genood.genomes import Genomes
 from genood.members import CountedMembers, train_ensemble
 from genood.models import CLASSIFIERS, MODELS
 from genood.models.base import Model
 from genood.models.markov import MarkovConfig
 from genood.recipes import MUTATED, NO_BACKGROUND, Stream, TrainConfig
-from genood.reference import TRAINING_SPLIT, VALIDATION_SPLIT, genomes_of_split
+from genood.reference.genomes import Genomes
+from genood.reference.loading import TRAINING_SPLIT, VALIDATION_SPLIT, genomes_of_split
+from genood.reference.sampling import ReadSampler
 from genood.remember import RememberConfig, RememberJob, remember_bundle
-from genood.sampling import ReadSampler
 from genood.sketching import SketchingConfig, SketchJob, sketch_bundle
 from genood.tensors import map_tensors, write_tensors
 from genood.training.following import Stopping

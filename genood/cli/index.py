@@ -29,9 +29,9 @@ def command(genomes: tuple[str, ...], output: str, classes: str | None) -> None:
     genood train takes the directory in place of the files, with the same result: the genomes are mapped
     into memory, not read into it, and training begins at once. An index takes a byte a base on disk.
     """
-    from genood.genome_index import write_index
-    from genood.genomes import GenomeFile
-    from genood.labels import read_classes
+    from genood.reference.genomes import GenomeFile
+    from genood.reference.index import write_index
+    from genood.reference.labels import read_classes
 
     def tell(file: GenomeFile) -> None:
         logger.debug("%s: class %s, %d bases", file.name, file.class_name, file.num_bases)

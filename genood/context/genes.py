@@ -51,7 +51,7 @@ def annotate(codes: Codes, starts: Ints, lengths: Ints) -> tuple[Codes, Ints]:
     Parameters
     ----------
     codes, starts, lengths
-        Segments as in `genood.genomes.Genomes`.
+        Segments as in `genood.reference.genomes.Genomes`.
 
     Returns
     -------

@@ -14,7 +14,7 @@ from genood.context.mixer import default_mixer
 from genood.context.plan import Plan, make_plan
 from genood.context.tables import Tables
 from genood.errors import ConfigError
-from genood.genomes import Genomes
+from genood.reference.genomes import Genomes
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def dense_tables(
     Parameters
     ----------
     codes, starts, lengths, labels
-        Segments as in `genood.genomes.Genomes`; the codes may be annotated.
+        Segments as in `genood.reference.genomes.Genomes`; the codes may be annotated.
     class_order, order
         Of the tables by class, at most that of the table over all classes.
     num_classes

@@ -23,7 +23,7 @@ from genood.context.record import other_strand
 from genood.context.rows import Rows, clear_row, sum_row
 from genood.context.windows import FIRST, LETTER, MASK, WINDOW, kept_windows, letter_of, rank_of
 from genood.errors import ConfigError
-from genood.genomes import Genomes
+from genood.reference.genomes import Genomes
 from genood.threads import share
 
 COMPOSITION_ORDER = 6

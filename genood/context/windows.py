@@ -16,7 +16,7 @@ from genood.compiling import compiled
 from genood.context.genes import annotate
 from genood.context.hashing import hash_of
 from genood.context.instructions import signed
-from genood.genomes import Genomes
+from genood.reference.genomes import Genomes
 
 WINDOW = 9
 """Codons. On reads of validation genomes 8 find too many foreign windows; 10 do as well as 9, but find fewer

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genood.sampling import ReadSampler
+from genood.reference.sampling import ReadSampler
 from genood.sequence import Codes
 from genood.training.draws import below, fractions, key_of, low_below, random_bits
 

@@ -13,7 +13,7 @@ from genood.errors import ConfigError
 from genood.examples import Examples, Share, View
 from genood.overlap import ahead
 from genood.recipes import Stream
-from genood.sampling import ReadSampler
+from genood.reference.sampling import ReadSampler
 from genood.training.device_reads import (
     DeviceSampler,
     DrawnReads,

@@ -19,7 +19,7 @@ from genood.models import MODELS
 from genood.models.network import DensityNetwork, Network
 from genood.models.one_core import one_core_each
 from genood.recipes import Stream, TrainConfig
-from genood.sampling import SampledReads
+from genood.reference.sampling import SampledReads
 from genood.sequence import Codes, mutate
 from genood.training.distributed import ALONE, World
 from genood.training.randomness import random_state, torch_seed

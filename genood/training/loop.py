@@ -22,9 +22,9 @@ from torch import Tensor
 from genood.bundle_files import TRAINING_FILE
 from genood.errors import ConfigError, TrainingError
 from genood.files import write_text
-from genood.labels import class_places
 from genood.recipes import Stream, TrainConfig
-from genood.sampling import ReadSampler
+from genood.reference.labels import class_places
+from genood.reference.sampling import ReadSampler
 from genood.training.checkpoints import Checkpoint, State
 from genood.training.distributed import ALONE, ProcessLostError, World
 from genood.training.feeding import Drawing, feed_of

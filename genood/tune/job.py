@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from genood.counting import CountConfig
 from genood.errors import ConfigError
 from genood.recipes import TrainConfig
-from genood.reference import ReferenceJob
+from genood.reference.loading import ReferenceJob
 from genood.remember import RememberConfig
 from genood.tune.grid import L2S, MUTATION_RATES, Against
 

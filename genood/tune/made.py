@@ -20,10 +20,10 @@ from genood.bundling import null_lengths
 from genood.counting import CountConfig, CountJob
 from genood.detectors.llr import LikelihoodRatio
 from genood.forward import forward
-from genood.genomes import Genomes
 from genood.metrics import Separation, separation
 from genood.recipes import CONTEXT_BACKGROUNDS, MARKOV_BACKGROUNDS, MUTATED, Stream
-from genood.reference import load_data
+from genood.reference.genomes import Genomes
+from genood.reference.loading import load_data
 from genood.remember import RememberConfig, RememberJob
 from genood.tune.grid import Against, Candidate, candidates
 from genood.tune.job import TuneJob

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from genood.dataset import Dataset, is_dataset
 from genood.errors import ConfigError
-from genood.genomes import Genomes
 from genood.recipes import Stream
-from genood.reference import VALIDATION_SPLIT, load_sequences
-from genood.sampling import ReadSampler
+from genood.reference.genomes import Genomes
+from genood.reference.loading import VALIDATION_SPLIT, load_sequences
+from genood.reference.sampling import ReadSampler
 from genood.sequence import UNKNOWN, Codes, mutate
 from genood.tune.grid import Against
 from genood.tune.job import TuneJob

@@ -30,8 +30,8 @@ from genood.metrics import Separation, separation
 from genood.models import MODELS
 from genood.models.base import DensityModel
 from genood.recipes import MUTATED, Stream, TrainConfig
-from genood.reference import load_data
-from genood.sampling import ReadSampler
+from genood.reference.loading import load_data
+from genood.reference.sampling import ReadSampler
 from genood.tensors import map_tensors, write_tensors
 from genood.training.learners import density_learners
 from genood.training.loop import Trainer

@@ -10,7 +10,7 @@ from toys import uniform_codes, write_fasta
 
 from genood.context.learn import learn
 from genood.context.tables import Tables
-from genood.genomes import Genomes, load_genomes
+from genood.reference.genomes import Genomes, load_genomes
 from genood.sequence import Codes, mutate
 
 SHARED = uniform_codes(3000, 10)

@@ -14,7 +14,7 @@ from toys import uniform_codes
 from genood.context import dense, hashing
 from genood.context.genes import GROUPS
 from genood.context.tables import BACKGROUND_ORDER, Background, Tables
-from genood.genomes import Genomes
+from genood.reference.genomes import Genomes
 from genood.sequence import UNKNOWN, Codes, mutate, reverse_complement
 
 ReadOf = Callable[[int, int, int], Codes]

@@ -13,7 +13,7 @@ from genood.context.genes import reference_codes
 from genood.context.learn import learn
 from genood.context.tables import Tables
 from genood.errors import ConfigError
-from genood.genomes import Genomes, load_genomes
+from genood.reference.genomes import Genomes, load_genomes
 
 MEMORY = 2_000_000_000
 

@@ -28,7 +28,7 @@ from data_prep.draw import DrawConfig
 from data_prep.reads import draw_reads
 from genood.dataset import Dataset
 from genood.errors import ConfigError, GenoodError, InputError
-from genood.genomes import load_genomes
+from genood.reference.genomes import load_genomes
 from genood.sequence import decode
 
 LENGTH = 20

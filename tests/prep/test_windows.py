@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from data_prep.windows import WantedReads, count_windows, extract_reads
 from genood.errors import InputError
-from genood.genomes import load_genomes
+from genood.reference.genomes import load_genomes
 from genood.sequence import decode
 
 Records = list[tuple[str, str]]

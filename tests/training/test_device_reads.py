@@ -10,9 +10,9 @@ import pytest
 import torch
 from toys import genomes_of, markov_codes, uniform_codes, write_fasta
 
-from genood.genome_index import load_index, write_index
-from genood.genomes import Genomes
-from genood.sampling import ReadSampler
+from genood.reference.genomes import Genomes
+from genood.reference.index import load_index, write_index
+from genood.reference.sampling import ReadSampler
 from genood.sequence import Codes, decode, reverse_complement
 from genood.training import device_reads
 from genood.training.device_reads import DeviceSampler, HostCodes, PackedCodes, holds, mutate_on_device

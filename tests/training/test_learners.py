@@ -13,10 +13,10 @@ from toys import genomes_of, markov_codes, uniform_codes
 
 from genood.errors import ConfigError, TrainingError
 from genood.examples import Examples
-from genood.genomes import Genomes
 from genood.models.cnn import CNN
 from genood.recipes import Stream, TrainConfig
-from genood.sampling import ReadSampler, SampledReads
+from genood.reference.genomes import Genomes
+from genood.reference.sampling import ReadSampler, SampledReads
 from genood.training.classifier_learner import ClassifierLearner, classifier_learners
 from genood.training.learners import density_learners
 from genood.training.loop import Trainer

@@ -15,7 +15,7 @@ from toys import uniform_codes
 from genood.errors import ConfigError
 from genood.examples import Examples
 from genood.models.lstm import LSTM, LSTMConfig
-from genood.sampling import SampledReads
+from genood.reference.sampling import SampledReads
 from genood.sequence import Codes
 from genood.training.learners import DensityLearner
 

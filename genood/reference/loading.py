@@ -22,8 +22,7 @@ import numpy as np
 from genood.dataset import DATASET_FILE, Dataset, Split, is_dataset
 from genood.errors import ConfigError, InputError, TrainingError
 from genood.files import sha256_of
-from genood.genome_index import is_index, load_index
-from genood.genomes import (
+from genood.reference.genomes import (
     DatasetPart,
     GenomeFile,
     Genomes,
@@ -33,7 +32,8 @@ from genood.genomes import (
     merge,
     split_held_out,
 )
-from genood.labels import read_classes
+from genood.reference.index import is_index, load_index
+from genood.reference.labels import read_classes
 from genood.sequence import UNKNOWN, Codes, known_runs
 
 logger = logging.getLogger(__name__)

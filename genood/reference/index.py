@@ -19,7 +19,7 @@ from genood import __version__
 from genood.directories import new_directory
 from genood.errors import InputError
 from genood.files import sha256_of, write_json, writing_to
-from genood.genomes import GenomeFile, Genomes, classes_of, read_genomes
+from genood.reference.genomes import GenomeFile, Genomes, classes_of, read_genomes
 
 INDEX_FILE = "genomes.json"
 """It makes a directory an index."""

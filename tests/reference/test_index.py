@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from genood.errors import ConfigError, InputError, TrainingError
-from genood.genome_index import INDEX_FILE, is_index, load_index, write_index
-from genood.genomes import GenomeFile, Genomes, load_genomes
-from genood.reference import load_reference, load_validation
-from genood.sampling import ReadSampler
+from genood.reference.genomes import GenomeFile, Genomes, load_genomes
+from genood.reference.index import INDEX_FILE, is_index, load_index, write_index
+from genood.reference.loading import load_reference, load_validation
+from genood.reference.sampling import ReadSampler
 from genood.sequence import decode
 
 GENERATOR = np.random.default_rng(3)

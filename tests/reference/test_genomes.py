@@ -11,9 +11,9 @@ import pytest
 from toys import uniform_codes, write_fasta
 
 from genood.errors import InputError, TrainingError
-from genood.genomes import Genomes, load_genomes, merge, split_held_out
-from genood.labels import class_of, read_classes
-from genood.sampling import ReadSampler
+from genood.reference.genomes import Genomes, load_genomes, merge, split_held_out
+from genood.reference.labels import class_of, read_classes
+from genood.reference.sampling import ReadSampler
 from genood.sequence import Codes, decode, reverse_complement
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genood.errors import TrainingError
-from genood.genomes import Genomes, Ints
+from genood.reference.genomes import Genomes, Ints
 from genood.sequence import Codes, reverse_complement
 
 

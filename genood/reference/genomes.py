@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from genood.dataset import is_codes_file
 from genood.errors import InputError, TrainingError
-from genood.labels import class_in
 from genood.readers import check_named_once, check_readable, read_file
 from genood.recipes import Stream
+from genood.reference.labels import class_in
 from genood.sequence import Codes, known_runs
 
 _MAX_STRETCH = 20_000
@@ -144,7 +144,7 @@ def load_genomes(
         Runs of known bases shorter than this are left out, as no read fits.
     classes
         Class by file, looked up by the path as given, then by its name. Without it the file name
-        states the class (see `genood.labels.class_of`).
+        states the class (see `genood.reference.labels.class_of`).
 
     Raises
     ------

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from toys import genomes_of, uniform_codes
 
-from genood.genomes import Genomes
-from genood.halves import random_half
+from genood.reference.genomes import Genomes
+from genood.reference.halves import random_half
 
 GENOMES = genomes_of(
     [("a", uniform_codes(50_000, 1)), ("a", uniform_codes(999, 2)), ("b", uniform_codes(700, 3))]

@@ -15,8 +15,8 @@ from toys import uniform_codes, write_fasta
 from genood.dataset import Dataset, Origins, create_dataset
 from genood.errors import ConfigError, GenoodError, InputError, TrainingError
 from genood.files import sha256_of
-from genood.genomes import Genomes, load_genomes, merge
-from genood.reference import (
+from genood.reference.genomes import Genomes, load_genomes, merge
+from genood.reference.loading import (
     Validation,
     genomes_of_split,
     load_reference,

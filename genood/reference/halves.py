@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from genood.genomes import Genomes
 from genood.recipes import Stream
+from genood.reference.genomes import Genomes
 
 _NUM_STRETCHES = 100
 """Stretches of a class, at least, where they are not shorter than a read for that."""
