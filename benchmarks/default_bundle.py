@@ -30,8 +30,8 @@ from quality import (
 from real import check_data, command, genomes_by_split, write_reads
 
 from genood.bundle import Bundle
-from genood.cards import with_section
 from genood.files import write_json
+from genood.making.cards import with_section
 from genood.shipped import DEFAULT_BUNDLE
 
 CANDIDATES = {

@@ -287,7 +287,7 @@ def ood_fraction(num_reads: int, num_above: tuple[int, int], null_reads: float) 
         be no OOD read. No interval knows how the run's in-distribution reads differ from those of the
         null: where they are further from the reference (another strain, sequencing errors) all three are
         too high, where they are closer, too low; the latter is noticed where it is plain.
-        `genood.recalibrate` fits a null to such reads.
+        `genood.making.recalibrate` fits a null to such reads.
 
     Notes
     -----

@@ -13,7 +13,7 @@ import torch
 from genood.training.distributed import World, joined
 
 _SECONDS = 60
-_PRELOADED = ["torch._dynamo", "genood.training.loop", "genood.bundle", "genood.build"]
+_PRELOADED = ["torch._dynamo", "genood.training.loop", "genood.bundle", "genood.making.build"]
 """Imported once, in the process that the others are forked from."""
 
 

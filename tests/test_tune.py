@@ -15,16 +15,16 @@ import torch
 from toy_datasets import write_dataset
 from toys import markov_codes, uniform_codes, write_fasta
 
-from genood.build import TrainJob, train_bundle
 from genood.bundle import Bundle
-from genood.counting import CountConfig, CountJob, count_bundle
 from genood.dataset import Dataset
 from genood.engine import Scorer
 from genood.errors import ConfigError, GenoodError
+from genood.making.build import TrainJob, train_bundle
+from genood.making.counting import CountConfig, CountJob, count_bundle
+from genood.making.remember import RememberConfig, RememberJob, remember_bundle
 from genood.models.markov import MarkovConfig
 from genood.readers import Read
 from genood.recipes import TrainConfig
-from genood.remember import RememberConfig, RememberJob, remember_bundle
 from genood.sequence import Codes
 from genood.training.following import Stopping
 from genood.tune import Candidate, Cell, TuneJob, TuneResult, tune

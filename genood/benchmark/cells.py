@@ -13,11 +13,11 @@ from genood.benchmark.methods import METHODS, SOURCES, Source
 from genood.benchmark.scales import Scale
 from genood.bundle import CLASSIFIER, ROLES
 from genood.bundle_files import FORMAT_VERSION
-from genood.counting import CountConfig
+from genood.making.counting import CountConfig
+from genood.making.remember import RememberConfig
+from genood.making.sketching import SketchingConfig
 from genood.models import CLASSIFIERS
 from genood.models.markov import MarkovConfig
-from genood.remember import RememberConfig
-from genood.sketching import SketchingConfig
 
 _CELL_FORMAT = 1
 """Raised by a change after which what has been computed counts no more."""

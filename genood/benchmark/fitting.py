@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.benchmark.reading import naming_damage
-from genood.bundling import NUM_FIT_READS, NUM_GRADIENT_FIT_READS, FitReads
 from genood.detectors import DETECTORS
 from genood.ensemble import AnyBundle
 from genood.files import atomic_path
+from genood.making.bundling import NUM_FIT_READS, NUM_GRADIENT_FIT_READS, FitReads
 from genood.recipes import Stream
 from genood.reference.genomes import Genomes
 from genood.reference.sampling import ReadSampler

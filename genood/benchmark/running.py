@@ -129,7 +129,7 @@ class Benchmark:
     progress
         See `Progress`.
     stopping
-        See `genood.build.train_bundle`.
+        See `genood.making.build.train_bundle`.
 
     Raises
     ------

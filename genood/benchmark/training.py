@@ -20,10 +20,12 @@ from genood.benchmark.cells import TrainingCell
 from genood.benchmark.reading import naming_damage
 from genood.bundle import CLASSIFIER, Bundle
 from genood.bundle_files import CHECKPOINT_FILE, DETECTORS_FILE
-from genood.counting import CountConfig, CountJob, count_bundle
 from genood.ensemble import AnyBundle, load_bundle
 from genood.files import atomic_path, write_json
-from genood.members import CountedMembers, train_ensemble
+from genood.making.counting import CountConfig, CountJob, count_bundle
+from genood.making.members import CountedMembers, train_ensemble
+from genood.making.remember import RememberConfig, RememberJob, remember_bundle
+from genood.making.sketching import SketchingConfig, SketchJob, sketch_bundle
 from genood.models import CLASSIFIERS, MODELS
 from genood.models.base import Model
 from genood.models.markov import MarkovConfig
@@ -31,8 +33,6 @@ from genood.recipes import MUTATED, NO_BACKGROUND, Stream, TrainConfig
 from genood.reference.genomes import Genomes
 from genood.reference.loading import TRAINING_SPLIT, VALIDATION_SPLIT, genomes_of_split
 from genood.reference.sampling import ReadSampler
-from genood.remember import RememberConfig, RememberJob, remember_bundle
-from genood.sketching import SketchingConfig, SketchJob, sketch_bundle
 from genood.tensors import map_tensors, write_tensors
 from genood.training.following import Stopping
 
@@ -77,7 +77,7 @@ class Place:
     device
         Where to train, by its name.
     stopping
-        See `genood.build.train_bundle`.
+        See `genood.making.build.train_bundle`.
     """
 
     directory: Path

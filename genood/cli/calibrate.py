@@ -58,8 +58,8 @@ def command(
     below. At least 100 reads, better 10,000.
     """
     from genood.cli.progress import reads_progress
+    from genood.making.recalibrate import CalibrateJob, recalibrate_bundle
     from genood.readers import ReaderConfig
-    from genood.recalibrate import CalibrateJob, recalibrate_bundle
 
     job = CalibrateJob(
         bundle=bundle,

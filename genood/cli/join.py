@@ -56,7 +56,7 @@ def command(
         raise click.UsageError("there is nothing to join: name two bundles or more")
     if classes is not None and not val:
         raise click.UsageError("--classes is for the files of --val; give that too")
-    from genood.joining import JoinJob, join_bundles
+    from genood.making.joining import JoinJob, join_bundles
 
     job = JoinJob(
         bundles=bundles,

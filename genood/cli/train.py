@@ -30,7 +30,7 @@ from genood.recipes import CONTEXT_BACKGROUNDS, DEFAULT_PRESET, MUTATED, PRESETS
 
 if TYPE_CHECKING:
     from genood.ensemble import EnsembleBundle
-    from genood.members import Members
+    from genood.making.members import Members
 
 logger = logging.getLogger("genood")
 
@@ -271,7 +271,7 @@ class _Ensemble(NamedTuple):
 
     def train(self, members: Members) -> EnsembleBundle | None:
         """Train it, the members being made so."""
-        from genood.members import train_ensemble
+        from genood.making.members import train_ensemble
 
         return train_ensemble(members, num_members=self.num_members, resume=self.resume)
 
@@ -287,7 +287,7 @@ def _remember(
     read_length: int | None,
     **_: Any,
 ) -> None:
-    from genood.remember import RememberConfig, RememberJob, remember_bundle
+    from genood.making.remember import RememberConfig, RememberJob, remember_bundle
 
     if mutation_rate is not None and background != MUTATED:
         raise click.UsageError(
@@ -303,7 +303,7 @@ def _remember(
     if not ensemble.wanted:
         remember_bundle(job)
         return
-    from genood.members import RememberedMembers
+    from genood.making.members import RememberedMembers
 
     ensemble.train(RememberedMembers(job))
 
@@ -320,7 +320,7 @@ def _count(
     held_out_fraction: float | None,
     **_: Any,
 ) -> None:
-    from genood.counting import CountConfig, CountJob, count_bundle
+    from genood.making.counting import CountConfig, CountJob, count_bundle
     from genood.models.markov import MarkovConfig
 
     if mutation_rate is not None and background not in (None, MUTATED):
@@ -337,7 +337,7 @@ def _count(
     if not ensemble.wanted:
         count_bundle(job)
         return
-    from genood.members import CountedMembers
+    from genood.making.members import CountedMembers
 
     ensemble.train(CountedMembers(job))
 
@@ -351,7 +351,7 @@ def _sketch(
     held_out_fraction: float | None,
     **_: Any,
 ) -> None:
-    from genood.sketching import SketchingConfig, SketchJob, sketch_bundle
+    from genood.making.sketching import SketchingConfig, SketchJob, sketch_bundle
 
     given = overrides(
         max_size=None if max_size is None else int(max_size * 2**20),
@@ -362,7 +362,7 @@ def _sketch(
     if not ensemble.wanted:
         sketch_bundle(job)
         return
-    from genood.members import SketchedMembers
+    from genood.making.members import SketchedMembers
 
     ensemble.train(SketchedMembers(job))
 
@@ -378,9 +378,9 @@ def _train(
     tensorboard: str | None,
     **training: Any,
 ) -> None:
-    from genood.build import TrainJob, train_bundle
-    from genood.build_members import TrainedMembers
     from genood.cli.progress import TrainingProgress, stop_signals
+    from genood.making.build import TrainJob, train_bundle
+    from genood.making.build_members import TrainedMembers
     from genood.training.pace import Pace
     from genood.training.tensorboard import beside
 

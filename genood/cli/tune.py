@@ -30,9 +30,9 @@ from genood.models import MODELS
 from genood.recipes import PRESETS
 
 if TYPE_CHECKING:
-    from genood.counting import CountConfig
+    from genood.making.counting import CountConfig
+    from genood.making.remember import RememberConfig
     from genood.recipes import TrainConfig
-    from genood.remember import RememberConfig
     from genood.tune import TuneJob
 
 logger = logging.getLogger("genood")
@@ -207,7 +207,7 @@ def _job(model: str, options: Mapping[str, Any], common: Mapping[str, Any]) -> T
 
 
 def _remember_config(*, seed: int, read_length: int | None, memory: float | None, **_: Any) -> RememberConfig:
-    from genood.remember import RememberConfig
+    from genood.making.remember import RememberConfig
 
     num_bytes = None if memory is None else int(memory * 1e9)
     return RememberConfig(seed=seed, **overrides(read_length=read_length, memory=num_bytes))
@@ -222,7 +222,7 @@ def _count_config(
     prior_count: float | None,
     **_: Any,
 ) -> CountConfig:
-    from genood.counting import CountConfig
+    from genood.making.counting import CountConfig
     from genood.models.markov import MarkovConfig
 
     given = overrides(prior_count=prior_count, read_length=read_length, held_out_fraction=held_out_fraction)

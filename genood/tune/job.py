@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from genood.counting import CountConfig
 from genood.errors import ConfigError
+from genood.making.counting import CountConfig
+from genood.making.remember import RememberConfig
 from genood.recipes import TrainConfig
 from genood.reference.loading import ReferenceJob
-from genood.remember import RememberConfig
 from genood.tune.grid import L2S, MUTATION_RATES, Against
 
 MAX_READS = 10_000

@@ -14,17 +14,17 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from genood import counting, remember
 from genood.bundle import Bundle
-from genood.bundling import null_lengths
-from genood.counting import CountConfig, CountJob
 from genood.detectors.llr import LikelihoodRatio
 from genood.forward import forward
+from genood.making import counting, remember
+from genood.making.bundling import null_lengths
+from genood.making.counting import CountConfig, CountJob
+from genood.making.remember import RememberConfig, RememberJob
 from genood.metrics import Separation, separation
 from genood.recipes import CONTEXT_BACKGROUNDS, MARKOV_BACKGROUNDS, MUTATED, Stream
 from genood.reference.genomes import Genomes
 from genood.reference.loading import load_data
-from genood.remember import RememberConfig, RememberJob
 from genood.tune.grid import Against, Candidate, candidates
 from genood.tune.job import TuneJob
 from genood.tune.reads import DRAWN, ReadSet, drawn_reads, in_reads_of_datasets, validation_reads

@@ -19,13 +19,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from genood.build import TrainJob, finish
 from genood.bundle import Bundle
 from genood.bundle_files import CHECKPOINT_FILE, TRAINING_FILE
-from genood.bundling import null_lengths
 from genood.device import resolve_device
 from genood.errors import ConfigError
 from genood.files import atomic_path, write_json
+from genood.making.build import TrainJob, finish
+from genood.making.bundling import null_lengths
 from genood.metrics import Separation, separation
 from genood.models import MODELS
 from genood.models.base import DensityModel

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 from genood import __version__
 from genood.bundle import Bundle, read_metadata
 from genood.bundle_files import METADATA_FILE
-from genood.cards import with_section
-from genood.counting import CountConfig
 from genood.files import appear_together, write_json, write_text
+from genood.making.cards import with_section
+from genood.making.counting import CountConfig
+from genood.making.remember import RememberConfig
 from genood.metrics import Separation
-from genood.remember import RememberConfig
 from genood.training.following import Stopping, never_stopping
 from genood.tune.grid import AGAINST, Against, Candidate, Cell, best_cell
 from genood.tune.job import Progress, TuneJob

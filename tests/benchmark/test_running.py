@@ -22,10 +22,10 @@ from genood.benchmark.methods import SOURCES
 from genood.benchmark.reads import drawn_reads
 from genood.benchmark.running import Benchmark, BenchmarkJob
 from genood.benchmark.table import write_tables
-from genood.build import TrainJob, train_bundle
-from genood.counting import CountConfig, CountJob, count_bundle
 from genood.dataset import Dataset
 from genood.errors import ConfigError, InputError
+from genood.making.build import TrainJob, train_bundle
+from genood.making.counting import CountConfig, CountJob, count_bundle
 from genood.recipes import TrainConfig
 from genood.tensors import map_tensors
 

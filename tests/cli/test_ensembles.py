@@ -15,12 +15,12 @@ import torch
 from conftest import Genood
 from toys import TRAIN_OPTIONS, markov_codes, uniform_codes, write_fasta
 
-from genood.build import TrainJob, train_bundle
-from genood.build_members import TrainedMembers
 from genood.calibration import Calibration
 from genood.detectors import DETECTORS
 from genood.ensemble import EnsembleBundle, load_bundle
-from genood.members import train_ensemble
+from genood.making.build import TrainJob, train_bundle
+from genood.making.build_members import TrainedMembers
+from genood.making.members import train_ensemble
 from genood.recipes import PRESETS
 
 Make = Callable[..., TrainJob]

@@ -59,7 +59,7 @@ def test_files_and_metadata(trained: Path) -> None:
 def test_says_its_accuracy(trained: Path, genood_here: Genood) -> None:
     measured = json.loads((trained / "genood.json").read_text())["metrics"]["classifier"]
     log = trained.with_name("log").read_text()
-    shown = "genood.build: accuracy on reads of held-out stretches of the reference: "
+    shown = "genood.making.build: accuracy on reads of held-out stretches of the reference: "
     assert f"{shown}{measured['val_accuracy']:.3f}" in log
     assert "genood.train: step 6: classifier " in log
     card = genood_here("info", trained).stdout

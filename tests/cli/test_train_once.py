@@ -38,7 +38,7 @@ def test_what_context_training_says(genood: Genood, strain_files: list[Path], tm
     result = genood("train", "--model", "context", *strain_files[:2], "-o", tmp_path / "bundle")
     assert (result.returncode, result.stdout) == (0, "")
     assert [line.partition(": ")[0] for line in result.stderr.splitlines()] == [
-        *("genood.remember", "genood.context.learn", "genood")
+        *("genood.making.remember", "genood.context.learn", "genood")
     ]
     assert "reference: 1 classes, 2 files, 47,798 bases" in result.stderr
 

@@ -147,7 +147,7 @@ def test_killed_extension_is_unfinished(
     directory = Path(shutil.copytree(finished, tmp_path / "bundle"))
     options = (*TINY, *FOREVER, "--resume")
     with start_genood("train", *genome_files, "-o", directory, *options) as process:
-        assert process.stderr.readline().startswith(b"genood.build: reference: 2 classes, 2 files")
+        assert process.stderr.readline().startswith(b"genood.making.build: reference: 2 classes, 2 files")
         assert process.stderr.readline().startswith(b"genood.train: step 9: ")
         assert process.stderr.readline().startswith(b"genood.train: step 12: ")
     check_error(genood_here("info", directory), "training has not finished; finish it with genood train")

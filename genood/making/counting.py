@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from genood.bundle import Bundle
-from genood.bundling import calibrate, check_output, null_lengths, save_at_once
-from genood.cards import model_card
 from genood.context.dense import PRIOR_COUNT, Counts, add_scaled, count, mutated_counts
 from genood.errors import ConfigError
-from genood.held_out import HeldOutJob, about_nulls, null_scores
+from genood.making.bundling import calibrate, check_output, null_lengths, save_at_once
+from genood.making.cards import model_card
+from genood.making.held_out import HeldOutJob, about_nulls, null_scores
 from genood.models.markov import MarkovConfig, MarkovModel
 from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS, MUTATED, Stream
 from genood.reference.genomes import Genomes

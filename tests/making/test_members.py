@@ -15,20 +15,20 @@ import pytest
 import torch
 from toys import markov_codes, strain_of, uniform_codes, write_fasta
 
-from genood.build import TrainJob
-from genood.build_members import TrainedMembers
 from genood.bundle import Bundle
-from genood.counting import CountConfig, CountJob
 from genood.engine import Scorer
 from genood.ensemble import EnsembleBundle, load_bundle
 from genood.errors import BundleError, ConfigError, TrainingError
 from genood.forward import forward
-from genood.members import CountedMembers, RememberedMembers, SketchedMembers, train_ensemble
+from genood.making.build import TrainJob
+from genood.making.build_members import TrainedMembers
+from genood.making.counting import CountConfig, CountJob
+from genood.making.members import CountedMembers, RememberedMembers, SketchedMembers, train_ensemble
+from genood.making.remember import RememberConfig, RememberJob
+from genood.making.sketching import SketchingConfig, SketchJob
 from genood.models.markov import MarkovConfig
 from genood.readers import Read
 from genood.recipes import PRESETS
-from genood.remember import RememberConfig, RememberJob
-from genood.sketching import SketchingConfig, SketchJob
 
 CONFIG = RememberConfig(num_calibration_reads=200, read_length=100)
 STEPS = replace(

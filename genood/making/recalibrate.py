@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from genood import __version__
-from genood.bundling import bundle_directory, check_output, detectors_for
 from genood.calibration import LENGTH_BINS, Calibration, NullSample
-from genood.cards import recalibrated_card
 from genood.detectors.base import ScoreBatch
 from genood.ensemble import AnyBundle, how_asked, load_bundle
 from genood.errors import ConfigError, InputError
 from genood.files import check_outside
 from genood.forward import forward
+from genood.making.bundling import bundle_directory, check_output, detectors_for
+from genood.making.cards import recalibrated_card
 from genood.readers import STDIN, ReadBlock, ReaderConfig, check_named_once, check_readable, read_blocks
 from genood.recipes import Stream
 from genood.sequence import UNKNOWN, Codes, known_runs

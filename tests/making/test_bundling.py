@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from toys import composition_bundle, genomes_of, uniform_codes
 
-from genood import bundling, ensemble
-from genood.bundling import bundle_directory, calibrate, detectors_for, fit_detectors
+from genood import ensemble
 from genood.calibration import LENGTH_BINS
 from genood.detectors import DETECTORS
 from genood.detectors.base import ScoreBatch
 from genood.detectors.likelihood import Likelihood
+from genood.making import bundling
+from genood.making.bundling import bundle_directory, calibrate, detectors_for, fit_detectors
 from genood.reference.sampling import ReadSampler
 from genood.sequence import Codes
 

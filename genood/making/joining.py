@@ -13,15 +13,22 @@ import numpy as np
 
 from genood.bundle import Bundle
 from genood.bundle_files import METADATA_FILE
-from genood.bundling import bundle_directory, calibrate, check_output, losses_of, null_lengths, usual_null
-from genood.cards import ensemble_card
 from genood.detectors.base import ScoreBatch
 from genood.ensemble import EnsembleBundle, member_directory
 from genood.errors import BundleError, ConfigError
-from genood.null_reads import Null, null_of
+from genood.making.bundling import (
+    bundle_directory,
+    calibrate,
+    check_output,
+    losses_of,
+    null_lengths,
+    usual_null,
+)
+from genood.making.cards import ensemble_card
+from genood.making.null_reads import Null, null_of
+from genood.making.remember import genomes_of
 from genood.reference.genomes import Genomes, Ints, split_held_out
 from genood.reference.loading import load_validation
-from genood.remember import genomes_of
 
 logger = logging.getLogger(__name__)
 

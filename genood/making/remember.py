@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genood.bundle import Bundle
-from genood.bundling import calibrate, check_output, losses_of, null_lengths, save_at_once, usual_null
-from genood.cards import model_card
 from genood.context.genes import reference_codes
 from genood.context.learn import learn
 from genood.context.plan import DEFAULT_MEMORY, Plan
 from genood.context.tables import Tables
 from genood.detectors.base import ScoreBatch
 from genood.errors import BundleError, ConfigError
+from genood.making.bundling import calibrate, check_output, losses_of, null_lengths, save_at_once, usual_null
+from genood.making.cards import model_card
+from genood.making.null_reads import Null, null_of
 from genood.models.context import ContextModel
-from genood.null_reads import Null, null_of
 from genood.recipes import CONTEXT_BACKGROUNDS, LOW_ORDER, MUTATED, READ_CHAIN, Stream
 from genood.reference.genomes import DatasetPart, GenomeFile, Genomes, merge
 from genood.reference.halves import random_half

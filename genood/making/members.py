@@ -11,10 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from genood import counting, held_out, sketching
 from genood.bundle import Bundle, read_metadata
 from genood.bundle_files import FIRST_MEMBER, METADATA_FILE
-from genood.bundling import (
+from genood.detectors.base import ScoreBatch
+from genood.ensemble import AnyBundle, EnsembleBundle, member_directory
+from genood.errors import BundleError, ConfigError
+from genood.making import counting, held_out, sketching
+from genood.making.bundling import (
     calibrate,
     check_output,
     fit_detectors,
@@ -22,16 +25,13 @@ from genood.bundling import (
     null_lengths,
     usual_null,
 )
-from genood.cards import ensemble_card
-from genood.detectors.base import ScoreBatch
-from genood.ensemble import AnyBundle, EnsembleBundle, member_directory
-from genood.errors import BundleError, ConfigError
-from genood.held_out import HeldOutJob
+from genood.making.cards import ensemble_card
+from genood.making.held_out import HeldOutJob
+from genood.making.remember import Memory, RememberJob, background_of, load_memory, remember_bundle
 from genood.recipes import Stream
 from genood.reference.genomes import Genomes
 from genood.reference.loading import TrainingData, Validation, load_data, provenance
 from genood.reference.sampling import ReadSampler
-from genood.remember import Memory, RememberJob, background_of, load_memory, remember_bundle
 
 logger = logging.getLogger(__name__)
 

@@ -16,14 +16,14 @@ from conftest import Genood, run_genood
 from toys import Composition, composition_bundle, markov_codes, strain_of, uniform_codes, write_fasta
 
 from genood.bundle import Bundle
-from genood.counting import CountConfig, CountJob, count_bundle
 from genood.engine import EngineConfig
 from genood.ensemble import EnsembleBundle, load_bundle
 from genood.errors import BundleError, ConfigError
 from genood.forward import forward
-from genood.joining import JoinJob, join_bundles, null_for
+from genood.making.counting import CountConfig, CountJob, count_bundle
+from genood.making.joining import JoinJob, join_bundles, null_for
+from genood.making.null_reads import Null
 from genood.models.markov import MarkovConfig
-from genood.null_reads import Null
 from genood.reference.genomes import Genomes
 from genood.reference.loading import load_training
 from genood.sequence import Codes, encode

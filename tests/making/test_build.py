@@ -14,12 +14,12 @@ import pytest
 import torch
 from toys import markov_codes, write_fasta
 
-from genood.build import TrainJob, train_bundle
 from genood.bundle import Bundle
 from genood.calibration import MIN_INDEPENDENT_READS, Calibration
 from genood.engine import Scorer
 from genood.errors import ConfigError, TrainingError
 from genood.examples import Examples
+from genood.making.build import TrainJob, train_bundle
 from genood.readers import Read
 from genood.recipes import TrainConfig
 from genood.training.learners import DensityLearner, Gradients

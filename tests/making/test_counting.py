@@ -13,14 +13,14 @@ import pytest
 from toys import genomes_of, markov_codes, strain_of, uniform_codes, write_fasta
 
 from genood.bundle import Bundle
-from genood.counting import (
+from genood.engine import EngineConfig, ScoredReads, Scorer
+from genood.errors import ConfigError
+from genood.making.counting import (
     CountConfig,
     CountJob,
     class_weighted_counts,
     count_bundle,
 )
-from genood.engine import EngineConfig, ScoredReads, Scorer
-from genood.errors import ConfigError
 from genood.models.markov import MarkovConfig, MarkovModel
 from genood.readers import Read
 from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS, MUTATED

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from genood.bundle import Bundle
-from genood.bundling import calibrate, check_output, losses_of, null_lengths, save_at_once, usual_null
-from genood.cards import model_card
 from genood.context.sketch import condense
 from genood.errors import ConfigError
-from genood.held_out import HeldOutJob, about_nulls, null_scores
+from genood.making.bundling import calibrate, check_output, losses_of, null_lengths, save_at_once, usual_null
+from genood.making.cards import model_card
+from genood.making.held_out import HeldOutJob, about_nulls, null_scores
 from genood.models.sketch import SketchModel
 from genood.recipes import SKETCH_BACKGROUNDS
 from genood.reference.halves import random_half

@@ -12,17 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from genood.build import (
+from genood.bundle import CLASSIFIER, ROLES
+from genood.bundle_files import CHECKPOINT_FILE
+from genood.ensemble import AnyBundle
+from genood.forward import forward
+from genood.making.build import (
     TrainJob,
     about_nulls,
     null_scores,
     train_bundle,
 )
-from genood.bundle import CLASSIFIER, ROLES
-from genood.bundle_files import CHECKPOINT_FILE
-from genood.ensemble import AnyBundle
-from genood.forward import forward
-from genood.members import Members, ScoreNull
+from genood.making.members import Members, ScoreNull
 from genood.models import CLASSIFIERS
 from genood.recipes import Stream
 from genood.reference.genomes import Genomes

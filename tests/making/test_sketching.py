@@ -13,9 +13,9 @@ from toys import coding_codes, strain_of, write_fasta
 from genood.bundle import Bundle
 from genood.engine import EngineConfig, Scorer
 from genood.errors import BundleError, ConfigError
+from genood.making.sketching import SketchingConfig, SketchJob, sketch_bundle
 from genood.readers import Read
 from genood.sequence import Codes
-from genood.sketching import SketchingConfig, SketchJob, sketch_bundle
 
 CONFIG = SketchingConfig(max_size=600_000, num_calibration_reads=400)
 

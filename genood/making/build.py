@@ -14,13 +14,13 @@ import torch
 
 from genood.bundle import CLASSIFIER, Bundle
 from genood.bundle_files import CHECKPOINT_FILE, METADATA_FILE, check_place
-from genood.bundling import calibrate, check_output, fit_detectors, null_lengths
-from genood.cards import model_card
 from genood.detectors.base import ScoreBatch
 from genood.ensemble import AnyBundle
 from genood.errors import BundleError
 from genood.files import remove_leftovers
 from genood.forward import forward
+from genood.making.bundling import calibrate, check_output, fit_detectors, null_lengths
+from genood.making.cards import model_card
 from genood.models import CLASSIFIERS
 from genood.recipes import MUTATED, Stream, TrainConfig
 from genood.reference.loading import ReferenceJob, TrainingData, Validation, load_data, provenance

@@ -17,11 +17,11 @@ from genood.bundle import Bundle
 from genood.calibration import MIN_INDEPENDENT_READS, Calibration
 from genood.engine import EngineConfig, ScoredReads, Scorer
 from genood.errors import BundleError, ConfigError, TrainingError
+from genood.making.remember import RememberConfig, RememberJob, genomes_of, remember_bundle
 from genood.models.lstm import LSTM, LSTMConfig
 from genood.readers import Read
 from genood.recipes import CONTEXT_BACKGROUNDS, MUTATED
 from genood.reference.genomes import load_genomes
-from genood.remember import RememberConfig, RememberJob, genomes_of, remember_bundle
 from genood.sequence import Codes
 
 CONFIG = RememberConfig(num_calibration_reads=400)

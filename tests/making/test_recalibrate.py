@@ -12,13 +12,13 @@ import pytest
 from conftest import Genood
 from toys import strain_of, uniform_codes, write_fasta
 
-from genood import recalibrate
 from genood.bundle import Bundle
 from genood.calibration import Calibration
 from genood.engine import Scorer
 from genood.errors import BundleError, ConfigError, InputError
+from genood.making import recalibrate
+from genood.making.recalibrate import MIN_READS, CalibrateJob, recalibrate_bundle
 from genood.readers import Read, ReadBlock
-from genood.recalibrate import MIN_READS, CalibrateJob, recalibrate_bundle
 from genood.reference.genomes import load_genomes
 from genood.sequence import Codes, decode
 
@@ -178,7 +178,7 @@ def test_few_reads_are_told(
     context_dir: Path, negatives: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = CalibrateJob(bundle=str(context_dir), inputs=[str(negatives)], output=str(tmp_path / "new"))
-    with caplog.at_level(logging.WARNING, logger="genood.recalibrate"):
+    with caplog.at_level(logging.WARNING, logger="genood.making.recalibrate"):
         recalibrate_bundle(job, device=Bundle.load(context_dir).device)
     assert "398 reads of 120 bases to calibrate on: no p-value will be below 0.0025" in caplog.text
 
