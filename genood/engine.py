@@ -19,14 +19,14 @@ from genood.detectors.serving import check_served, default_detector, needs_of, r
 from genood.ensemble import AnyBundle, how_asked, most_reads
 from genood.errors import BundleError, ConfigError
 from genood.forward import forward
+from genood.intake.pairs import pair_p_values
+from genood.intake.windowing import windows_of
 from genood.overlap import apply_ahead
-from genood.pairs import pair_p_values
 from genood.pieces import Pieces, Positions, Scores
 from genood.readers import Read, ReadBlock, Records, blocks_of
 from genood.rounding import as_in_table
 from genood.sequence import Codes, pad
 from genood.threads import on_one_thread
-from genood.windowing import windows_of
 
 CALLS = ("in", "ood", "na")
 _CALL_NAMES = np.array(CALLS, dtype=object)
@@ -121,7 +121,7 @@ class ScoredReads:
     positions
         Per-position values, where they were asked for.
     pair_p_values
-        See `genood.pairs.pair_p_values`, of the p-values above; None where reads are no pairs.
+        See `genood.intake.pairs.pair_p_values`, of the p-values above; None where reads are no pairs.
     pair_calls
         As `calls`, by those; both mates of a pair have one call.
     records

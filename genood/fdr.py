@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from genood.engine import ScoredReads, calls_at
 from genood.errors import ConfigError
-from genood.pairs import starts_of_pairs
+from genood.intake.pairs import starts_of_pairs
 from genood.rounding import as_in_table
 from genood.spool import ScoreSpool
 

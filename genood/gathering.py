@@ -19,8 +19,8 @@ from genood.engine import CALLS, ScoredReads
 from genood.errors import ConfigError, InputError
 from genood.fdr import FdrCaller, level_of
 from genood.files import appear_together, check_distinct
-from genood.intake import IntakeConfig, intake
-from genood.pairs import num_open
+from genood.intake.pairs import num_open
+from genood.intake.stream import IntakeConfig, intake
 from genood.parts import Manifest, check_apart
 from genood.readers import STDIN, ReaderConfig, Records, check_readable
 from genood.report.chunks import TableFormat, at_row, chunks_of

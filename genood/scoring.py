@@ -19,7 +19,7 @@ from genood.ensemble import AnyBundle, load_bundle
 from genood.errors import ConfigError
 from genood.fdr import FdrCaller, level_of
 from genood.files import appear_together, check_distinct, check_outside
-from genood.intake import IntakeConfig, check_inputs, files_read, intake
+from genood.intake.stream import IntakeConfig, check_inputs, files_read, intake
 from genood.multiqc.content import check_content_name
 from genood.parquet import is_parquet
 from genood.recipes import Precision

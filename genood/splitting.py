@@ -17,11 +17,11 @@ import pysam
 from genood.engine import EngineConfig
 from genood.errors import ConfigError, InputError
 from genood.files import appear_together, atomic_path, check_distinct, check_writable
-from genood.intake import IntakeConfig, check_inputs, files_read, intake
-from genood.pairs import starts_of_pairs
+from genood.intake.pairs import starts_of_pairs
+from genood.intake.stream import IntakeConfig, check_inputs, files_read, intake
+from genood.intake.windowing import windows_of
 from genood.parts import Manifest, Pairs, Part, part_file, part_names
 from genood.readers import STDIN, ReadBlock, ReaderConfig, Records, holds_alignments
-from genood.windowing import windows_of
 from genood.writers import PARTS, ReadsWriter, check_ending, mate_files, open_output
 from genood.writers.streams import write_errors_named
 

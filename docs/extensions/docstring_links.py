@@ -1,8 +1,9 @@
 """Docstrings as pages of the API have them: names as links, and nothing twice.
 
-Docstrings name objects as the module that they are in does: `Detector.score`, `genood.pairs.pair_p_values`,
-or a parameter, `alpha`. A name becomes a link if exactly one object on these pages ends with it, and else is
-code. What starts with the package's name has to exist: if not, Sphinx warns.
+Docstrings name objects as the module that they are in does: `Detector.score`,
+`genood.intake.pairs.pair_p_values`, or a parameter, `alpha`. A name becomes a link if exactly one object on
+these pages ends with it, and else is code. What starts with the package's name has to
+exist: if not, Sphinx warns.
 """
 
 from __future__ import annotations

@@ -261,11 +261,11 @@ def command(
         raise click.UsageError("--windows says how long windows are; give --window-table or --regions too")
     if regions_fdr is not None and regions is None:
         raise click.UsageError("--regions-fdr is the error level of --regions; give that too")
-    from genood.intake import IntakeConfig
+    from genood.intake.selection import SelectionConfig
+    from genood.intake.stream import IntakeConfig
     from genood.memory import keep_freed_memory
     from genood.readers import ReaderConfig
     from genood.scoring import ScoreJob, prepare_scoring, score_files
-    from genood.selection import SelectionConfig
     from genood.writers import RegionConfig
 
     if bundle is None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.engine import CALLS
-from genood.intake import IntakeConfig
+from genood.intake.stream import IntakeConfig
 from genood.report.facts import BundleFacts
 from genood.report.figures import figures_of, number, overview_of, share
 from genood.report.run import Run

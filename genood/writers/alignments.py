@@ -20,7 +20,7 @@ from genood.engine import CALLS, ScoredReads
 from genood.errors import ConfigError, InputError
 from genood.files import atomic_path
 from genood.headers import CommonHeader, with_program
-from genood.pairs import fragment_of
+from genood.intake.pairs import fragment_of
 from genood.writers.streams import write_errors_named
 
 LLR_TAG, P_VALUE_TAG, CALL_TAG, COMMENT_TAG = "XL", "XP", "XC", "CO"

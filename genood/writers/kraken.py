@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import IO
 
 from genood.engine import ScoredReads
-from genood.pairs import fragment_of, starts_of_pairs
+from genood.intake.pairs import fragment_of, starts_of_pairs
 from genood.writers.streams import open_output
 
 _ROOT, _NONE = 1, 0

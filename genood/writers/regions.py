@@ -13,7 +13,7 @@ import numpy as np
 from genood.calibration import Calibration
 from genood.engine import ScoredReads, Scorer
 from genood.errors import ConfigError, InputError
-from genood.pairs import fragment_of
+from genood.intake.pairs import fragment_of
 from genood.regions import Region, RegionFinder
 from genood.stretches import DEFAULT_WINDOW, Stretches, StretchScorer
 from genood.writers.index import TabixColumns, index_names, indexed_table

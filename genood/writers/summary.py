@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from genood.calibration import FRACTION_LAMBDAS, P_VALUE_BINS, ood_fraction, p_value_counts
 from genood.engine import CALLS, ScoredReads
-from genood.pairs import starts_of_pairs
+from genood.intake.pairs import starts_of_pairs
 from genood.rounding import as_in_table
 from genood.writers.tables import SCORE_PREFIX
 

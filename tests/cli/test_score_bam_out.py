@@ -228,7 +228,7 @@ def test_inputs_that_do_not_go_together(
     Path("b.sam.gz").write_bytes(gzip.compress(Path("b.sam").read_bytes()))
     write_fasta(Path("c.fa"), {"text": GENOME[:100]})
     if is_stream:
-        monkeypatch.setattr("genood.intake.holds_alignments", lambda path: None)
+        monkeypatch.setattr("genood.intake.stream.holds_alignments", lambda path: None)
     bundle = context_dir if is_stream else "missing"
     outputs = ("--bam-out", "o.bam", "-o", "scores.tsv")
     result = genood_here("score", "-m", bundle, *pairs, *inputs, *outputs, *CPU)

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from genood.errors import ConfigError
-from genood.pairs import interleaved_blocks, paired_blocks
+from genood.intake.pairs import interleaved_blocks, paired_blocks
+from genood.intake.selection import SelectionConfig, selected
 from genood.readers import (
     STDIN,
     ReadBlock,
@@ -20,7 +21,6 @@ from genood.readers import (
     holds_alignments,
     read_blocks,
 )
-from genood.selection import SelectionConfig, selected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,7 @@ def intake(
     Raises
     ------
     GenoodError
-        As `check_inputs`, `read_file` and `genood.pairs`.
+        As `check_inputs`, `read_file` and `genood.intake.pairs`.
     """
     check_inputs(paths, config)
     kinds = _Kinds(config)

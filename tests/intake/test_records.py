@@ -10,9 +10,9 @@ import pysam
 import pytest
 from dnaio import SequenceRecord
 
-from genood.intake import IntakeConfig, intake
+from genood.intake.selection import SelectionConfig
+from genood.intake.stream import IntakeConfig, intake
 from genood.readers import ReadBlock, ReaderConfig, Records, read_blocks
-from genood.selection import SelectionConfig
 
 READS = ReaderConfig(keep_records="reads")
 ALL = ReaderConfig(keep_records="all")

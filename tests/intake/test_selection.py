@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from genood.errors import ConfigError
+from genood.intake.selection import SelectionConfig, selected
 from genood.readers import Read, ReadBlock
-from genood.selection import SelectionConfig, selected
 
 LENGTHS = [5, 9, 10, 11, 3, 20, 30, 10]
 

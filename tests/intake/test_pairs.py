@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from genood.errors import InputError
-from genood.pairs import (
+from genood.intake.pairs import (
     cuts_pair,
     fragment_of,
     interleaved_blocks,
@@ -22,9 +22,9 @@ from genood.pairs import (
     paired_blocks,
     starts_of_pairs,
 )
+from genood.intake.windowing import windows_of
 from genood.readers import ReadBlock, ReaderConfig, read_blocks
 from genood.sequence import decode
-from genood.windowing import windows_of
 
 Rows = list[tuple[str, int, str]]
 
@@ -189,7 +189,7 @@ def test_interleaved_alignments(
     assert sum(len(starts_of_pairs(block.names, block.mates)) for block in blocks) == 2
     assert caplog.record_tuples == [
         (
-            "genood.pairs",
+            "genood.intake.pairs",
             logging.WARNING,
             f"{path}: 5 reads have no mate beside them and are judged alone; samtools collate joins mates",
         )

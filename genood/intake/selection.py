@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.errors import ConfigError
-from genood.pairs import cuts_pair, fragment_of, starts_of_pairs
+from genood.intake.pairs import cuts_pair, fragment_of, starts_of_pairs
 from genood.readers import ReadBlock
 
 TOO_SHORT = "shorter than --min-length"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from genood.pairs import cuts_pair
+from genood.intake.pairs import cuts_pair
 from genood.readers import ReadBlock
 
 
