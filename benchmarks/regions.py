@@ -25,11 +25,11 @@ from genood.bundle import Bundle
 from genood.detectors import DEFAULT_DETECTOR, DETECTORS
 from genood.engine import EngineConfig, Scorer
 from genood.files import write_json
-from genood.pieces import Positions
 from genood.readers import Read
-from genood.regions import RegionFinder
 from genood.sequence import Codes, decode
-from genood.stretches import DEFAULT_WINDOW, Stretches, StretchScorer
+from genood.stretches.pieces import Positions
+from genood.stretches.regions import RegionFinder
+from genood.stretches.scores import DEFAULT_WINDOW, Stretches, StretchScorer
 
 CONTIG = 50_000
 SHORT = 10_000

@@ -22,10 +22,10 @@ from genood.forward import forward
 from genood.intake.pairs import pair_p_values
 from genood.intake.windowing import windows_of
 from genood.overlap import apply_ahead
-from genood.pieces import Pieces, Positions, Scores
 from genood.readers import Read, ReadBlock, Records, blocks_of
 from genood.rounding import as_in_table
 from genood.sequence import Codes, pad
+from genood.stretches.pieces import Pieces, Positions, Scores
 from genood.threads import on_one_thread
 
 CALLS = ("in", "ood", "na")

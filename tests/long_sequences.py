@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from genood.calibration import NullDistribution
-from genood.pieces import Positions
+from genood.stretches.pieces import Positions
 
 NULL = NullDistribution(
     lengths=(1,),

@@ -23,9 +23,9 @@ from genood.detectors.likelihood import Likelihood
 from genood.engine import EngineConfig, ScoredReads, Scorer, calls_at
 from genood.errors import BundleError, ConfigError
 from genood.forward import forward
-from genood.pieces import Pieces
 from genood.readers import Read, ReadBlock, Records
 from genood.sequence import UNKNOWN, Codes, encode
+from genood.stretches.pieces import Pieces
 
 
 @pytest.fixture(scope="module")

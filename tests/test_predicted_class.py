@@ -20,10 +20,10 @@ from genood.errors import ConfigError
 from genood.forward import forward
 from genood.models.base import DensityModel
 from genood.models.context import ContextModel
-from genood.pieces import Pieces, Scores
 from genood.readers import Read
 from genood.recipes import CONTEXT_BACKGROUNDS, MUTATED
 from genood.sequence import UNKNOWN, Codes, mutate, pad, reverse_complement
+from genood.stretches.pieces import Pieces, Scores
 
 GENOMES = {name: uniform_codes(20_000, seed) for seed, name in enumerate(("Alpha", "Beta", "Gamma"))}
 LEVELS = np.linspace(0, 1, 11)

@@ -8,7 +8,6 @@ from typing import IO, Any, Generic, TypeVar
 import numpy as np
 
 from genood.engine import ScoredReads
-from genood.pieces import Positions
 from genood.report.accumulate import RunAccumulator, ScoreColumns
 from genood.report.facts import BundleFacts, name_of_output
 from genood.report.page import render
@@ -16,7 +15,8 @@ from genood.report.run import Run
 from genood.report.top import foremost
 from genood.report.traces import MOST_BASES, MOST_WINDOWS, Trace, WindowCounts
 from genood.rounding import as_in_table
-from genood.stretches import Stretches
+from genood.stretches.pieces import Positions
+from genood.stretches.scores import Stretches
 
 NUM_TOP = 20
 TITLE = "genood report"

@@ -15,11 +15,11 @@ import pysam
 
 from genood.calibration import P_VALUE_BINS, p_value_counts
 from genood.errors import InputError
-from genood.pieces import Positions
 from genood.report.chunks import TableFormat, at_row, chunks_of
 from genood.report.top import TopRead
 from genood.rounding import as_in_table
 from genood.sequence import decode
+from genood.stretches.pieces import Positions
 
 MOST_BASES = 200_000
 """Reads that are longer have no trace."""

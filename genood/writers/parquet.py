@@ -15,9 +15,9 @@ from genood.engine import ScoredReads
 from genood.errors import InputError
 from genood.files import atomic_path
 from genood.parquet import parquet_for
-from genood.pieces import Positions
 from genood.rounding import as_in_table
 from genood.sequence import decode
+from genood.stretches.pieces import Positions
 from genood.text import Column
 from genood.writers.streams import write_errors_named
 from genood.writers.tables import CLASS_COLUMN, POSITION_COLUMNS, score_columns, score_values

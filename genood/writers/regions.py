@@ -14,8 +14,8 @@ from genood.calibration import Calibration
 from genood.engine import ScoredReads, Scorer
 from genood.errors import ConfigError, InputError
 from genood.intake.pairs import fragment_of
-from genood.regions import Region, RegionFinder
-from genood.stretches import DEFAULT_WINDOW, Stretches, StretchScorer
+from genood.stretches.regions import Region, RegionFinder
+from genood.stretches.scores import DEFAULT_WINDOW, Stretches, StretchScorer
 from genood.writers.index import TabixColumns, index_names, indexed_table
 from genood.writers.streams import open_output
 
@@ -49,7 +49,7 @@ class RegionConfig:
     window_table, regions
         The window table and the BED file of foreign regions, where wanted; ``-`` is standard output.
     fdr
-        Error level of the regions, see `genood.regions.RegionFinder`.
+        Error level of the regions, see `genood.stretches.regions.RegionFinder`.
     """
 
     window: int = DEFAULT_WINDOW

@@ -8,8 +8,8 @@ from typing import IO
 import numpy as np
 
 from genood.engine import ScoredReads
-from genood.pieces import Positions
 from genood.sequence import decode
+from genood.stretches.pieces import Positions
 from genood.text import Column, RowText
 
 SCORE_COLUMNS = (

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from genood.calibration import NullDistribution
 from genood.detectors.base import Detector, ScoreBatch
 from genood.errors import ConfigError
-from genood.pieces import Positions
+from genood.stretches.pieces import Positions
 
 DEFAULT_WINDOW = 1000
 

@@ -13,8 +13,8 @@ from long_sequences import NULL, sequence
 
 from genood.detectors import DETECTORS
 from genood.errors import ConfigError
-from genood.regions import Region, RegionFinder, change_point, maximal_segments, num_called
-from genood.stretches import StretchScorer
+from genood.stretches.regions import Region, RegionFinder, change_point, maximal_segments, num_called
+from genood.stretches.scores import StretchScorer
 
 SCORER = StretchScorer(DETECTORS["llr"](), NULL)
 HOME, FOREIGN, UNKNOWN = 0.8, -1.2, math.nan

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.errors import ConfigError
-from genood.pieces import Positions
-from genood.stretches import Stretches, StretchScorer
+from genood.stretches.pieces import Positions
+from genood.stretches.scores import Stretches, StretchScorer
 
 logger = logging.getLogger(__name__)
 

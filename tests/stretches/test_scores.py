@@ -12,7 +12,7 @@ from long_sequences import NULL, sequence
 
 from genood.detectors import DETECTORS
 from genood.errors import ConfigError
-from genood.stretches import StretchScorer
+from genood.stretches.scores import StretchScorer
 
 SCORER = StretchScorer(DETECTORS["llr"](), NULL)
 
