@@ -81,7 +81,7 @@ def command(
     Beside each table lies its summary: NAME.summary.json beside NAME.tsv. Parts of different bundles,
     detectors or levels are refused.
     """
-    from genood.gathering import GatherJob, gather_tables
+    from genood.scoring.gathering import GatherJob, gather_tables
 
     gather_tables(
         GatherJob(

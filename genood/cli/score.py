@@ -265,7 +265,7 @@ def command(
     from genood.intake.stream import IntakeConfig
     from genood.memory import keep_freed_memory
     from genood.readers import ReaderConfig
-    from genood.scoring import ScoreJob, prepare_scoring, score_files
+    from genood.scoring.running import ScoreJob, prepare_scoring, score_files
     from genood.writers import RegionConfig
 
     if bundle is None:

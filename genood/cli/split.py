@@ -56,7 +56,7 @@ def command(
     """
     if paired and interleaved:
         raise click.UsageError("--paired and --interleaved are two ways to give mates; give one")
-    from genood.splitting import SplitJob, split_files
+    from genood.scoring.splitting import SplitJob, split_files
 
     split_files(
         SplitJob(

@@ -20,10 +20,10 @@ from conftest import Genood
 from toys import strain_of, uniform_codes, write_fasta
 
 from genood.evaluation import evaluate_tables
-from genood.gathering import GatherJob, gather_tables
 from genood.intake.selection import SelectionConfig
 from genood.intake.stream import IntakeConfig
-from genood.scoring import ScoreJob, score_files
+from genood.scoring.gathering import GatherJob, gather_tables
+from genood.scoring.running import ScoreJob, score_files
 from genood.sequence import Codes
 
 ROOT = Path(__file__).resolve().parents[2]

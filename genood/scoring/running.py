@@ -17,12 +17,12 @@ from genood.bundle import prepare
 from genood.engine import EngineConfig, ScoredReads, Scorer
 from genood.ensemble import AnyBundle, load_bundle
 from genood.errors import ConfigError
-from genood.fdr import FdrCaller, level_of
 from genood.files import appear_together, check_distinct, check_outside
 from genood.intake.stream import IntakeConfig, check_inputs, files_read, intake
 from genood.multiqc.content import check_content_name
 from genood.parquet import is_parquet
 from genood.recipes import Precision
+from genood.scoring.fdr import FdrCaller, level_of
 from genood.shipped import named
 from genood.threads import num_threads
 from genood.writers import (
@@ -52,7 +52,7 @@ from genood.writers import (
 if TYPE_CHECKING:  # it is imported where a report is wanted
     from genood.report.output import ReportOutput
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger(__package__)
 
 
 @dataclass(frozen=True, kw_only=True)

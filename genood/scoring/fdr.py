@@ -17,7 +17,7 @@ from genood.engine import ScoredReads, calls_at
 from genood.errors import ConfigError
 from genood.intake.pairs import starts_of_pairs
 from genood.rounding import as_in_table
-from genood.spool import ScoreSpool
+from genood.scoring.spool import ScoreSpool
 
 logger = logging.getLogger(__name__)
 

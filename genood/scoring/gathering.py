@@ -17,16 +17,16 @@ import pandas as pd
 from genood.calibration import NullDistribution
 from genood.engine import CALLS, ScoredReads
 from genood.errors import ConfigError, InputError
-from genood.fdr import FdrCaller, level_of
 from genood.files import appear_together, check_distinct
 from genood.intake.pairs import num_open
 from genood.intake.stream import IntakeConfig, intake
-from genood.parts import Manifest, check_apart
 from genood.readers import STDIN, ReaderConfig, Records, check_readable
 from genood.report.chunks import TableFormat, at_row, chunks_of
 from genood.report.facts import BundleFacts, name_of, read_summary, summary_beside
 from genood.report.tables import checked_columns
-from genood.scoring import ScoreJob, open_outputs, tell_of_null
+from genood.scoring.fdr import FdrCaller, level_of
+from genood.scoring.parts import Manifest, check_apart
+from genood.scoring.running import ScoreJob, open_outputs, tell_of_null
 from genood.shipped import named
 from genood.writers import STDOUT, Summary, summary_files
 from genood.writers.tables import CLASS_COLUMN, PAIR_COLUMNS, score_columns

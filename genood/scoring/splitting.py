@@ -20,8 +20,8 @@ from genood.files import appear_together, atomic_path, check_distinct, check_wri
 from genood.intake.pairs import starts_of_pairs
 from genood.intake.stream import IntakeConfig, check_inputs, files_read, intake
 from genood.intake.windowing import windows_of
-from genood.parts import Manifest, Pairs, Part, part_file, part_names
 from genood.readers import STDIN, ReadBlock, ReaderConfig, Records, holds_alignments
+from genood.scoring.parts import Manifest, Pairs, Part, part_file, part_names
 from genood.writers import PARTS, ReadsWriter, check_ending, mate_files, open_output
 from genood.writers.streams import write_errors_named
 

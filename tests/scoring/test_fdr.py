@@ -20,11 +20,11 @@ from dnaio import SequenceRecord
 from scipy.stats import false_discovery_control
 from toys import strain_of, uniform_codes, write_fasta
 
-from genood import fdr
 from genood.engine import Positions, ScoredReads
 from genood.errors import ConfigError, GenoodError
-from genood.fdr import FdrCaller, PValueCounts
 from genood.readers import Records
+from genood.scoring import fdr
+from genood.scoring.fdr import FdrCaller, PValueCounts
 
 LEVEL = "0.1"
 CPU = ("--device", "cpu", "--threads", "1")
@@ -210,11 +210,11 @@ def test_level_out_of_range(level: float) -> None:
 
 def test_a_null_too_small_for_the_level_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """A null of 99 reads: no p-value below 0.01, so that a tenth of the reads must have that."""
-    with caplog.at_level(logging.WARNING, logger="genood.fdr"):
+    with caplog.at_level(logging.WARNING, logger="genood.scoring.fdr"):
         list(FdrCaller(0.1).call([window([0.01] + [0.5] * 99, null_reads=99)]))
     assert "a null of 99 reads gives no p-value below 0.01, so that at least 10 %" in caplog.text
     caplog.clear()
-    with caplog.at_level(logging.WARNING, logger="genood.fdr"):
+    with caplog.at_level(logging.WARNING, logger="genood.scoring.fdr"):
         list(FdrCaller(0.1).call([window([0.01] * 10 + [0.5] * 90, null_reads=99)]))
     assert not caplog.text
 
