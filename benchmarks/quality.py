@@ -33,7 +33,7 @@ from peers import (
 from real import COLUMNS, check_data, command, genomes_by_split, write_reads
 
 from genood.bundle import Bundle
-from genood.evaluation import read_scores
+from genood.evaluation.tables import read_scores
 from genood.files import write_json
 from genood.metrics import separation, separation_intervals
 from genood.readers import read_file

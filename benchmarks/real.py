@@ -20,7 +20,7 @@ import pandas as pd
 from machine import describe
 
 from genood.dataset import Dataset
-from genood.evaluation import evaluate_tables, read_scores
+from genood.evaluation.tables import evaluate_tables, read_scores
 from genood.files import write_json
 from genood.metrics import separation
 from genood.reference.genomes import load_genomes

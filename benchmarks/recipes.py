@@ -27,7 +27,7 @@ from peers import Floats
 from quality import load_reads, of_new_species, stdout_to_stderr
 from real import COLUMNS, check_data, command, cut_reads, genomes_by_split
 
-from genood.evaluation import read_scores
+from genood.evaluation.tables import read_scores
 from genood.files import write_json
 from genood.metrics import separation_intervals
 from genood.models.lstm import LSTMConfig

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from genood.analyses import ReadScores
-from genood.position_maps import PositionMap
+from genood.evaluation.analyses import ReadScores
+from genood.evaluation.position_maps import PositionMap
 
 
 def few_reads() -> ReadScores:

@@ -32,8 +32,6 @@ LAYERS = [
     {"writers", "evaluation"},
     {"report"},
     {"scoring", "attack"},
-    {"analyses"},
-    {"position_maps"},
     {"plots"},
     {"tune"},
     {"benchmark"},

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from genood.analyses import ReadScores, read_distances
 from genood.benchmark.methods import METHODS
 from genood.benchmark.running import Benchmark, Result
 from genood.ensemble import AnyBundle
+from genood.evaluation.analyses import ReadScores, read_distances
+from genood.evaluation.position_maps import PositionMap, spread_reads
 from genood.forward import forward
 from genood.plots import draw_all
-from genood.position_maps import PositionMap, spread_reads
 from genood.sequence import Codes
 
 _PAIRS = (

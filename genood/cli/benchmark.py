@@ -85,8 +85,8 @@ def command(
         raise click.UsageError("--distances goes with --figures")
     if figures:
         # Said before the work, if matplotlib or the table is not there.
-        from genood.analyses import read_distances
         from genood.benchmark.figures import draw_benchmark
+        from genood.evaluation.analyses import read_distances
 
         if distances is not None:
             read_distances(distances, "test_ood")

@@ -39,7 +39,7 @@ def command(
     Prints AUROC, AUPRC and FPR80 with 95 % bootstrap intervals; in-distribution is the positive
     class. Reads without a score are left out and counted.
     """
-    from genood.evaluation import evaluate_tables
+    from genood.evaluation.tables import evaluate_tables
     from genood.files import is_standard_output
 
     result = evaluate_tables(

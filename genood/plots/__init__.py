@@ -1,7 +1,7 @@
 """The figures of the papers: the same data give the same bytes, and colours differ for the colour-blind too.
 
 Each is drawn as SVG, with its text as text, and as PNG, beside the table that it shows, which
-`genood.analyses` makes. Without matplotlib, importing this raises ConfigError.
+`genood.evaluation.analyses` makes. Without matplotlib, importing this raises ConfigError.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from genood.analyses import (
+from genood.evaluation.analyses import (
     DistanceTable,
     ReadScores,
     against_distance,
@@ -25,11 +25,11 @@ from genood.analyses import (
     roc_table,
     separation_table,
 )
+from genood.evaluation.position_maps import PositionMap
 from genood.files import appear_together, atomic_path
 from genood.plots.curves import draw_against_distance, draw_against_gc, draw_histogram, draw_roc
 from genood.plots.maps import draw_classes, draw_positions
 from genood.plots.style import FORMATS, file_of
-from genood.position_maps import PositionMap
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def draw_all(
     likelihood, ratio
         Which methods are the foreground's log-likelihood and the ratio, in nats per base.
     distances
-        See `genood.analyses.read_distances`.
+        See `genood.evaluation.analyses.read_distances`.
     positions
         Chosen reads.
 

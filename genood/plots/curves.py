@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from genood.analyses import SIDES, DistanceTable, Floats, ReadScores
+from genood.evaluation.analyses import SIDES, DistanceTable, Floats, ReadScores
 from genood.plots.style import COLOURS, GREY, SIDE_COLOURS, SIDE_NAMES, drawn, number
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def draw_histogram(stem: Path, table: pd.DataFrame, label: str) -> None:
     stem
         Name of the files but for their endings, as for all figures.
     table
-        See `genood.analyses.histogram`.
+        See `genood.evaluation.analyses.histogram`.
     label
         What the scores are, with the unit.
     """
@@ -66,7 +66,7 @@ def draw_against_gc(
     scores, method
         The reads, and what to draw of them.
     bins, correlations
-        See `genood.analyses.against_gc` and `gc_correlations`.
+        See `genood.evaluation.analyses.against_gc` and `gc_correlations`.
     """
     r_of_side = correlations[correlations["method"] == method].set_index("side")["pearson_r"]
     values = scores.score(method)
@@ -112,7 +112,7 @@ def draw_roc(stem: Path, curves: pd.DataFrame, separations: pd.DataFrame) -> Non
     stem
         See `draw_histogram`.
     curves, separations
-        See `genood.analyses.roc_table` and `separation_table`.
+        See `genood.evaluation.analyses.roc_table` and `separation_table`.
     """
     by_method = dict(iter(curves.groupby("method", sort=False)))
     order = [str(method) for method in by_method]
@@ -154,7 +154,7 @@ def draw_against_distance(stem: Path, table: DistanceTable, methods: Sequence[st
     stem
         See `draw_histogram`.
     table
-        See `genood.analyses.against_distance`.
+        See `genood.evaluation.analyses.against_distance`.
     methods
         Those of it to draw; of the last, the classes that are told apart worst are named.
     """

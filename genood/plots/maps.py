@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from genood.analyses import Floats
+from genood.evaluation.analyses import Floats
+from genood.evaluation.position_maps import PositionMap
 from genood.plots.style import SIDE_COLOURS, drawn, number
-from genood.position_maps import PositionMap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ def draw_classes(stem: Path, table: pd.DataFrame, methods: Sequence[str]) -> Non
     stem
         See `genood.plots.curves.draw_histogram`.
     table
-        See `genood.analyses.class_table`.
+        See `genood.evaluation.analyses.class_table`.
     methods
         Those of it to draw.
     """

@@ -11,7 +11,7 @@ from conftest import Genood
 
 from genood import shipped
 from genood.bundle import Bundle
-from genood.evaluation import read_scores
+from genood.evaluation.tables import read_scores
 from genood.metrics import separation
 from genood.shipped import DEFAULT_BUNDLE
 

@@ -148,7 +148,7 @@ def test_unforeseen_errors(
     def fail(*arguments: object, **options: object) -> None:
         raise error
 
-    monkeypatch.setattr(importlib.import_module("genood.evaluation"), "evaluate_tables", fail)
+    monkeypatch.setattr(importlib.import_module("genood.evaluation.tables"), "evaluate_tables", fail)
     result = genood_here("evaluate", "in.tsv", "ood.tsv")
     assert (result.returncode, result.stdout, result.stderr) == (1, "", f"genood: error: {says}\n")
 
@@ -157,7 +157,7 @@ def test_interrupt_anywhere(genood_here: Genood, monkeypatch: pytest.MonkeyPatch
     def interrupt(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(importlib.import_module("genood.evaluation"), "evaluate_tables", interrupt)
+    monkeypatch.setattr(importlib.import_module("genood.evaluation.tables"), "evaluate_tables", interrupt)
     result = genood_here("evaluate", "in.tsv", "ood.tsv")
     assert (result.returncode, result.stdout, result.stderr) == (130, "", "genood: interrupted\n")
 

@@ -19,7 +19,7 @@ import pytest
 from conftest import Genood
 from toys import strain_of, uniform_codes, write_fasta
 
-from genood.evaluation import evaluate_tables
+from genood.evaluation.tables import evaluate_tables
 from genood.intake.selection import SelectionConfig
 from genood.intake.stream import IntakeConfig
 from genood.scoring.gathering import GatherJob, gather_tables

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from genood.analyses import SIDES, Bools, Floats, ReadScores
 from genood.errors import ConfigError, InputError
+from genood.evaluation.analyses import SIDES, Bools, Floats, ReadScores
 from genood.readers.streams import DECOMPRESSION_ERRORS, check_readable, decompressed, opened
 from genood.reference.labels import class_of
 from genood.sequence import UNKNOWN, Codes, decode, encode

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from genood.errors import ConfigError, InputError
-from genood.evaluation import read_names, read_scores
+from genood.evaluation.tables import read_names, read_scores
 from genood.metrics import roc_points, separation
 from genood.readers import check_readable
 from genood.reference.labels import class_of

@@ -10,7 +10,7 @@ import pytest
 from scored_reads import few_reads, some_positions
 
 from genood.errors import ConfigError, InputError
-from genood.position_maps import PositionMap, spread_reads
+from genood.evaluation.position_maps import PositionMap, spread_reads
 
 HEADER = "read_id\tposition\tbase\tlog_p\tbackground_log_p\tllr\n"
 

@@ -15,7 +15,8 @@ from scored_reads import few_reads, many_reads
 
 from data_prep.distance import write_distances
 from data_prep.words import WordModel
-from genood.analyses import (
+from genood.errors import ConfigError, InputError
+from genood.evaluation.analyses import (
     ReadScores,
     against_distance,
     against_gc,
@@ -28,7 +29,6 @@ from genood.analyses import (
     roc_table,
     separation_table,
 )
-from genood.errors import ConfigError, InputError
 from genood.metrics import separation
 from genood.sequence import decode
 

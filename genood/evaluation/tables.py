@@ -17,7 +17,7 @@ from genood.metrics import separation_intervals
 from genood.parquet import is_parquet, parquet_for
 from genood.readers.streams import DECOMPRESSION_ERRORS, check_readable_twice, decompressed, opened
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger(__package__)
 
 _UNREADABLE: tuple[type[Exception], ...] = (ValueError, EOFError, OSError, *DECOMPRESSION_ERRORS)
 _NO_NUMBER = "could not convert string to float"
