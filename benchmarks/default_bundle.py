@@ -30,9 +30,9 @@ from quality import (
 from real import check_data, command, genomes_by_split, write_reads
 
 from genood.bundle import Bundle
+from genood.bundles.shipped import DEFAULT_BUNDLE
 from genood.files import write_json
 from genood.making.cards import with_section
-from genood.shipped import DEFAULT_BUNDLE
 
 CANDIDATES = {
     **{f"sketch-{size}": ("--model", "sketch", "--max-size", size) for size in (1, 2, 4, 8, 32)},

@@ -29,7 +29,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from genood.bundle_files import (
+from genood.bundles.files import (
     ANY_MEMBER,
     ENSEMBLE,
     FIRST_MEMBER,

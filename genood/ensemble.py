@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genood.bundle import Bundle
-from genood.bundle_files import (
+from genood.bundles.files import (
     ENSEMBLE,
     METADATA_FILE,
     check_free,

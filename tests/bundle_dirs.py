@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from genood.bundle_files import TRAINING_FILE, write_metadata, write_parts
+from genood.bundles.files import TRAINING_FILE, write_metadata, write_parts
 from genood.files import write_text
 
 BUNDLE_FILES = {

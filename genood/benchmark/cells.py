@@ -12,7 +12,7 @@ from typing import Any
 from genood.benchmark.methods import METHODS, SOURCES, Source
 from genood.benchmark.scales import Scale
 from genood.bundle import CLASSIFIER, ROLES
-from genood.bundle_files import FORMAT_VERSION
+from genood.bundles.files import FORMAT_VERSION
 from genood.making.counting import CountConfig
 from genood.making.remember import RememberConfig
 from genood.making.sketching import SketchingConfig

@@ -22,7 +22,7 @@ from genood.benchmark.scales import SCALES, Scale
 from genood.benchmark.scoring import Options, Scores, grid_of, scored
 from genood.benchmark.training import Costs, Place, accuracy_of, costs_of, load_trained, run_training
 from genood.bundle import Bundle
-from genood.bundle_files import METADATA_FILE
+from genood.bundles.files import METADATA_FILE
 from genood.dataset import DATASET_FILE, Dataset
 from genood.detectors import DETECTORS
 from genood.ensemble import AnyBundle, EnsembleBundle

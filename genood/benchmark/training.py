@@ -19,7 +19,7 @@ from typing import Any
 from genood.benchmark.cells import TrainingCell
 from genood.benchmark.reading import naming_damage
 from genood.bundle import CLASSIFIER, Bundle
-from genood.bundle_files import CHECKPOINT_FILE, DETECTORS_FILE
+from genood.bundles.files import CHECKPOINT_FILE, DETECTORS_FILE
 from genood.ensemble import AnyBundle, load_bundle
 from genood.files import atomic_path, write_json
 from genood.making.counting import CountConfig, CountJob, count_bundle

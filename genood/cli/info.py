@@ -19,8 +19,8 @@ def command(bundle: str | None, as_json: bool) -> None:
 
     Without BUNDLE, that of the one that comes with genood, and where it is.
     """
+    from genood.bundles.shipped import DEFAULT_BUNDLE, check_default
     from genood.ensemble import load_bundle
-    from genood.shipped import DEFAULT_BUNDLE, check_default
 
     if bundle is None:
         check_default()

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genood.bundles.shipped import DEFAULT_BUNDLE, about_default
 from genood.cli.examples import examples
 from genood.cli.options import compute_options, logging_options, one_of, overrides, show_progress
 from genood.detectors import DEFAULT_DETECTOR, DETECTORS
 from genood.files import sha256_ahead
-from genood.shipped import DEFAULT_BUNDLE, about_default
 
 if TYPE_CHECKING:
     from genood.recipes import Precision

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from genood.bundle import CLASSIFIER, Bundle
-from genood.bundle_files import CHECKPOINT_FILE, METADATA_FILE, check_place
+from genood.bundles.files import CHECKPOINT_FILE, METADATA_FILE, check_place
 from genood.detectors.base import ScoreBatch
 from genood.ensemble import AnyBundle
 from genood.errors import BundleError

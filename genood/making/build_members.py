@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from genood.bundle import CLASSIFIER, ROLES
-from genood.bundle_files import CHECKPOINT_FILE
+from genood.bundles.files import CHECKPOINT_FILE
 from genood.ensemble import AnyBundle
 from genood.forward import forward
 from genood.making.build import (

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from genood.bundle import ROLES, Bundle
-from genood.bundle_files import METADATA_FILE, Arrays, check_free, is_unfinished
+from genood.bundles.files import METADATA_FILE, Arrays, check_free, is_unfinished
 from genood.calibration import LENGTH_BINS, MIN_INDEPENDENT_READS, Calibration, NullSample
 from genood.detectors import DETECTORS
 from genood.detectors.base import Detector, ScoreBatch

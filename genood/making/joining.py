@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from genood.bundle import Bundle
-from genood.bundle_files import METADATA_FILE
+from genood.bundles.files import METADATA_FILE
 from genood.detectors.base import ScoreBatch
 from genood.ensemble import EnsembleBundle, member_directory
 from genood.errors import BundleError, ConfigError

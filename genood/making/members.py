@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from genood.bundle import Bundle, read_metadata
-from genood.bundle_files import FIRST_MEMBER, METADATA_FILE
+from genood.bundles.files import FIRST_MEMBER, METADATA_FILE
 from genood.detectors.base import ScoreBatch
 from genood.ensemble import AnyBundle, EnsembleBundle, member_directory
 from genood.errors import BundleError, ConfigError

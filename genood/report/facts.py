@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genood.bundle_files import CALIBRATION_FILE, CARD_FILE, METADATA_FILE, read_format, read_text
+from genood.bundles.files import CALIBRATION_FILE, CARD_FILE, METADATA_FILE, read_format, read_text
 from genood.calibration import Calibration, Fraction, NullDistribution
 from genood.detectors import DEFAULT_DETECTOR
 from genood.ensemble import AnyBundle

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
-from genood.bundle_files import DETECTORS_FILE, ENSEMBLE, METADATA_FILE, TRAINING_FILE
+from genood.bundles.files import DETECTORS_FILE, ENSEMBLE, METADATA_FILE, TRAINING_FILE
 from genood.ensemble import member_directory
 from genood.errors import BundleError, ConfigError
 from genood.recipes import TrainConfig

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from genood.bundles.shipped import named
 from genood.calibration import NullDistribution
 from genood.engine import CALLS, ScoredReads
 from genood.errors import ConfigError, InputError
@@ -27,7 +28,6 @@ from genood.report.tables import checked_columns
 from genood.scoring.fdr import FdrCaller, level_of
 from genood.scoring.parts import Manifest, check_apart
 from genood.scoring.running import ScoreJob, open_outputs, tell_of_null
-from genood.shipped import named
 from genood.writers import STDOUT, Summary, summary_files
 from genood.writers.tables import CLASS_COLUMN, PAIR_COLUMNS, score_columns
 

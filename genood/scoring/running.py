@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
 from genood import __version__
 from genood.bundle import prepare
+from genood.bundles.shipped import named
 from genood.engine import EngineConfig, ScoredReads, Scorer
 from genood.ensemble import AnyBundle, load_bundle
 from genood.errors import ConfigError
@@ -23,7 +24,6 @@ from genood.multiqc.content import check_content_name
 from genood.parquet import is_parquet
 from genood.recipes import Precision
 from genood.scoring.fdr import FdrCaller, level_of
-from genood.shipped import named
 from genood.threads import num_threads
 from genood.writers import (
     STDOUT,

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genood.bundle_files import TRAINING_FILE
+from genood.bundles.files import TRAINING_FILE
 from genood.errors import ConfigError, TrainingError
 from genood.files import write_text
 from genood.recipes import Stream, TrainConfig

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 
 from genood.bundle import Bundle
-from genood.bundle_files import CHECKPOINT_FILE, TRAINING_FILE
+from genood.bundles.files import CHECKPOINT_FILE, TRAINING_FILE
 from genood.device import resolve_device
 from genood.errors import ConfigError
 from genood.files import atomic_path, write_json

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from genood import __version__
 from genood.bundle import Bundle, read_metadata
-from genood.bundle_files import METADATA_FILE
+from genood.bundles.files import METADATA_FILE
 from genood.files import appear_together, write_json, write_text
 from genood.making.cards import with_section
 from genood.making.counting import CountConfig

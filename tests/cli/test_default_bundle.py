@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from conftest import Genood
 
-from genood import shipped
 from genood.bundle import Bundle
+from genood.bundles import shipped
+from genood.bundles.shipped import DEFAULT_BUNDLE
 from genood.evaluation.tables import read_scores
 from genood.metrics import separation
-from genood.shipped import DEFAULT_BUNDLE
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "reads"
 READS = Path(__file__).parents[1] / "data" / "reads.fastq"

@@ -23,7 +23,7 @@ from bundle_dirs import (
 )
 from pages import Page
 
-from genood.bundle_files import METADATA_FILE
+from genood.bundles.files import METADATA_FILE
 from genood.calibration import NullDistribution
 from genood.errors import BundleError, ConfigError, GenoodError
 from genood.files import sha256_of

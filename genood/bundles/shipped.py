@@ -10,7 +10,7 @@ from pathlib import Path
 
 from genood.errors import BundleError
 
-DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "nine-genera"
+DEFAULT_BUNDLE = Path(__file__).parent / "nine-genera"
 """Its directory."""
 
 
@@ -43,7 +43,7 @@ def about_default() -> str:
     BundleError
         It is not there, or not whole.
     """
-    from genood.bundle_files import read_format
+    from genood.bundles.files import read_format
 
     check_default()
     classes = ", ".join(read_format(DEFAULT_BUNDLE)["classes"])

@@ -1,0 +1,1 @@
+"""Directories of bundles: the files that any of them has, and the one that comes with genood."""
