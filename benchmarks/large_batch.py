@@ -24,8 +24,8 @@ from machine import describe
 from real import genomes_by_split
 
 from genood.bundle import ROLES
-from genood.device import resolve_device
 from genood.files import write_json
+from genood.models.device import resolve_device
 from genood.recipes import PRESETS, Stream, TrainConfig
 from genood.reference.genomes import Genomes, load_genomes, split_held_out
 from genood.reference.sampling import ReadSampler

@@ -38,7 +38,7 @@ BARE = """
 import sys, time
 import numpy as np
 from genood.bundle import Bundle
-from genood.memory import keep_freed_memory
+from genood.cli.memory import keep_freed_memory
 from genood.overlap import apply_ahead
 from genood.readers import read_blocks, ReadBlock
 from genood.threads import on_one_thread, set_num_threads

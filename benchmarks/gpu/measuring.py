@@ -22,8 +22,8 @@ sys.path.insert(0, str(HERE.parent))
 from machine import describe  # noqa: E402
 from real import genomes_by_split  # noqa: E402
 
-from genood.device import resolve_device  # noqa: E402
 from genood.files import write_json  # noqa: E402
+from genood.models.device import resolve_device  # noqa: E402
 from genood.reference.genomes import Genomes, load_genomes  # noqa: E402
 
 PRECISIONS = ("fp32", "tf32", "bf16")
@@ -75,7 +75,7 @@ def written(item: str, report: dict[str, Any], arguments: argparse.Namespace) ->
 
 @contextmanager
 def block_of(device: torch.device, precision: str) -> Iterator[None]:
-    """As `genood.device.computing`, which has no TF32."""
+    """As `genood.models.device.computing`, which has no TF32."""
     cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
     before = cudnn.allow_tf32, products.allow_tf32
     cudnn.allow_tf32 = products.allow_tf32 = precision == "tf32"

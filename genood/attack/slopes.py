@@ -14,9 +14,9 @@ from genood.attack.gradients import Pull
 from genood.attack.serving import members_of
 from genood.attack.victim import Ints
 from genood.bundle import Bundle
-from genood.device import computing
 from genood.ensemble import AnyBundle
 from genood.models.cnn import CNN
+from genood.models.device import computing
 from genood.models.network import DensityNetwork
 from genood.sequence import BASES, Codes
 

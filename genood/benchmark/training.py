@@ -169,7 +169,7 @@ def _model(content: Mapping[str, Any], folder: Path) -> Model:
 
 def _train_steps(cell: TrainingCell, folder: Path, place: Place) -> bool:
     """Train one model step by step; its weights and ``model.json`` are then in the folder."""
-    from genood.device import resolve_device  # which takes torch, as other kinds do not
+    from genood.models.device import resolve_device  # which takes torch, as other kinds do not
     from genood.training.classifier_learner import classifier_learners
     from genood.training.learners import density_learners
     from genood.training.loop import Trainer

@@ -87,7 +87,7 @@ def compute_options(function: F) -> F:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         set_num_threads(num_threads() if threads is None else threads)
         if device not in ("auto", "cpu"):  # which need no look at the machine, for which torch is imported
-            from genood.device import resolve_device
+            from genood.models.device import resolve_device
 
             resolve_device(device)
         return function(*args, device=device, **kwargs)
@@ -105,7 +105,7 @@ def is_gpu(device: str) -> bool:
     """Whether a model that can run on GPUs would."""
     if device == "cpu":
         return False
-    from genood.device import resolve_device
+    from genood.models.device import resolve_device
 
     return resolve_device(device).type != "cpu"
 

@@ -261,9 +261,9 @@ def command(
         raise click.UsageError("--windows says how long windows are; give --window-table or --regions too")
     if regions_fdr is not None and regions is None:
         raise click.UsageError("--regions-fdr is the error level of --regions; give that too")
+    from genood.cli.memory import keep_freed_memory
     from genood.intake.selection import SelectionConfig
     from genood.intake.stream import IntakeConfig
-    from genood.memory import keep_freed_memory
     from genood.readers import ReaderConfig
     from genood.scoring.running import ScoreJob, prepare_scoring, score_files
     from genood.writers import RegionConfig

@@ -82,7 +82,7 @@ class Model(ABC):
         Parameters
         ----------
         device
-            As `genood.device.resolve_device` takes it; ``auto`` is the best that this model can use.
+            As `genood.models.device.resolve_device` takes it; ``auto`` is the best that this model can use.
 
         Raises
         ------

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genood.device import computing, resolve_device
-from genood.examples import Share
 from genood.models.base import DensityModel, Model
+from genood.models.device import computing, resolve_device
+from genood.models.examples import Share
 from genood.recipes import Precision
 from genood.sequence import UNKNOWN, Codes
 from genood.threads import chosen_threads

@@ -15,7 +15,7 @@ import pysam
 
 from genood.engine import ScoredReads
 from genood.errors import GenoodError
-from genood.headers import CommonHeader
+from genood.writers.headers import CommonHeader
 
 _LITTLE_COMPRESSION = [b"level=1"]
 

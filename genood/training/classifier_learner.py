@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from genood.bundle import CLASSIFIER
 from genood.errors import ConfigError, TrainingError
-from genood.examples import Examples, View
 from genood.models import CLASSIFIERS
 from genood.models.cnn import CNN
+from genood.models.examples import Examples, View
 from genood.recipes import Stream, TrainConfig
 from genood.training.distributed import World
 from genood.training.learners import Learner

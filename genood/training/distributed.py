@@ -20,8 +20,8 @@ from torch import distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from genood.device import resolve_device
 from genood.errors import ConfigError, GenoodError, TrainingError
+from genood.models.device import resolve_device
 
 _TOLD = "told"
 """Key of the process that says what has ended the training."""

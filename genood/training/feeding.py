@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genood.errors import ConfigError
-from genood.examples import Examples, Share, View
+from genood.models.examples import Examples, Share, View
 from genood.overlap import ahead
 from genood.recipes import Stream
 from genood.reference.sampling import ReadSampler

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from genood.bundle import ROLES
-from genood.device import computing
 from genood.errors import TrainingError
-from genood.examples import Examples, View
 from genood.models import MODELS
+from genood.models.device import computing
+from genood.models.examples import Examples, View
 from genood.models.network import DensityNetwork, Network
 from genood.models.one_core import one_core_each
 from genood.recipes import Stream, TrainConfig

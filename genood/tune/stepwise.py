@@ -21,7 +21,6 @@ import torch
 
 from genood.bundle import Bundle
 from genood.bundles.files import CHECKPOINT_FILE, TRAINING_FILE
-from genood.device import resolve_device
 from genood.errors import ConfigError
 from genood.files import atomic_path, write_json
 from genood.making.build import TrainJob, finish
@@ -29,6 +28,7 @@ from genood.making.bundling import null_lengths
 from genood.metrics import Separation, separation
 from genood.models import MODELS
 from genood.models.base import DensityModel
+from genood.models.device import resolve_device
 from genood.recipes import MUTATED, Stream, TrainConfig
 from genood.reference.loading import load_data
 from genood.reference.sampling import ReadSampler

@@ -19,8 +19,8 @@ from genood import __version__
 from genood.engine import CALLS, ScoredReads
 from genood.errors import ConfigError, InputError
 from genood.files import atomic_path
-from genood.headers import CommonHeader, with_program
 from genood.intake.pairs import fragment_of
+from genood.writers.headers import CommonHeader, with_program
 from genood.writers.streams import write_errors_named
 
 LLR_TAG, P_VALUE_TAG, CALL_TAG, COMMENT_TAG = "XL", "XP", "XC", "CO"

@@ -18,8 +18,8 @@ from genood.bundle import Bundle
 from genood.calibration import MIN_INDEPENDENT_READS, Calibration
 from genood.engine import Scorer
 from genood.errors import ConfigError, TrainingError
-from genood.examples import Examples
 from genood.making.build import TrainJob, train_bundle
+from genood.models.examples import Examples
 from genood.readers import Read
 from genood.recipes import TrainConfig
 from genood.training.learners import DensityLearner, Gradients

@@ -9,7 +9,7 @@ import pytest
 import torch
 from toys import uniform_codes
 
-from genood.examples import Examples
+from genood.models.examples import Examples
 from genood.models.lstm import LSTM, LSTMConfig
 from genood.models.one_core import one_core_each
 from genood.recipes import TrainConfig

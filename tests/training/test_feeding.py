@@ -13,7 +13,7 @@ from rank_work import CNN, CONFIG, LSTM, trainer_of
 from torch import Tensor
 
 from genood.errors import ConfigError
-from genood.examples import Examples
+from genood.models.examples import Examples
 from genood.training.distributed import ALONE, World
 from genood.training.feeding import Drawing, Feed, FeedAhead, Seen, feed_of
 from genood.training.learners import Learner

@@ -12,8 +12,8 @@ import torch
 from toys import genomes_of, markov_codes, uniform_codes
 
 from genood.errors import ConfigError, TrainingError
-from genood.examples import Examples
 from genood.models.cnn import CNN
+from genood.models.examples import Examples
 from genood.recipes import Stream, TrainConfig
 from genood.reference.genomes import Genomes
 from genood.reference.sampling import ReadSampler, SampledReads

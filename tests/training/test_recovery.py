@@ -12,7 +12,7 @@ import torch
 from toy_trainers import CONFIG, MakeTrainer, assert_same
 
 from genood.errors import TrainingError
-from genood.examples import Examples
+from genood.models.examples import Examples
 from genood.recipes import Stream
 from genood.training.checkpoints import Checkpoint
 from genood.training.learners import Gradients

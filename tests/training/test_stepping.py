@@ -16,7 +16,7 @@ from rank_work import CNN, CONFIG, LSTM, Losses, Trained, result_of, trainer_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from genood.errors import TrainingError
-from genood.examples import Examples
+from genood.models.examples import Examples
 from genood.training.distributed import ALONE
 from genood.training.feeding import Drawing
 from genood.training.learners import Gradients

@@ -13,7 +13,7 @@ from toy_trainers import CONFIG, MakeTrainer
 from toys import uniform_codes
 
 from genood.errors import ConfigError
-from genood.examples import Examples
+from genood.models.examples import Examples
 from genood.models.lstm import LSTM, LSTMConfig
 from genood.reference.sampling import SampledReads
 from genood.sequence import Codes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from genood.device import computing
+from genood.models.device import computing
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 

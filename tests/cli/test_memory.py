@@ -11,7 +11,7 @@ import pytest
 PAGES = """
 import resource, sys
 import numpy as np
-from genood.memory import keep_freed_memory
+from genood.cli.memory import keep_freed_memory
 
 if "keep" in sys.argv:
     keep_freed_memory()

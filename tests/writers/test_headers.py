@@ -5,7 +5,7 @@ from __future__ import annotations
 import pysam
 import pytest
 
-from genood.headers import with_program
+from genood.writers.headers import with_program
 
 
 @pytest.mark.parametrize(
