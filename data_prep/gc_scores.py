@@ -20,7 +20,7 @@ from data_prep.cells import number_cell
 from data_prep.tsv import write_table
 from genood.errors import ConfigError, InputError
 from genood.files import check_distinct, check_writable
-from genood.parquet import is_parquet, parquet_for
+from genood.files.parquet import is_parquet, parquet_for
 from genood.readers import STDIN, check_readable
 from genood.readers.streams import DECOMPRESSION_ERRORS, decompressed, opened
 

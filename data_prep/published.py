@@ -23,8 +23,8 @@ from data_prep.published_labels import RELEASED_LABELS, numbers_of, read_labels
 from data_prep.published_reads import READ_LENGTH
 from data_prep.table import listed
 from genood.dataset import SPLITS, Dataset, DatasetWriter, create_dataset
-from genood.directories import check_new
 from genood.errors import ConfigError
+from genood.files.directories import check_new
 
 logger = logging.getLogger("genood.prep.published")
 

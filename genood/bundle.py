@@ -46,11 +46,11 @@ from genood.bundles.files import (
 )
 from genood.errors import BundleError, ConfigError
 from genood.files import atomic_path, sha256_of, write_text
+from genood.files.tensors import write_tensors
 from genood.models import CLASSIFIERS, MODELS
 from genood.models.base import Classified, Classifier, DensityModel, Model
 from genood.recipes import MUTATED, NO_BACKGROUND, Precision
 from genood.sequence import Codes
-from genood.tensors import write_tensors
 
 ROLES = ("foreground", "background")
 CLASSIFIER = "classifier"

@@ -15,8 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = [
     {"errors", "registry", "overlap", "rounding", "threads", "compiling", ""},
-    {"sequence", "recipes", "files", "multiqc", "parquet", "tensors", "text"},
-    {"directories"},
+    {"sequence", "recipes", "files", "multiqc", "text"},
     {"dataset"},
     {"readers"},
     {"intake"},
@@ -46,10 +45,8 @@ PREP_MAY_IMPORT = {
     "sequence",
     "readers",
     "files",
-    "directories",
     "dataset",
     "reference",
-    "parquet",
     "cli",
 }
 """`cli` for the one place where errors become exit codes."""

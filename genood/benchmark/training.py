@@ -22,6 +22,7 @@ from genood.bundle import CLASSIFIER, Bundle
 from genood.bundles.files import CHECKPOINT_FILE, DETECTORS_FILE
 from genood.ensemble import AnyBundle, load_bundle
 from genood.files import atomic_path, write_json
+from genood.files.tensors import map_tensors, write_tensors
 from genood.making.counting import CountConfig, CountJob, count_bundle
 from genood.making.members import CountedMembers, train_ensemble
 from genood.making.remember import RememberConfig, RememberJob, remember_bundle
@@ -33,7 +34,6 @@ from genood.recipes import MUTATED, NO_BACKGROUND, Stream, TrainConfig
 from genood.reference.genomes import Genomes
 from genood.reference.loading import TRAINING_SPLIT, VALIDATION_SPLIT, genomes_of_split
 from genood.reference.sampling import ReadSampler
-from genood.tensors import map_tensors, write_tensors
 from genood.training.following import Stopping
 
 logger = logging.getLogger(__name__)

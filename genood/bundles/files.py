@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from genood import __version__
 from genood.errors import BundleError
 from genood.files import STANDARD, atomic_path, sha256_of, write_json, write_text
-from genood.tensors import map_tensors, write_tensors
+from genood.files.tensors import map_tensors, write_tensors
 
 FORMAT_VERSION = 1
 READABLE_FROM = "0.1.0"

@@ -26,9 +26,9 @@ from genood.dataset.layout import (
     check_codes,
     side_of,
 )
-from genood.directories import new_directory
 from genood.errors import ConfigError, InputError
 from genood.files import sha256_of, write_json, writing_to
+from genood.files.directories import new_directory
 from genood.sequence import UNKNOWN, Codes
 
 
@@ -48,7 +48,7 @@ def create_dataset(
     Parameters
     ----------
     directory
-        Where, see `genood.directories.new_directory`.
+        Where, see `genood.files.directories.new_directory`.
     read_length, seed, sources, variant
         See `Dataset`.
 
@@ -57,7 +57,7 @@ def create_dataset(
     ConfigError
         The read length is not positive, or the directory is ``-``.
     InputError
-        The directory cannot be made (see `genood.directories.check_new`); at the end of the block, if
+        The directory cannot be made (see `genood.files.directories.check_new`); at the end of the block, if
         no read was added, or what was written does not reach the disk.
     """
     if read_length < 1:

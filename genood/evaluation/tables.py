@@ -13,8 +13,8 @@ import pandas as pd
 
 from genood.errors import InputError
 from genood.files import check_distinct, write_json
+from genood.files.parquet import is_parquet, parquet_for
 from genood.metrics import separation_intervals
-from genood.parquet import is_parquet, parquet_for
 from genood.readers.streams import DECOMPRESSION_ERRORS, check_readable_twice, decompressed, opened
 
 logger = logging.getLogger(__package__)

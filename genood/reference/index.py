@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from genood import __version__
-from genood.directories import new_directory
 from genood.errors import InputError
 from genood.files import sha256_of, write_json, writing_to
+from genood.files.directories import new_directory
 from genood.reference.genomes import GenomeFile, Genomes, classes_of, read_genomes
 
 INDEX_FILE = "genomes.json"

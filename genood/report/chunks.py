@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from genood.errors import InputError
-from genood.parquet import is_parquet, parquet_for
+from genood.files.parquet import is_parquet, parquet_for
 from genood.readers.streams import DECOMPRESSION_ERRORS, check_readable_twice, decompressed, opened
 
 CHUNK_ROWS = 250_000

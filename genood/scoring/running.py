@@ -19,9 +19,9 @@ from genood.engine import EngineConfig, ScoredReads, Scorer
 from genood.ensemble import AnyBundle, load_bundle
 from genood.errors import ConfigError
 from genood.files import appear_together, check_distinct, check_outside
+from genood.files.parquet import is_parquet
 from genood.intake.stream import IntakeConfig, check_inputs, files_read, intake
 from genood.multiqc.content import check_content_name
-from genood.parquet import is_parquet
 from genood.recipes import Precision
 from genood.scoring.fdr import FdrCaller, level_of
 from genood.threads import num_threads

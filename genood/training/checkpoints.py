@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genood.errors import TrainingError
 from genood.files import atomic_path
-from genood.tensors import write_tensors
+from genood.files.tensors import write_tensors
 
 _FORMAT = 2
 _GOOD = "good."

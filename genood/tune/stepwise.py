@@ -23,6 +23,7 @@ from genood.bundle import Bundle
 from genood.bundles.files import CHECKPOINT_FILE, TRAINING_FILE
 from genood.errors import ConfigError
 from genood.files import atomic_path, write_json
+from genood.files.tensors import map_tensors, write_tensors
 from genood.making.build import TrainJob, finish
 from genood.making.bundling import null_lengths
 from genood.metrics import Separation, separation
@@ -32,7 +33,6 @@ from genood.models.device import resolve_device
 from genood.recipes import MUTATED, Stream, TrainConfig
 from genood.reference.loading import load_data
 from genood.reference.sampling import ReadSampler
-from genood.tensors import map_tensors, write_tensors
 from genood.training.learners import density_learners
 from genood.training.loop import Trainer
 from genood.tune.grid import Against, Candidate, candidates

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from genood.errors import ConfigError
-from genood.parquet import is_parquet
+from genood.files.parquet import is_parquet
 from genood.writers.streams import without_compression
 
 PARTS = "-o, the parts,"

@@ -14,7 +14,7 @@ from genood import __version__
 from genood.engine import ScoredReads
 from genood.errors import InputError
 from genood.files import atomic_path
-from genood.parquet import parquet_for
+from genood.files.parquet import parquet_for
 from genood.rounding import as_in_table
 from genood.sequence import decode
 from genood.stretches.pieces import Positions

@@ -24,10 +24,10 @@ from genood.benchmark.running import Benchmark, BenchmarkJob
 from genood.benchmark.table import write_tables
 from genood.dataset import Dataset
 from genood.errors import ConfigError, InputError
+from genood.files.tensors import map_tensors
 from genood.making.build import TrainJob, train_bundle
 from genood.making.counting import CountConfig, CountJob, count_bundle
 from genood.recipes import TrainConfig
-from genood.tensors import map_tensors
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from genood.errors import ConfigError, InputError
-from genood.files import temporary_beside
+from genood.files.atomic import temporary_beside
 
 
 @contextmanager

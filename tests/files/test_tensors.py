@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from genood.tensors import map_tensors, write_tensors
+from genood.files.tensors import map_tensors, write_tensors
 
 TYPES = ("bool", "uint8", "int8", "uint16", "int16", "float16", "uint32", "int32", "float32")
 WIDE_TYPES = ("uint64", "int64", "float64")
