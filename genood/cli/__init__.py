@@ -202,13 +202,34 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def set_up_logging(*, verbose: bool, quiet: bool) -> None:
-    """Send log messages to stderr: warnings always but when quiet, details when verbose."""
+def set_up_logging(program: str, *, verbose: bool, quiet: bool) -> None:
+    """Send a program's log messages to stderr: warnings always but when quiet, details when verbose."""
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
     handler = _StderrHandler()
-    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    handler.setFormatter(_Line(program, names=verbose))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("genood").setLevel(level)
+
+
+class _Line(logging.Formatter):
+    """The program, ``warning`` or worse where it is, and what is said.
+
+    Who says it comes before that in others' messages, and with `names` in all.
+    """
+
+    def __init__(self, program: str, *, names: bool) -> None:
+        super().__init__()
+        self._program = program
+        self._names = names
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        parts = [self._program]
+        if record.levelno >= logging.WARNING:
+            parts.append(record.levelname.lower())
+        if self._names or record.name.split(".")[0] != "genood":
+            parts.append(record.name)
+        return ": ".join([*parts, super().format(record)])
 
 
 class _StderrHandler(logging.Handler):

@@ -50,8 +50,9 @@ def logging_options(function: F) -> F:
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @wraps(function)
     def wrapper(*args: Any, verbose: bool, quiet: bool, debug: bool, **kwargs: Any) -> Any:
-        set_up_logging(verbose=verbose or debug, quiet=quiet)
-        click.get_current_context().meta["genood.quiet"] = quiet
+        context = click.get_current_context()
+        set_up_logging(context.find_root().info_name or "genood", verbose=verbose or debug, quiet=quiet)
+        context.meta["genood.quiet"] = quiet
         return function(*args, **kwargs)
 
     return wrapper  # type: ignore[return-value]

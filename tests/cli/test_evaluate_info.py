@@ -99,7 +99,7 @@ def test_reads_without_a_score(genood: Genood, folder: Path) -> None:
     """They are left out, and counted."""
     table = write_table(folder / "gaps.tsv", "0.1", "", "0.2", "", "0.5")
     result = genood("evaluate", table, folder / "ood.tsv", "-o", folder / "evaluation.json")
-    assert result.stderr == "genood.evaluation: 2 in reads have no score and are left out\n"
+    assert result.stderr == "genood: warning: 2 in reads have no score and are left out\n"
     assert values_of(result.stdout)["auroc"] == "0.8889"
     evaluation = json.loads((folder / "evaluation.json").read_text())
     assert (evaluation["reads"]["in"], evaluation["without_score"]["in"]) == (3, 2)

@@ -196,7 +196,7 @@ def test_inputs_give_identical_tables(genood: Genood, bundle_dir: Path, fasta: P
         tables[name] = (tmp_path / name).read_text()
     piped = genood("score", "-m", bundle_dir, "-", *CPU, stdin=fastq.read_bytes())
     assert piped.returncode == 0
-    assert re.fullmatch(r"genood\.scoring: 22 reads: \d+ in, \d+ ood, \d+ na\n", piped.stderr)
+    assert re.fullmatch(r"genood: 22 reads: \d+ in, \d+ ood, \d+ na\n", piped.stderr)
     assert tables["fasta"] == tables["fastq"] == piped.stdout
     assert tables["fasta"].splitlines()[0].split("\t") == COLUMNS
     assert len(tables["fasta"].splitlines()) == 23
@@ -236,6 +236,18 @@ def test_first_detector_calls(genood_here: Genood, bundle_dir: Path, fasta: Path
             assert float(wide["ood_score_llr"]) == pytest.approx(-float(row["llr_per_base"]), rel=2e-6)
 
 
+def test_who_says_what(genood: Genood, bundle_dir: Path, tmp_path: Path) -> None:
+    """The program does; and with -v, which module."""
+    empty = tmp_path / "empty.fa"
+    empty.touch()
+    result = genood("score", "-m", bundle_dir, empty, "-v", *CPU)
+    said = [line.rpartition(": ")[0] for line in result.stderr.splitlines()]
+    assert f"genood: warning: genood.readers.files: {empty} holds no sequences" in result.stderr
+    assert said[-1] == "genood: genood.scoring: 0 reads"
+    assert all(line.startswith("genood: ") for line in said)
+    assert genood("score", "-m", bundle_dir, empty, "-q", *CPU).stderr == ""
+
+
 def test_no_reads(genood: Genood, bundle_dir: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty.fa"
     empty.touch()
@@ -243,8 +255,8 @@ def test_no_reads(genood: Genood, bundle_dir: Path, tmp_path: Path) -> None:
     assert result.returncode == 0
     assert result.stdout == "\t".join(COLUMNS) + "\n"
     assert result.stderr.splitlines() == [
-        f"genood.readers.files: {empty} holds no sequences",
-        "genood.scoring: 0 reads: 0 in, 0 ood, 0 na",
+        f"genood: warning: {empty} holds no sequences",
+        "genood: 0 reads: 0 in, 0 ood, 0 na",
     ]
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["reads"] == {"in": 0, "scored": 0, "skipped": {"nothing to score": 0}}

@@ -59,9 +59,9 @@ def test_files_and_metadata(trained: Path) -> None:
 def test_says_its_accuracy(trained: Path, genood_here: Genood) -> None:
     measured = json.loads((trained / "genood.json").read_text())["metrics"]["classifier"]
     log = trained.with_name("log").read_text()
-    shown = "genood.making.build: accuracy on reads of held-out stretches of the reference: "
+    shown = "genood: accuracy on reads of held-out stretches of the reference: "
     assert f"{shown}{measured['val_accuracy']:.3f}" in log
-    assert "genood.train: step 6: classifier " in log
+    assert "genood: step 6: classifier " in log
     card = genood_here("info", trained).stdout
     assert f"| {measured['val_nats_per_read']:.4f} | {measured['val_accuracy']:.4f} |" in card
     assert "| class | Alpha | Beta | right |" in card

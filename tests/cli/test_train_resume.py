@@ -47,9 +47,7 @@ def interrupted(
 ) -> tuple[Path, int, bytes]:
     """What SIGINT leaves: the directory, the exit code and the last lines of stderr; not to be changed."""
     output = tmp_path_factory.mktemp("interrupted") / "bundle"
-    code, rest = stop_training(
-        start_genood, genome_files, output, signal.SIGINT, at=b"genood.train: step 3: "
-    )
+    code, rest = stop_training(start_genood, genome_files, output, signal.SIGINT, at=b"genood: step 3: ")
     return output, code, rest
 
 
@@ -57,7 +55,7 @@ def test_interrupt(interrupted: tuple[Path, int, bytes], genood_here: Genood) ->
     directory, code, rest = interrupted
     assert code == 130
     assert rest.decode().splitlines()[-2:] == [
-        "genood.train: stopping after this step; again to stop at once",
+        "genood: stopping after this step; again to stop at once",
         f"genood: stopped; --resume goes on from the checkpoint in {directory}",
     ]
     assert set(snapshot(directory)) == {"checkpoint.safetensors", "training.tsv"}
@@ -108,9 +106,7 @@ def test_resume_after_kill(
 ) -> None:
     """The checkpoint of step 3 was written before step 6 was validated."""
     directory = tmp_path / "bundle"
-    code, _ = stop_training(
-        start_genood, genome_files, directory, signal.SIGKILL, at=b"genood.train: step 6: "
-    )
+    code, _ = stop_training(start_genood, genome_files, directory, signal.SIGKILL, at=b"genood: step 6: ")
     assert code == -9
     assert not (directory / "genood.json").exists()
     assert steps_done(directory) >= 3
@@ -147,9 +143,9 @@ def test_killed_extension_is_unfinished(
     directory = Path(shutil.copytree(finished, tmp_path / "bundle"))
     options = (*TINY, *FOREVER, "--resume")
     with start_genood("train", *genome_files, "-o", directory, *options) as process:
-        assert process.stderr.readline().startswith(b"genood.making.build: reference: 2 classes, 2 files")
-        assert process.stderr.readline().startswith(b"genood.train: step 9: ")
-        assert process.stderr.readline().startswith(b"genood.train: step 12: ")
+        assert process.stderr.readline().startswith(b"genood: reference: 2 classes, 2 files")
+        assert process.stderr.readline().startswith(b"genood: step 9: ")
+        assert process.stderr.readline().startswith(b"genood: step 12: ")
     check_error(genood_here("info", directory), "training has not finished; finish it with genood train")
     check_resumes_exactly(train, directory, tmp_path)
 

@@ -130,7 +130,7 @@ def test_from_reports_to_scores(
         ("test_ood", "Blautia", "1", "300"),
     ]
     dataset = directory / "dataset"
-    assert again.stderr.endswith(f"genood.prep.build: next: genood train {dataset} -o bundle\n")
+    assert again.stderr.endswith(f"genood-prep: next: genood train {dataset} -o bundle\n")
     assert {path.name for path in directory.iterdir()} == {
         *("reports", "catalogue.tsv", "plan.tsv", "genomes", "dataset", "build.json")
     }

@@ -350,8 +350,8 @@ def test_command(tmp_path: Path) -> None:
     command = [program, "catalogue", *sample("prokaryotes_2021"), "--synonyms", extra, "-o", output]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (result.returncode, result.stdout) == (0, "")
-    assert "genood.prep.catalogue: 6 genomes of 6 genera\n" in result.stderr
-    assert "genood.prep.catalogue: left out 2: named as a symbiont\n" in result.stderr
+    assert "genood-prep: 6 genomes of 6 genera\n" in result.stderr
+    assert "genood-prep: left out 2: named as a symbiont\n" in result.stderr
     assert genera(list(read_catalogue(output)))["GCA_000005845.2"] == "Shigella"
     command = [program, "catalogue", *sample("prokaryotes_2021"), "-q"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -79,9 +79,9 @@ def test_command(mirror: Mirror, plan: Path, tmp_path: Path) -> None:
         f"status\tgenomes\tbytes\ndownloaded\t2\t{2 * SIZE + 2}\npresent\t0\t0\nfailed\t1\t0\n"
     )
     assert first.stderr.splitlines() == [
-        f"genood.prep.download: {FILES[0]}: {SIZE} bytes, 1 of 3",
-        f"genood.prep.download: {FILES[1]}: {mirror.url}{PATHS[1]}: HTTP 404 Not Found",
-        f"genood.prep.download: {FILES[2]}: {SIZE + 2} bytes, 3 of 3",
+        f"genood-prep: {FILES[0]}: {SIZE} bytes, 1 of 3",
+        f"genood-prep: error: {FILES[1]}: {mirror.url}{PATHS[1]}: HTTP 404 Not Found",
+        f"genood-prep: {FILES[2]}: {SIZE + 2} bytes, 3 of 3",
         "genood-prep: error: 1 of 3 genomes are missing; run the command again to try them anew; of those "
         f"that NCBI no longer has (404, or no md5), take the rows out of {plan}",
     ]
@@ -110,7 +110,7 @@ def test_dry_run(plan: Path, tmp_path: Path) -> None:
         "file\tsize\turl",
         *(f"{FILES[n]}\t{1000 + n}\t{NCBI}{PATHS[n]}" for n in range(3)),
     ]
-    assert result.stderr == "genood.prep.download: 3 genomes of 3,003 bases in all, before compression\n"
+    assert result.stderr == "genood-prep: 3 genomes of 3,003 bases in all, before compression\n"
     assert not (tmp_path / "g").exists()
 
 

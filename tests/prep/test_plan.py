@@ -362,7 +362,7 @@ def test_command(tmp_path: Path) -> None:
     command = [PROGRAM, "plan", catalogue, "-o", output, "--as-of", "2018-09-01", "--classes", "paper"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert result.returncode == 0
-    assert result.stderr == "genood.prep.plan: 125 of the 130 classes of the list are left out\n"
+    assert result.stderr == "genood-prep: warning: 125 of the 130 classes of the list are left out\n"
     tables = [
         [line.split("\t") for line in table.splitlines()] for table in result.stdout.rstrip().split("\n\n")
     ]
