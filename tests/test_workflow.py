@@ -374,6 +374,9 @@ def test_profiles() -> None:
         for key in ("set-threads", "set-resources"):
             for entry in profile.get(key, []):
                 assert f"rule {re.split('[:=]', entry)[0]}:" in rules
+                # A number would take the place of what a rule asks for at its second try.
+                assert ":mem_mb=" not in entry or "attempt *" in entry
+        assert "slurm-array-jobs" not in profile
 
 
 def test_a_benchmark_cell_by_cell(case: Path) -> None:
