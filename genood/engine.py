@@ -227,7 +227,11 @@ class Scorer:
 
     def score_blocks(self, blocks: Iterable[ReadBlock]) -> Iterator[ScoredReads]:
         """As `score`, of reads in blocks; how they are cut into blocks does not matter."""
-        windows = windows_of(blocks, self.config.window_bases, self.config.window_reads)
+        # Threads that began windows of one size together would end them together too, each time, and wait
+        # for each other with what comes after.
+        side_by_side = self.config.overlap
+        first = [number / side_by_side for number in range(1, side_by_side)]
+        windows = windows_of(blocks, self.config.window_bases, self.config.window_reads, first)
         if not self.config.overlap:
             return map(self._score_window, windows)
         stopped = Event()

@@ -382,7 +382,7 @@ def test_compiled_models_score_windows_side_by_side(bundle: Bundle, num_threads:
 
 
 def test_a_window_that_nobody_wants_is_not_finished(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first of two windows fails while the second, of two hundred batches, is at work."""
+    """The first of two windows, half as large, fails while the second, of two hundred batches, is at work."""
     second_is_at_work = Event()
     asked: list[int] = []
 
@@ -397,7 +397,7 @@ def test_a_window_that_nobody_wants_is_not_finished(bundle: Bundle, monkeypatch:
 
     original = bundle.log_probs
     monkeypatch.setattr(bundle, "log_probs", log_probs)
-    reads = [Read(f"r{i}", uniform_codes(30 if i < 200 else 20, i)) for i in range(400)]
+    reads = [Read(f"r{i}", uniform_codes(30 if i < 100 else 20, i)) for i in range(300)]
     with pytest.raises(ValueError, match="the first"):
         score(bundle, reads, window_reads=200, batch_bases=1, overlap=2)
     assert 0 < len(asked) < 100

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,9 @@ from genood.intake.pairs import cuts_pair
 from genood.readers import ReadBlock
 
 
-def windows_of(blocks: Iterable[ReadBlock], most_bases: int, most_reads: int) -> Iterator[ReadBlock]:
+def windows_of(
+    blocks: Iterable[ReadBlock], most_bases: int, most_reads: int, first: Sequence[float] = ()
+) -> Iterator[ReadBlock]:
     """The same reads in other blocks, which do not depend on how the given ones are cut.
 
     Parameters
@@ -21,30 +24,36 @@ def windows_of(blocks: Iterable[ReadBlock], most_bases: int, most_reads: int) ->
     most_bases, most_reads
         What a window holds at most, though at least one read or pair; no window cuts a pair. Records
         that are kept count as reads.
+    first
+        Shares of it that the first windows hold at most.
     """
+    shares = chain(first, repeat(1.0))
     parts: list[ReadBlock] = []
     num_bases = num_reads = 0
+    share = next(shares)
     for block in blocks:
         if not block.names:  # records that are no reads
             assert block.records is not None
             parts.append(block)
             num_reads += len(block.records.items)
-            if num_reads >= most_reads:
+            if num_reads >= share * most_reads:
                 yield ReadBlock.joined(parts)
                 parts, num_bases, num_reads = [], 0, 0
+                share = next(shares)
             continue
         bases = np.concatenate([[0], np.cumsum(block.lengths)])
         reads = np.arange(len(bases)) if block.records is None else block.records.ends()
         start = 0
         while start < len(block.names):
             stop = min(
-                _last_within(bases, start, most_bases - num_bases),
-                _last_within(reads, start, most_reads - num_reads),
+                _last_within(bases, start, int(share * most_bases) - num_bases),
+                _last_within(reads, start, int(share * most_reads) - num_reads),
             )
             stop -= cuts_pair(block.names, block.mates, stop)
             if parts and stop <= start:
                 yield ReadBlock.joined(parts)
                 parts, num_bases, num_reads = [], 0, 0
+                share = next(shares)
                 continue
             stop = max(stop, start + 1)
             stop += cuts_pair(block.names, block.mates, stop)

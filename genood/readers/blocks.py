@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress, islice
+from itertools import chain, compress, islice
 from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -76,8 +76,8 @@ class ReadBlock:
     def joined(cls, blocks: Sequence[ReadBlock]) -> Self:
         """The reads of several blocks, at least one."""
         return cls(
-            names=[name for block in blocks for name in block.names],
-            mates=[mate for block in blocks for mate in block.mates],
+            names=list(chain.from_iterable(block.names for block in blocks)),
+            mates=list(chain.from_iterable(block.mates for block in blocks)),
             lengths=np.concatenate([block.lengths for block in blocks]),
             codes=np.concatenate([block.codes for block in blocks]),
             records=_joined_records(blocks),
