@@ -96,13 +96,7 @@ def train_bundle(
     """
     output = Path(job.output)
     checkpoint = output / CHECKPOINT_FILE
-    resume = job.resume or (world.num_restarts > 0 and checkpoint.is_file())
-    if not resume:
-        check_output(output)
-    elif not checkpoint.is_file():
-        raise BundleError(f"{output}: there is no checkpoint to resume from; train without --resume")
-    elif world.writes:
-        check_place(output)
+    resume = _resumes(job, world)
     config = job.config
     training, validation = load_data(job) if data is None else data
     logger.info(
@@ -147,6 +141,20 @@ def train_bundle(
         return bundle
     finish(job, bundle, TrainingData(training, validation), lengths, _ABOUT_CHECKPOINT)
     return bundle.save(output, replace=resume)
+
+
+def _resumes(job: TrainJob, world: World) -> bool:
+    """Whether to go on from a checkpoint; raises where the output directory is unfit for what is to be done."""
+    output = Path(job.output)
+    checkpoint = output / CHECKPOINT_FILE
+    if not job.resume and not (world.num_restarts > 0 and checkpoint.is_file()):
+        check_output(output)
+        return False
+    if not checkpoint.is_file():
+        raise BundleError(f"{output}: there is no checkpoint to resume from; train without --resume")
+    if world.writes:
+        check_place(output)
+    return True
 
 
 def _recovered(trainer: Trainer) -> dict[str, Any]:
