@@ -144,7 +144,7 @@ def train_bundle(
 
 
 def _resumes(job: TrainJob, world: World) -> bool:
-    """Whether to go on from a checkpoint; raises where the output directory is unfit for what is to be done."""
+    """Whether to go on from a checkpoint; raises where the output directory is unfit for what is next."""
     output = Path(job.output)
     checkpoint = output / CHECKPOINT_FILE
     if not job.resume and not (world.num_restarts > 0 and checkpoint.is_file()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,18 +12,16 @@ import numpy as np
 from genood.bundle import Bundle
 from genood.context.dense import PRIOR_COUNT, Counts, add_scaled, count, mutated_counts
 from genood.errors import ConfigError
-from genood.making.bundling import calibrate, check_output, null_lengths, save_at_once
+from genood.making.bundling import calibrate, save_at_once
 from genood.making.cards import model_card
-from genood.making.held_out import HeldOutJob, about_nulls, null_scores
+from genood.making.held_out import HeldOutJob, about_nulls, begin, null_scores
 from genood.models.markov import MarkovConfig, MarkovModel
 from genood.recipes import LOW_ORDER, MARKOV_BACKGROUNDS, MUTATED, Stream
 from genood.reference.genomes import Genomes
 from genood.reference.halves import random_half
-from genood.reference.loading import TrainingData, load_data, provenance
+from genood.reference.loading import TrainingData, provenance
 from genood.reference.sampling import ReadSampler
 from genood.sequence import Codes, mutate
-
-logger = logging.getLogger(__name__)
 
 _NUM_VALIDATION_READS = 2000
 _LEAST_PRIOR = 1e-6
@@ -121,20 +118,9 @@ def count_bundle(job: CountJob, data: TrainingData | None = None) -> Bundle:
         The input, the options or the output directory are unfit; nothing that was there is changed.
     """
     output, config = Path(job.output), job.config
-    if not job.replace:
-        check_output(output)
-    training, validation = load_data(job) if data is None else data
-    logger.info(
-        "reference: %d classes, %d files, %s bases",
-        len(training.classes),
-        len(training.files_of_classes()),
-        f"{training.lengths.sum():,}",
-    )
-    lengths = null_lengths(
-        validation.genomes, config.read_length, validation.source, warns=job.wants_p_values
-    )
-    bundle = compare(training, validation.genomes, config)
-    finish(job, bundle, TrainingData(training, validation), lengths)
+    data, lengths = begin(job, data)
+    bundle = compare(data.training, data.validation.genomes, config)
+    finish(job, bundle, data, lengths)
     return save_at_once(bundle, output, replace=job.replace)
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from genood.detectors.base import ScoreBatch
 from genood.ensemble import AnyBundle
 from genood.forward import forward
+from genood.making.bundling import check_output, null_lengths
 from genood.recipes import Stream
-from genood.reference.loading import ReferenceJob, Validation
+from genood.reference.loading import ReferenceJob, TrainingData, Validation, load_data
 from genood.reference.sampling import ReadSampler
+
+logger = logging.getLogger(__name__)
 
 _BATCH_BASES = 65_536
 
@@ -29,6 +34,37 @@ class HeldOutJob(ReferenceJob):
     """
 
     replace: bool = False
+
+
+def begin(job: HeldOutJob, data: TrainingData | None) -> tuple[TrainingData, dict[int, float]]:
+    """What to learn from and to calibrate on, and at which lengths, with the independent reads of each.
+
+    Parameters
+    ----------
+    job
+        Its configuration has the read length, the held-out fraction and the seed.
+    data
+        What `load_data` gives for the job, or a part of it; None loads it.
+
+    Raises
+    ------
+    GenoodError
+        The input, the options or the output directory are unfit.
+    """
+    if not job.replace:
+        check_output(Path(job.output))
+    data = load_data(job) if data is None else data
+    logger.info(
+        "reference: %d classes, %d files, %s bases",
+        len(data.training.classes),
+        len(data.training.files_of_classes()),
+        f"{data.training.lengths.sum():,}",
+    )
+    validation = data.validation
+    lengths = null_lengths(
+        validation.genomes, job.config.read_length, validation.source, warns=job.wants_p_values
+    )
+    return data, lengths
 
 
 def null_scores(

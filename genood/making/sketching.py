@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,15 +9,13 @@ from pathlib import Path
 from genood.bundle import Bundle
 from genood.context.sketch import condense
 from genood.errors import ConfigError
-from genood.making.bundling import calibrate, check_output, losses_of, null_lengths, save_at_once, usual_null
+from genood.making.bundling import calibrate, losses_of, save_at_once, usual_null
 from genood.making.cards import model_card
-from genood.making.held_out import HeldOutJob, about_nulls, null_scores
+from genood.making.held_out import HeldOutJob, about_nulls, begin, null_scores
 from genood.models.sketch import SketchModel
 from genood.recipes import SKETCH_BACKGROUNDS
 from genood.reference.halves import random_half
-from genood.reference.loading import TrainingData, Validation, load_data, provenance
-
-logger = logging.getLogger(__name__)
+from genood.reference.loading import TrainingData, Validation, provenance
 
 DEFAULT_SIZE = 8 << 20
 _OTHER_FILES = 480_000
@@ -96,18 +93,7 @@ def sketch_bundle(job: SketchJob, data: TrainingData | None = None) -> Bundle:
         The input, the options or the output directory are unfit; nothing that was there is changed.
     """
     output, config = Path(job.output), job.config
-    if not job.replace:
-        check_output(output)
-    training, validation = load_data(job) if data is None else data
-    logger.info(
-        "reference: %d classes, %d files, %s bases",
-        len(training.classes),
-        len(training.files),
-        f"{training.lengths.sum():,}",
-    )
-    lengths = null_lengths(
-        validation.genomes, config.read_length, validation.source, warns=job.wants_p_values
-    )
+    (training, validation), lengths = begin(job, data)
     room = config.max_size - _OTHER_FILES - _A_FILE * len(training.files)
     sketched = training
     if config.half:
