@@ -19,7 +19,10 @@ genood-prep --version
 python - "$environment" <<'PYTHON'
 import importlib, sys
 
-for name in ("scoring", "build", "models.lstm", "models.cnn", "models.context", "evaluation", "writers.alignments"):
+for name in (
+    *("scoring.running", "making.build", "models.lstm", "models.cnn", "models.context"),
+    *("evaluation.tables", "writers.alignments"),
+):
     module = importlib.import_module(f"genood.{name}")
     assert module.__file__.startswith(sys.argv[1]), module.__file__
 importlib.import_module("data_prep.draw")

@@ -9,6 +9,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from conftest import Genood
+
 COLUMNS = (
     *("read_id", "mate", "length", "num_scored", "gc", "log_likelihood", "background_log_likelihood"),
     *("llr", "llr_per_base", "ood_score", "p_value", "call"),
@@ -86,3 +88,10 @@ class Page(HTMLParser):
     def facts(self) -> dict[str, str]:
         """The numbers at the head of the first run."""
         return dict(zip(self.texts["dt"], self.texts["dd"], strict=False))
+
+
+def page_of(genood_here: Genood, *arguments: str | Path) -> Page:
+    """The page that `genood report` writes, and says nothing about."""
+    result = genood_here("report", *arguments, "-o", "report.html")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    return Page(Path("report.html"))
