@@ -227,7 +227,8 @@ class _Line(logging.Formatter):
         parts = [self._program]
         if record.levelno >= logging.WARNING:
             parts.append(record.levelname.lower())
-        if self._names or record.name.split(".")[0] != "genood":
+        package, _, module = record.name.partition(".")
+        if package != "genood" or (module and self._names):
             parts.append(record.name)
         return ": ".join([*parts, super().format(record)])
 
