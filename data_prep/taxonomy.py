@@ -77,6 +77,8 @@ class Taxonomy:
         A genus whose name is provisional (*Candidatus ...*) or ambiguous is refused as `genus_of_name` does.
         """
         node = self._tree.latest(taxid)
+        if node is not None and self._in_circle(node):  # multitax would follow it for ever
+            return Naming("", "lineage in the taxdump is a circle")
         lineage = self._tree.lineage(node, ranks=_RANKS) if node is not None else []
         if not lineage:
             return Naming("", "taxid is not in the taxdump")
@@ -84,6 +86,15 @@ class Taxonomy:
         if (superkingdom or domain) not in _PROKARYOTES:
             return Naming("", "not of Bacteria or Archaea")
         return genus_of_name(genus) if genus else Naming("", "no genus in the lineage")
+
+    def _in_circle(self, node: str | None) -> bool:
+        passed = set()
+        while node is not None and node != self._tree.root_node:
+            if node in passed:
+                return True
+            passed.add(node)
+            node = self._tree.parent(node)
+        return False
 
 
 def taxdump_files(path: str | os.PathLike[str]) -> list[str]:

@@ -95,3 +95,13 @@ def test_damaged_dump(tmp_path: Path, nodes: str) -> None:
     (tmp_path / "nodes.dmp").write_text(nodes)
     with pytest.raises(InputError, match="is no taxdump, or damaged"):
         Taxonomy.load(tmp_path)
+
+
+def test_a_lineage_that_never_ends(tmp_path: Path) -> None:
+    shutil.copy(DUMPS[1] / "names.dmp", tmp_path)
+    parents = {1: 1, 3: 4, 4: 3, 5: 4}
+    nodes = "".join(f"{node}\t|\t{parent}\t|\tno rank\t|\t\t|\n" for node, parent in parents.items())
+    (tmp_path / "nodes.dmp").write_text(nodes)
+    taxonomy = Taxonomy.load(tmp_path)
+    for taxid in "345":
+        assert taxonomy.genus_of(taxid) == ("", "lineage in the taxdump is a circle")
