@@ -54,8 +54,8 @@ def stride_of(num_classes: int) -> int:
 
 
 @compiled
-def count(reference: Bytes, offsets: Ints, lengths: Ints, order: int, counts: Counts) -> None:
-    """Add the (order + 1)-mers of both strands of segments to counts, float32, shape (4^(order + 1),)."""
+def count(reference: Bytes, offsets: Ints, lengths: Ints, order: int, counts: Ints) -> None:
+    """Add the (order + 1)-mers of both strands of segments to counts, int64, shape (4^(order + 1),)."""
     mask = (1 << (2 * (order + 1))) - 1
     for s in range(len(offsets)):
         forward = 0
@@ -65,8 +65,8 @@ def count(reference: Bytes, offsets: Ints, lengths: Ints, order: int, counts: Co
             forward = ((forward << 2) | base) & mask
             backward = (backward >> 2) | ((3 - base) << (2 * order))
             if i >= order:
-                counts[forward] += 1.0
-                counts[backward] += 1.0
+                counts[forward] += 1
+                counts[backward] += 1
 
 
 def lower_orders(counts: Counts, order: int) -> list[Counts]:

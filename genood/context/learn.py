@@ -122,14 +122,14 @@ def dense_tables(
     """
     size = 4 ** (order + 1)
     pooled = np.zeros(size, dtype=np.float32)
-    counts = np.empty(size, dtype=np.float32)
     stride = dense.stride_of(num_classes)
     by_class = np.full(stride * dense.start_of(class_order + 1), dense.NEVER, dtype=np.uint8)
     mean_bases = lengths.sum() / num_classes
     for label in range(num_classes):
         mine = labels == label
-        counts[:] = 0.0
-        dense.count(codes, starts[mine], lengths[mine], order, counts)
+        counted = np.zeros(size, dtype=np.int64)  # of which float32 has no more from 2^24 on
+        dense.count(codes, starts[mine], lengths[mine], order, counted)
+        counts = counted.astype(np.float32)
         # Classes weigh equally, as if each had the mean number of bases.
         dense.add_scaled(pooled, counts, mean_bases / max(int(lengths[mine].sum()), 1))
         _put_class(by_class, dense.lower_orders(counts, order)[: class_order + 1], label, stride)

@@ -193,13 +193,13 @@ def class_weighted_counts(genomes: Genomes, order: int) -> Counts:
     Classes weigh equally, as if each had the mean number of bases.
     """
     total = np.zeros(4 ** (order + 1), dtype=np.float32)
-    counts = np.empty_like(total)
+    counts = np.empty(len(total), dtype=np.int64)  # of which float32 has no more from 2^24 on
     mean_bases = genomes.lengths.sum() / len(genomes.classes)
     for label in range(len(genomes.classes)):
         mine = genomes.labels == label
-        counts[:] = 0.0
+        counts[:] = 0
         count(genomes.codes, genomes.starts[mine], genomes.lengths[mine], order, counts)
-        add_scaled(total, counts, mean_bases / genomes.bases_of(label))
+        add_scaled(total, counts.astype(np.float32), mean_bases / genomes.bases_of(label))
     return total
 
 

@@ -86,6 +86,12 @@ def test_smoothing_is_as_asked(strain_files: list[Path], tmp_path: Path, prior: 
     assert bundle.metadata["training"]["prior_count"] == prior
 
 
+def test_counts_beyond_those_of_float32() -> None:
+    number = 2**24 + 1000
+    genomes = genomes_of([("A", np.zeros(number, dtype=np.uint8))])
+    assert class_weighted_counts(genomes, 0).tolist() == [number, 0, 0, number]
+
+
 def test_losses_are_of_validation_reads(strain_files: list[Path], tmp_path: Path) -> None:
     """Those of the background are of mutated ones, which nothing explains as well."""
     bundle = count(strain_files, tmp_path / "bundle", validation=[str(_strain(tmp_path))])
