@@ -27,8 +27,8 @@ from genood.making.bundling import (
 from genood.making.cards import ensemble_card
 from genood.making.null_reads import Null, null_of
 from genood.making.remember import genomes_of
-from genood.reference.genomes import Genomes, Ints, split_held_out
-from genood.reference.loading import load_validation
+from genood.reference.genomes import GenomeFile, Genomes, Ints, split_held_out
+from genood.reference.loading import check_untrained, load_validation
 
 logger = logging.getLogger(__name__)
 
@@ -163,11 +163,12 @@ def _training_of(path: str, member: Bundle) -> Mapping[str, Any]:
 
 def _keys_of(member: Bundle) -> list[_Key]:
     """What tells the files of its reference apart, in their order: class, sha256, and how much is used."""
+    return [(file.class_name, file.sha256, file.usable_bases) for file in _files_of(member)]
+
+
+def _files_of(member: Bundle) -> list[GenomeFile]:
     try:
-        return [
-            (file["class_name"], file["sha256"], file["usable_bases"])
-            for file in member.metadata["data"]["files"]
-        ]
+        return [GenomeFile(**file) for file in member.metadata["data"]["files"]]
     except (KeyError, TypeError) as error:
         raise BundleError(f"the metadata do not list the files of the reference ({error})") from error
 
@@ -192,10 +193,8 @@ def null_for(job: JoinJob, members: Mapping[str, Bundle], read_length: int) -> N
     if job.validation:
         validation = load_validation(job.validation, (), min_length=read_length, classes=job.classes)
         assert validation is not None  # there are some
-        trained = {sha256 for member in members.values() for _, sha256, _ in _keys_of(member)}
-        for file in validation.genomes.files:
-            if file.sha256 in trained:
-                raise ConfigError(f"{file.name}: was trained on; --val takes other genomes")
+        for member in members.values():
+            check_untrained(validation.genomes.files, _files_of(member))
         return null_of(validation.genomes, validation)
     remembering = {path: member for path, member in members.items() if member.leaves_files_out}
     if not remembering:

@@ -24,7 +24,7 @@ from genood.models.context import ContextModel
 from genood.recipes import CONTEXT_BACKGROUNDS, LOW_ORDER, MUTATED, READ_CHAIN, Stream
 from genood.reference.genomes import DatasetPart, GenomeFile, Genomes, merge
 from genood.reference.halves import random_half
-from genood.reference.loading import ReferenceJob, load_reference, load_validation
+from genood.reference.loading import ReferenceJob, check_untrained, load_reference, load_validation
 from genood.sequence import mutate
 from genood.threads import num_threads
 
@@ -262,6 +262,8 @@ def load_memory(job: RememberJob) -> Memory:
     validation = load_validation(
         job.validation, job.inputs, min_length=job.config.read_length, classes=job.classes
     )
+    if validation is not None:
+        check_untrained(validation.genomes.files, genomes.files)
     return Memory(genomes, null_of(genomes, validation))
 
 

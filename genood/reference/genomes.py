@@ -149,7 +149,7 @@ def load_genomes(
     Raises
     ------
     InputError
-        A file cannot be used, or `classes` does not name it.
+        A file cannot be used, or holds what another does, or `classes` does not name it.
     TrainingError
         A class has no run of `min_length` known bases.
     """
@@ -187,6 +187,7 @@ def read_genomes(
     for path in paths:
         if is_codes_file(path):
             raise InputError(path, "is part of a dataset; name its directory")
+    seen: dict[str, str] = {}
     for path in paths:
         class_name = class_in(path, classes)
         num_records = num_bases = 0
@@ -206,7 +207,22 @@ def read_genomes(
             usable_bases=sum(map(len, runs)),
             sha256=digest.hexdigest(),
         )
+        if num_bases and seen.setdefault(file.sha256, path) != path:
+            raise InputError(path, f"holds the same sequences as {seen[file.sha256]}; name one of the two")
         yield file, runs
+
+
+def copies(
+    files: Iterable[GenomeFile], others: Iterable[GenomeFile]
+) -> Iterator[tuple[GenomeFile, GenomeFile]]:
+    """Those of `files` that hold the records of one of `others`, base for base, each with that one.
+
+    What is judged without one copy of a genome is still known by the other, so that its scores are no null.
+    """
+    known = {other.sha256: other for other in others if other.num_bases}
+    for file in files:
+        if file.sha256 in known:
+            yield file, known[file.sha256]
 
 
 def classes_of(files: Sequence[GenomeFile], min_length: int) -> tuple[str, ...]:
@@ -235,10 +251,8 @@ def merge(first: Genomes, second: Genomes) -> Genomes:
     TrainingError
         Both hold a file of the same content.
     """
-    contents = {file.sha256: file.name for file in first.files}
-    for file in second.files:
-        if file.sha256 in contents:
-            raise TrainingError(f"{file.name}: is there already, as {contents[file.sha256]}")
+    for file, other in copies(second.files, first.files):
+        raise TrainingError(f"{file.name}: is there already, as {other.name}")
     classes = tuple(sorted({*first.classes, *second.classes}))
     return Genomes(
         codes=np.concatenate([first.codes, second.codes]),

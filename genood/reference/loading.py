@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from genood.reference.genomes import (
     Genomes,
     Ints,
     classes_of,
+    copies,
     load_genomes,
     merge,
     split_held_out,
@@ -41,6 +42,7 @@ logger = logging.getLogger(__name__)
 TRAINING_SPLIT = "train_in"
 VALIDATION_SPLIT = "val_in"
 _MOST_NAMES = 5
+_OTHERS = "--val takes other genomes"
 
 
 class Validation(NamedTuple):
@@ -137,7 +139,7 @@ def load_validation(
     if validation:
         trained = {os.path.realpath(path) for path in inputs if not is_dataset(path)}
         if trained & set(map(os.path.realpath, validation)):
-            raise ConfigError("a file is both trained and validated on; --val takes other genomes")
+            raise ConfigError(f"a file is both trained and validated on; {_OTHERS}")
         genomes = load_sequences(validation, VALIDATION_SPLIT, min_length=min_length, classes=classes)
         return Validation(genomes, "validation sequences")
     datasets = [path for path in inputs if is_dataset(path)]
@@ -153,6 +155,14 @@ def load_validation(
             )
     genomes = load_sequences(datasets, VALIDATION_SPLIT, min_length=min_length, classes=classes)
     return Validation(genomes, f"{VALIDATION_SPLIT} of the dataset")
+
+
+def check_untrained(validation: Iterable[GenomeFile], trained: Iterable[GenomeFile]) -> None:
+    """Raise ConfigError for the first file to validate on that holds what one of those trained on does."""
+    for file, other in copies(validation, trained):
+        raise ConfigError(
+            f"{file.name}: holds the same sequences as {other.name}, which is trained on; {_OTHERS}"
+        )
 
 
 def load_sequences(
@@ -217,6 +227,7 @@ def load_training(
     genomes = load_reference(inputs, min_length=read_length, classes=classes, validation=validation)
     apart = load_validation(validation, inputs, min_length=read_length, classes=classes)
     if apart is not None:
+        check_untrained(apart.genomes.files, genomes.files)
         _tell_of_classes(genomes, apart)
         return TrainingData(genomes, apart)
     training, held_out = split_held_out(

@@ -59,7 +59,8 @@ class MadeTuner(ABC):
             derived.remove("other-classes")
         self.candidates = candidates(job.mutation_rates, [None], derived)
         inside = in_reads_of_datasets(job.inputs, job.validation, job.max_reads, job.config.seed)
-        self.reads = validation_reads(job, inside if inside is not None else self._drawn())
+        known = [*self._reference.files, *self._apart.files]
+        self.reads = validation_reads(job, inside if inside is not None else self._drawn(), known)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from genood.dataset import Dataset, is_dataset
 from genood.errors import ConfigError
 from genood.recipes import Stream
-from genood.reference.genomes import Genomes
+from genood.reference.genomes import GenomeFile, Genomes, copies
 from genood.reference.loading import VALIDATION_SPLIT, load_sequences
 from genood.reference.sampling import ReadSampler
 from genood.sequence import UNKNOWN, Codes, mutate
@@ -93,8 +92,17 @@ class ValidationReads(NamedTuple):
         return named
 
 
-def validation_reads(job: TuneJob, inside: ReadSet) -> ValidationReads:
+def validation_reads(job: TuneJob, inside: ReadSet, known: Iterable[GenomeFile]) -> ValidationReads:
     """The in-distribution reads with real OOD reads, where there are any, and simulated ones.
+
+    Parameters
+    ----------
+    job
+        What to tune.
+    inside
+        The in-distribution reads.
+    known
+        See `real_ood_reads`.
 
     Raises
     ------
@@ -103,7 +111,7 @@ def validation_reads(job: TuneJob, inside: ReadSet) -> ValidationReads:
     """
     seed, length = job.config.seed, inside.codes.shape[1]
     ood: dict[Against, ReadSet] = {}
-    real = real_ood_reads(job.ood, job.inputs, length=length, max_reads=job.max_reads, seed=seed)
+    real = real_ood_reads(job.ood, job.inputs, known, length=length, max_reads=job.max_reads, seed=seed)
     if real is not None:
         ood["real"] = real
     elif job.choose == "real":
@@ -166,7 +174,13 @@ def in_reads_of_datasets(
 
 
 def real_ood_reads(
-    ood: Sequence[str], inputs: Sequence[str], *, length: int, max_reads: int, seed: int
+    ood: Sequence[str],
+    inputs: Sequence[str],
+    known: Iterable[GenomeFile],
+    *,
+    length: int,
+    max_reads: int,
+    seed: int,
 ) -> ReadSet | None:
     """OOD reads of the length of the in-distribution ones; None where there are none.
 
@@ -177,13 +191,15 @@ def real_ood_reads(
         the datasets among the inputs.
     inputs
         What is trained on.
+    known
+        The files of all that is in-distribution, which none of the OOD files may be.
     length, max_reads, seed
         Bases of a read; how many, at most; of the choice.
 
     Raises
     ------
     GenoodError
-        The files cannot be used, or hold no reads of that length, or are trained on.
+        The files cannot be used, or hold no reads of that length, or are in-distribution.
     """
     if not ood:
         datasets = [path for path in inputs if is_dataset(path) and OOD_SPLIT in Dataset.load(path).splits]
@@ -196,10 +212,12 @@ def real_ood_reads(
                 raise ConfigError(f"{path}: has no {OOD_SPLIT} reads; --ood takes OOD sequences")
         reads = dataset_reads(ood, OOD_SPLIT, max_reads, seed)
     else:
-        trained = {os.path.realpath(path) for path in inputs if not is_dataset(path)}
-        if trained & set(map(os.path.realpath, ood)):
-            raise ConfigError("a file is both trained on and OOD; --ood takes genomes of other organisms")
         genomes = load_sequences(ood, OOD_SPLIT, min_length=length)
+        for file, other in copies(genomes.files, known):
+            raise ConfigError(
+                f"{file.name}: holds the same sequences as {other.name}, which is in-distribution; "
+                "--ood takes genomes of other organisms"
+            )
         reads = drawn_reads(genomes, length, max_reads, seed, "OOD sequences")
     if reads.codes.shape[1] != length:
         raise ConfigError(

@@ -258,7 +258,7 @@ def test_sequences_to_calibrate_on_are_new(
     train: Train, context_dir: Path, strain_files: list[Path], tmp_path: Path
 ) -> None:
     copy = shutil.copy(strain_files[0], tmp_path / "Beta__renamed.fna")
-    with pytest.raises(ConfigError, match=r"Beta__renamed\.fna: was trained on; --val takes other genomes"):
+    with pytest.raises(ConfigError, match=r"Beta__renamed\.fna: holds the same sequences as Beta__.*; --val"):
         joined(context_dir, train(), output=tmp_path / "x", val=(copy,))
 
 

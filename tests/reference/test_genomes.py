@@ -401,3 +401,20 @@ def test_merging_the_same_content(tmp_path: Path) -> None:
     again = write_fasta(tmp_path / "B__other.fa", {"x": uniform_codes(100, 0)}, width=33)
     with pytest.raises(TrainingError, match=r"B__other\.fa: is there already, as A__toy\.fa"):
         merge(first, load_genomes([again], min_length=20))
+
+
+def test_the_same_content_twice(tmp_path: Path) -> None:
+    """Whatever the records are called, and of whatever class the files are; empty files are alike for all."""
+    codes = {"r1": uniform_codes(60, 1), "r2": uniform_codes(30, 2)}
+    first = write_fasta(tmp_path / "A__gca.fa", codes)
+    empty = [tmp_path / "A__empty.fa", tmp_path / "A__none.fa"]
+    for path in empty:
+        path.write_text("")
+    for name in ("A__gcf", "B__gcf"):
+        again = write_fasta(tmp_path / f"{name}.fa", dict(zip("xy", codes.values(), strict=True)), width=7)
+        with pytest.raises(
+            InputError, match=rf"{name}\.fa: holds the same sequences as .*A__gca\.fa; name one"
+        ):
+            load_genomes([first, again], min_length=20)
+    other = write_fasta(tmp_path / "A__other.fa", {"r1": codes["r2"], "r2": codes["r1"]})
+    assert len(load_genomes([first, other, *empty], min_length=20).files) == 4

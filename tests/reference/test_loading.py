@@ -208,7 +208,7 @@ def test_classes_of_one_side_only(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     def files(side: str, *classes: str) -> list[str]:
         return [
             str(write_fasta(tmp_path / f"{name}__{side}.fna", {"s": uniform_codes(2_000, number)}))
-            for number, name in enumerate(classes)
+            for number, name in enumerate(classes, ord(side))
         ]
 
     def said(training: list[str], validation: list[str]) -> list[str]:
@@ -218,15 +218,19 @@ def test_classes_of_one_side_only(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         )
         return [record.message for record in caplog.records]
 
-    reference = files("a", "Alpha", "Beta", *"CDEFGH")
-    assert said(reference, files("b", "Alpha", "Beta", *"CDEFGH")) == []
-    assert said(reference, files("b", "Alpha", "Zeta")) == [
+    reference = files("A", "Alpha", "Beta", *"CDEFGH")
+    assert said(reference, files("a", "Alpha", "Beta", *"CDEFGH")) == []
+    assert said(reference, files("a", "Alpha", "Zeta")) == [
         "validation sequences: none are of class Beta, C, D, E, F and 2 more; p-values may not hold for "
         "their reads",
         "validation sequences: some are of class Zeta, which the reference lacks; p-values will be too large",
     ]
     # Where names say nothing of classes, each file is one of its own.
-    assert said(reference, files("b", "Other")) == []
+    assert said(reference, files("a", "Other")) == []
+    with pytest.raises(
+        ConfigError, match=r"^Copy__A\.fna: holds the same sequences as Alpha__A\.fna, which is"
+    ):
+        said(reference, [*files("a", "Alpha"), *files("A", "Copy")])
 
 
 def test_nothing_to_validate_on(dataset: str, fasta: str, tmp_path: Path) -> None:
