@@ -20,6 +20,7 @@ import yaml
 from snakemake.profiles import ProfileConfigFileParser
 from workflow_runs import HAS_MULTIQC, ROOT, WORKFLOWS, new_case, path_with, run_case
 
+from genood.bundles.files import CHECKPOINT_FILE, FIRST_MEMBER
 from genood.sequence import decode, encode_nucleotides, reverse_complement
 
 GENOME = "../../examples/genomes/Escherichia__coli_536__NC_008253.1.fna.gz"
@@ -303,19 +304,20 @@ def test_mistakes_stop_it_before_anything_runs(
 INTERRUPTED = """#!/bin/sh
 echo "$*" >> {calls}
 mkdir -p results/bundle_in_training
-if [ -e results/bundle_in_training/checkpoint.safetensors ]; then
+if [ -e results/bundle_in_training/{left} ]; then
     touch results/bundle_in_training/genood.json
 else
-    touch results/bundle_in_training/checkpoint.safetensors
+    mkdir results/bundle_in_training/{left}
     exit 137
 fi
 """
 
 
-def test_an_interrupted_training_goes_on(case: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", [CHECKPOINT_FILE, FIRST_MEMBER])
+def test_an_interrupted_training_goes_on(case: Path, tmp_path: Path, left: str) -> None:
     calls, command = tmp_path / "calls", tmp_path / "bin" / "genood"
     command.parent.mkdir()
-    command.write_text(INTERRUPTED.format(calls=calls))
+    command.write_text(INTERRUPTED.format(calls=calls, left=left))
     command.chmod(0o755)
     result = run_case(case, "results/bundle", extra=path_with(command.parent))
     assert result.returncode == 1

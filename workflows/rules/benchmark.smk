@@ -1,4 +1,5 @@
 # The cells of a benchmark as jobs; what a cell gave is kept by genood, so that one job more or less is cheap.
+# Only cells need the device that the options may name: the others may run where it is not.
 checkpoint benchmark_cells:
     input:
         dataset=f"{config['benchmark']['dataset']}/dataset.json",
@@ -17,7 +18,7 @@ checkpoint benchmark_cells:
         dataset=subpath(input.dataset, parent=True),
         directory=subpath(output.table, parent=True),
     shell:
-        "genood benchmark {params.dataset} -o {params.directory} {params.options} --list-cells"
+        "genood benchmark {params.dataset} -o {params.directory} {params.options} --device auto --list-cells"
         " > {output.table} 2> {log}"
 
 
@@ -67,4 +68,4 @@ rule benchmark:
         dataset=subpath(input.dataset, parent=True),
         directory=subpath(output.table, parent=True),
     shell:
-        "genood benchmark {params.dataset} -o {params.directory} {params.options} > {log} 2>&1"
+        "genood benchmark {params.dataset} -o {params.directory} {params.options} --device auto > {log} 2>&1"

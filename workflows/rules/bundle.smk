@@ -22,7 +22,7 @@ rule build_dataset:
 
 
 # Training has a directory of its own until it is done: what it leaves there survives a failure, and the next
-# try goes on from its checkpoint.
+# try goes on from its checkpoint, or that of an ensemble's member.
 rule train:
     input:
         reference=reference_files(),
@@ -47,7 +47,8 @@ rule train:
         options=config["train"]["options"],
         directory=lambda wildcards, output: f"{output.bundle}_in_training",
     shell:
-        "resume=; if [ -e {params.directory}/checkpoint.safetensors ]; then resume=--resume; fi;"
+        "resume=; for begun in checkpoint.safetensors member-1; do"
+        " if [ -e {params.directory}/$begun ]; then resume=--resume; fi; done;"
         " genood train {params.reference:q} -o {params.directory} -t {threads} {params.options}"
         " $resume 2> {log} && mv {params.directory} {output.bundle}"
 
