@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from toys import markov_codes, uniform_codes, write_fasta
 from genood.bundle import Bundle
 from genood.dataset import Dataset
 from genood.engine import Scorer
-from genood.errors import ConfigError, GenoodError
+from genood.errors import ConfigError, GenoodError, InputError
 from genood.making.build import TrainJob, train_bundle
 from genood.making.counting import CountConfig, CountJob, count_bundle
 from genood.making.remember import RememberConfig, RememberJob, remember_bundle
@@ -159,7 +160,7 @@ def test_simulated_reads_are_the_others_mutated() -> None:
 
 def test_a_sample_of_the_ood_reads(dataset: Path) -> None:
     def reads(max_reads: int) -> Codes:
-        found = real_ood_reads([], [str(dataset)], length=READ_LENGTH, max_reads=max_reads, seed=0)
+        found = real_ood_reads([], [str(dataset)], [], length=READ_LENGTH, max_reads=max_reads, seed=0)
         assert found is not None
         return found.codes
 
@@ -173,15 +174,35 @@ def test_a_sample_of_the_ood_reads(dataset: Path) -> None:
 def test_ood_reads_of_fasta_have_the_length_of_the_others(dataset: Path, tmp_path: Path) -> None:
     codes = uniform_codes(2000, 5)
     path = str(write_fasta(tmp_path / "Zeta__one.fna", {"z": codes}))
-    reads = real_ood_reads([path], [str(dataset)], length=70, max_reads=1000, seed=0)
+    reads = real_ood_reads([path], [str(dataset)], [], length=70, max_reads=1000, seed=0)
     assert reads is not None
     assert reads.codes.shape == (4 * (2000 // 70), 70)  # four for each that does not overlap
-    with pytest.raises(ConfigError, match="a file is both trained on and OOD"):
-        real_ood_reads([path], [path], length=70, max_reads=10, seed=0)
     with pytest.raises(ConfigError, match=r"OOD reads have 50 bases and in-distribution ones 70"):
-        real_ood_reads([str(dataset)], [path], length=70, max_reads=10, seed=0)
+        real_ood_reads([str(dataset)], [path], [], length=70, max_reads=10, seed=0)
     with pytest.raises(GenoodError, match="has no stretch of 3000 known bases"):
-        real_ood_reads([path], [], length=3000, max_reads=10, seed=0)
+        real_ood_reads([path], [], [], length=3000, max_reads=10, seed=0)
+
+
+@pytest.mark.parametrize(("model", "config"), [("context", RememberConfig(read_length=50)), ("lstm", CONFIG)])
+def test_ood_reads_are_not_of_what_is_known(
+    model: str, config: RememberConfig | TrainConfig, tmp_path: Path
+) -> None:
+    """Not of a copy of a genome to train or to validate on either, whatever it is called."""
+    paths = [
+        str(write_fasta(tmp_path / f"{name}__x.fna", {name: uniform_codes(3000, seed)}))
+        for name, seed in [("Alpha", 1), ("Beta", 2), ("Gamma", 3), ("Trained", 1), ("Validated", 3)]
+    ]
+    for ood, name in ((paths[3], "Alpha"), (paths[4], "Gamma"), (paths[2], "Gamma")):
+        job = TuneJob(
+            inputs=paths[:2],
+            output=str(tmp_path / "tuned"),
+            model=model,
+            config=config,
+            validation=[paths[2]],
+            ood=[ood],
+        )
+        with pytest.raises(ConfigError, match=rf"the same sequences as {name}__x\.fna, which is in-dist"):
+            tune(job)
 
 
 def test_a_cell_is_what_training_makes(lstm: TuneResult, dataset: Path, tmp_path: Path) -> None:
@@ -443,6 +464,30 @@ def test_unfit_jobs(dataset: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match=message):
             replace(job, **change)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "removed"),
+    [
+        ("seed-3/mutated-0.1-0.0/result.json", "it"),
+        ("options.json", "cells"),
+        ("seed-3/foreground/foreground.safetensors", "cells/seed-3/foreground"),
+        ("seed-3/foreground/metrics.json", "cells/seed-3/foreground"),
+    ],
+)
+@pytest.mark.parametrize("content", [b"", b"[]"])
+def test_a_damaged_file_of_a_tuning_is_named(
+    lstm: TuneResult, dataset: Path, tmp_path: Path, damaged: str, removed: str, content: bytes
+) -> None:
+    output = tmp_path / "tuning"
+    shutil.copytree(lstm.job.output, output)
+    shutil.rmtree(output / "bundle")
+    (output / "cells" / damaged).write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        tune(replace(lstm_job(dataset, output), num_seeds=2))
+    assert str(caught.value).startswith(f"{output / 'cells' / damaged}: is damaged (")
+    wanted = "it" if removed == "it" else str(output / removed)
+    assert str(caught.value).endswith(f"); remove {wanted} to have it computed again")
 
 
 def test_directories_that_hold_something_else(dataset: Path, tmp_path: Path) -> None:

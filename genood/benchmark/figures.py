@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from genood.benchmark.methods import METHODS
+from genood.benchmark.reads import Side
 from genood.benchmark.running import Benchmark, Result
 from genood.ensemble import AnyBundle
 from genood.evaluation.analyses import ReadScores, read_distances
 from genood.evaluation.position_maps import PositionMap, spread_reads
 from genood.forward import forward
 from genood.plots import draw_all
-from genood.sequence import Codes
 
 _PAIRS = (
     ("likelihood", "llr"),
@@ -88,15 +88,13 @@ def _predicted(benchmark: Benchmark, result: Result) -> tuple[list[str], list[st
     """The class that the classifier gives each test read, of either side."""
     bundle = benchmark.chosen_bundle(result.method, result.seed)
     classes = benchmark.classes
-    inside, ood = ([classes[k] for k in _leading(bundle, side.codes)] for side in (result.inside, result.ood))
+    inside, ood = ([classes[k] for k in _leading(bundle, side)] for side in (result.inside, result.ood))
     return inside, ood
 
 
-def _leading(bundle: AnyBundle, codes: Codes) -> Iterator[int]:
-    size = max(1, bundle.model.batch_bases // max(codes.shape[1], 1))
-    for start in range(0, len(codes), size):
-        batch = codes[start : start + size]
-        leading = forward(bundle, batch, np.full(len(batch), codes.shape[1]), names=True).leading
+def _leading(bundle: AnyBundle, side: Side) -> Iterator[int]:
+    for codes, lengths in side.batches(bundle.model.batch_bases // side.read_length):
+        leading = forward(bundle, codes, lengths, names=True).leading
         assert leading is not None
         yield from leading.tolist()
 
@@ -112,7 +110,10 @@ def _origins(benchmark: Benchmark, result: Result) -> Mapping[str, pd.DataFrame]
 def _positions(benchmark: Benchmark, result: Result, scores: ReadScores) -> PositionMap:
     """What the models of a ratio say of each position of some test reads, which are spread by score."""
     rows = spread_reads(scores, METHODS[result.method].title)
-    codes = np.concatenate([result.inside.codes, result.ood.codes])[rows]
+    is_ood = scores.is_ood[rows]
+    codes = np.concatenate(
+        [result.inside.codes(rows[~is_ood]), result.ood.codes(rows[is_ood] - result.inside.num_reads)]
+    )
     lengths = np.full(len(codes), codes.shape[1], dtype=np.int64)
     batch = forward(benchmark.chosen_bundle(result.method, result.seed), codes, lengths)
     log_p, background = (
@@ -120,7 +121,6 @@ def _positions(benchmark: Benchmark, result: Result, scores: ReadScores) -> Posi
         for values in (batch.log_p, batch.background_log_p)
     )
     places = np.concatenate([result.inside.rows, result.ood.rows])[rows]
-    is_ood = scores.is_ood[rows]
     return PositionMap(
         names=[f"{_SPLITS[ood]}:{place}" for ood, place in zip(is_ood.astype(int), places, strict=True)],
         classes=scores.classes[rows].tolist(),

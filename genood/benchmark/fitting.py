@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from genood.benchmark.reading import naming_damage
 from genood.detectors import DETECTORS
 from genood.ensemble import AnyBundle
 from genood.files import atomic_path
+from genood.files.damage import naming_damage
 from genood.making.bundling import NUM_FIT_READS, NUM_GRADIENT_FIT_READS, FitReads
 from genood.recipes import Stream
 from genood.reference.genomes import Genomes

@@ -41,6 +41,11 @@ class Source:
         """Whether it needs two in-distribution classes or more."""
         return self.by_class or (self.kind in CLASSIFIERS and self.variant in ("plain", "calibrated"))
 
+    @property
+    def names_classes(self) -> bool:
+        """Whether it is validated by the class that it gives a read."""
+        return self.kind in CLASSIFIERS and self.variant != "binary"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Method:

@@ -23,7 +23,7 @@ _BATCH_BASES = 65_536
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Side:
-    """Reads of one split.
+    """Reads of one split, which stay on disk.
 
     Attributes
     ----------
@@ -31,29 +31,42 @@ class Side:
         Its name.
     rows
         int64, shape (N,): which of its reads, ascending.
-    codes
-        uint8, shape (N, L).
+    stored
+        uint8, shape (M, L): all of its reads.
     """
 
     split: str
     rows: npt.NDArray[np.int64]
-    codes: Codes
+    stored: Codes
 
     @classmethod
     def drawn(cls, dataset: Dataset, split: str, num_reads: int, seed: int) -> Self:
         """So many reads of a split, drawn uniformly."""
-        codes = dataset.splits[split].codes
+        stored = dataset.splits[split].codes
         generator = np.random.default_rng([seed, Stream.BENCHMARK, SPLITS.index(split)])
-        rows = np.sort(generator.choice(len(codes), num_reads, replace=False))
-        return cls(split=split, rows=rows, codes=np.asarray(codes[rows]))
+        rows = np.sort(generator.choice(len(stored), num_reads, replace=False))
+        return cls(split=split, rows=rows, stored=stored)
+
+    @property
+    def num_reads(self) -> int:
+        """N."""
+        return len(self.rows)
+
+    @property
+    def read_length(self) -> int:
+        """L."""
+        return int(self.stored.shape[1])
+
+    def codes(self, which: slice | npt.NDArray[np.int64]) -> Codes:
+        """Some of the reads, in memory: uint8, shape (B, L)."""
+        return np.asarray(self.stored[self.rows[which]])
 
     def batches(self, most: int) -> Iterator[tuple[Codes, npt.NDArray[np.int64]]]:
         """Codes uint8 (B, L) and lengths int64 (B,) of so many reads, at most, as are scored at a time."""
-        length = self.codes.shape[1]
-        size = min(most, max(1, _BATCH_BASES // length))
-        for start in range(0, len(self.codes), size):
-            codes = self.codes[start : start + size]
-            yield codes, np.full(len(codes), length, dtype=np.int64)
+        size = max(1, min(most, _BATCH_BASES // self.read_length))
+        for start in range(0, self.num_reads, size):
+            codes = self.codes(slice(start, start + size))
+            yield codes, np.full(len(codes), self.read_length, dtype=np.int64)
 
 
 def drawn_reads(dataset: Dataset, phase: Phase, seed: int, max_reads: int | None) -> tuple[Side, Side]:

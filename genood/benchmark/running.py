@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ from genood.dataset import DATASET_FILE, Dataset
 from genood.detectors import DETECTORS
 from genood.ensemble import AnyBundle, EnsembleBundle
 from genood.errors import ConfigError
+from genood.files import STANDARD
 from genood.metrics import Separation, separation
 from genood.reference.loading import TRAINING_SPLIT, VALIDATION_SPLIT
 from genood.training.following import Stopping, never_stopping
@@ -386,6 +388,8 @@ class Benchmark:
 
 def _check_output(root: Path) -> None:
     """Raise ConfigError for a file, and for a directory that is a bundle or a dataset."""
+    if os.fspath(root) == STANDARD:
+        raise ConfigError("a benchmark is a directory, and cannot go to standard output; name one")
     there = next(path for path in (root, *root.parents) if path.exists())
     if not there.is_dir():
         raise ConfigError(f"{there}: is a file; name a directory for the benchmark")
@@ -403,6 +407,13 @@ def _check_classes(dataset: Dataset, methods: Sequence[str]) -> None:
         raise ConfigError(
             f"{dataset.directory}: its {TRAINING_SPLIT} has one class; leave out of --methods what needs "
             f"two: {', '.join(unfit)}"
+        )
+    foreign = sorted(set(dataset.splits[VALIDATION_SPLIT].counts) - set(classes))
+    unfit = [name for name, source in sources.items() if source.names_classes]
+    if foreign and unfit:
+        raise ConfigError(
+            f"{dataset.directory}: its {VALIDATION_SPLIT} has reads of class {foreign[0]!r}, which "
+            f"{TRAINING_SPLIT} lacks; leave out of --methods what is to name it: {', '.join(unfit)}"
         )
     # A model for each class is calibrated on reads of that class.
     missing = sorted(set(classes) - set(dataset.splits[VALIDATION_SPLIT].counts))

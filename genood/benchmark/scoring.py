@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from genood.benchmark.reading import naming_damage
 from genood.benchmark.reads import Side
 from genood.detectors import DETECTORS
 from genood.detectors.base import Detector
 from genood.detectors.serving import needs_of, ready_detector
 from genood.ensemble import AnyBundle, most_reads
 from genood.files import atomic_path
+from genood.files.damage import naming_damage
 from genood.forward import forward
 
 Options = Mapping[str, float]
@@ -105,7 +105,7 @@ def _one_pass(
 ) -> dict[str, Scores]:
     sides = (inside, ood)
     tables = {
-        name: [np.empty((len(choices), len(side.codes)), dtype=np.float32) for side in sides]
+        name: [np.empty((len(choices), side.num_reads), dtype=np.float32) for side in sides]
         for name, choices in detectors.items()
     }
     seconds = {name: np.zeros(len(choices)) for name, choices in detectors.items()}

@@ -102,7 +102,7 @@ def write_tables(benchmark: Benchmark) -> str:
     output = Path(benchmark.job.output)
     results = benchmark.results()
     rows = rows_of(results)
-    markdown = _markdown(benchmark, rows, len(results[0].inside.codes)) + _accuracy(results)
+    markdown = _markdown(benchmark, rows, results[0].inside.num_reads) + _accuracy(results)
     write_text(output / "table.tsv", _tsv(rows))
     write_json(output / "table.json", _json(benchmark, rows, results))
     with atomic_path(output / SCORES_FILE) as path, open(path, "wb") as stream:
@@ -193,7 +193,7 @@ def _json(benchmark: Benchmark, rows: Sequence[Row], results: Sequence[Result]) 
         "genood_version": __version__,
         "dataset": benchmark.dataset.directory.resolve().name,
         "read_length": benchmark.dataset.read_length,
-        "reads_of_each_side": len(results[0].inside.codes),
+        "reads_of_each_side": results[0].inside.num_reads,
         "scale": benchmark.job.scale,
         "seeds": list(benchmark.seeds),
         "methods": [

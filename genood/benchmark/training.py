@@ -6,7 +6,6 @@ each is what `genood train` makes with the same seed. Other kinds are bundles.
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import time
@@ -17,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from genood.benchmark.cells import TrainingCell
-from genood.benchmark.reading import naming_damage
 from genood.bundle import CLASSIFIER, Bundle
 from genood.bundles.files import CHECKPOINT_FILE, DETECTORS_FILE
 from genood.ensemble import AnyBundle, load_bundle
 from genood.files import atomic_path, write_json
+from genood.files.damage import json_object, naming_damage
 from genood.files.tensors import map_tensors, write_tensors
 from genood.making.counting import CountConfig, CountJob, count_bundle
 from genood.making.members import CountedMembers, train_ensemble
@@ -108,7 +107,7 @@ def costs_of(cell: TrainingCell, place: Place) -> Costs | None:
     if not path.is_file():
         return None
     with naming_damage(path, remove=path.parent):
-        return Costs(**_read(path))
+        return Costs(**json_object(path))
 
 
 def run_training(cell: TrainingCell, place: Place) -> bool:
@@ -154,17 +153,19 @@ def load_trained(cells: tuple[TrainingCell, ...], place: Place) -> AnyBundle:
     models: dict[str, Any] = {}
     for folder in folders:
         with naming_damage(folder / _MODEL_FILE, remove=folder):
-            content = _read(folder / _MODEL_FILE)
+            content = json_object(folder / _MODEL_FILE)
             role = content["role"]
-        models[role] = _model(content, folder).on(place.device)
+            weights = folder / f"{role}.safetensors"
+        with naming_damage(weights, remove=folder):
+            model = _model(content, weights)
+        models[role] = model.on(place.device)
     background = MUTATED if "background" in models else NO_BACKGROUND
     return Bundle(**models, metadata={"background": background}, calibration={})
 
 
-def _model(content: Mapping[str, Any], folder: Path) -> Model:
+def _model(content: Mapping[str, Any], weights: Path) -> Model:
     known: Mapping[str, type[Model]] = CLASSIFIERS if content["role"] == CLASSIFIER else MODELS
-    weights = map_tensors(folder / f"{content['role']}.safetensors")
-    return known[content["kind"]].from_weights(content["config"], weights)
+    return known[content["kind"]].from_weights(content["config"], map_tensors(weights))
 
 
 def _train_steps(cell: TrainingCell, folder: Path, place: Place) -> bool:
@@ -259,7 +260,7 @@ def accuracy_of(cell: TrainingCell, place: Place) -> float | None:
     if not path.is_file():
         return None
     with naming_damage(path, remove=path.parent):
-        accuracy: float | None = _read(path)["metrics"].get("val_accuracy")
+        accuracy: float | None = json_object(path)["metrics"].get("val_accuracy")
     return accuracy
 
 
@@ -268,10 +269,5 @@ def _seconds_of(path: Path) -> float | None:
     if not path.is_file():
         return None
     with naming_damage(path):
-        seconds: float | None = _read(path)["seconds"]
+        seconds: float | None = json_object(path)["seconds"]
     return seconds
-
-
-def _read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content

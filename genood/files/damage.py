@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
+
+from safetensors import SafetensorError
 
 from genood.errors import InputError
 
-_DAMAGE = (ValueError, TypeError, KeyError, EOFError, BadZipFile, zlib.error)
-"""What JSON, NumPy's archives and looking into them raise where a file is not what was written."""
+_DAMAGE = (ValueError, TypeError, KeyError, EOFError, BadZipFile, zlib.error, SafetensorError, RuntimeError)
+"""What JSON, NumPy's archives, weights and looking into them raise where a file is not what was written.
+
+RuntimeError is torch's, of weights of other shapes.
+"""
 
 
 @contextmanager
@@ -33,3 +40,11 @@ def naming_damage(path: Path, *, remove: Path | None = None) -> Iterator[None]:
         raise InputError(
             path, f"is damaged ({reason}); remove {removed} to have it computed again"
         ) from error
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """What a JSON file holds; ValueError or TypeError, which `naming_damage` takes, if that is no object."""
+    value = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(value, dict):
+        raise TypeError("no JSON object")
+    return value

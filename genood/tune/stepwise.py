@@ -7,7 +7,6 @@ the same reads, whether trained side by side or one after another.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -23,6 +22,7 @@ from genood.bundle import Bundle
 from genood.bundles.files import CHECKPOINT_FILE, TRAINING_FILE
 from genood.errors import ConfigError
 from genood.files import atomic_path, write_json
+from genood.files.damage import json_object, naming_damage
 from genood.files.tensors import map_tensors, write_tensors
 from genood.making.build import TrainJob, finish
 from genood.making.bundling import null_lengths
@@ -95,7 +95,8 @@ class StepwiseTuner:
         self._lengths = null_lengths(
             self._validation.genomes, job.config.read_length, self._validation.source
         )
-        self.reads = validation_reads(job, self._in_reads())
+        known = [*self._training.files, *self._validation.genomes.files]
+        self.reads = validation_reads(job, self._in_reads(), known)
         self._foreground: _Foreground | None = None
 
     @cached_property
@@ -136,7 +137,7 @@ class StepwiseTuner:
         """The trained models of a cell that is done, not calibrated."""
         roles = {FOREGROUND: store.cell(FOREGROUND, seed), BACKGROUND: store.cell(candidate.name, seed)}
         models = {role: self._loaded(role, folder) for role, folder in roles.items()}
-        metrics = {role: json.loads((folder / _METRICS_FILE).read_text()) for role, folder in roles.items()}
+        metrics = {role: _metrics(folder) for role, folder in roles.items()}
         tables = [(folder / TRAINING_FILE).read_text() for folder in roles.values()]
         return Bundle(
             foreground=models[FOREGROUND],
@@ -211,8 +212,16 @@ class StepwiseTuner:
         )
 
     def _loaded(self, role: str, folder: Path) -> DensityModel:
-        weights = map_tensors(folder / f"{role}.safetensors")
-        return MODELS[self._job.model].from_weights(self._job.model_config, weights).on(str(self._device))
+        weights = folder / f"{role}.safetensors"
+        with naming_damage(weights, remove=folder):
+            model = MODELS[self._job.model].from_weights(self._job.model_config, map_tensors(weights))
+        return model.on(str(self._device))
+
+
+def _metrics(folder: Path) -> dict[str, Any]:
+    path = folder / _METRICS_FILE
+    with naming_damage(path, remove=folder):
+        return json_object(path)
 
 
 def log_likelihoods(model: DensityModel, reads: ReadSet) -> Floats:

@@ -8,12 +8,14 @@ trained, its checkpoint is there instead.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genood.errors import ConfigError, InputError
-from genood.files import write_json
+from genood.errors import ConfigError
+from genood.files import STANDARD, write_json
+from genood.files.damage import json_object, naming_damage
 from genood.metrics import Separation
 from genood.tune.grid import Against, Candidate
 
@@ -36,13 +38,17 @@ class Store:
     ------
     ConfigError
         It holds something else, or a tuning with other options.
+    InputError
+        A file of it is damaged.
     """
 
     def __init__(self, root: Path, options: Mapping[str, Any]) -> None:
         self.root = root
         path = root / CELLS / _OPTIONS_FILE
         if path.is_file():
-            _check_same(root, _read(path), json.loads(json.dumps(options)))
+            with naming_damage(path, remove=root / CELLS):
+                before = json_object(path)
+            _check_same(root, before, json.loads(json.dumps(options)))
             return
         check_new(root)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,10 +65,8 @@ class Store:
         path = self.cell(candidate.name, seed) / _RESULT_FILE
         if not path.is_file():
             return None
-        try:
-            return {against: Separation(**values) for against, values in _read(path).items()}  # type: ignore[misc]
-        except TypeError as error:
-            raise InputError(path, "is no result of a tuning; remove it to have it made again") from error
+        with naming_damage(path):
+            return {against: Separation(**values) for against, values in json_object(path).items()}  # type: ignore[misc]
 
     def put(self, candidate: Candidate, seed: int, separations: Mapping[Against, Separation]) -> None:
         """Keep what `result` gives."""
@@ -72,6 +76,8 @@ class Store:
 
 def check_new(root: Path) -> None:
     """Raise ConfigError unless a directory holds nothing, or a tuning."""
+    if os.fspath(root) == STANDARD:
+        raise ConfigError("a tuning is a directory, and cannot go to standard output; name one")
     if root.exists() and not root.is_dir():
         raise ConfigError(f"{root}: is a file; name a directory for the tuning")
     if (root / CELLS / _OPTIONS_FILE).is_file():
@@ -100,13 +106,3 @@ def _difference(name: str, there: Any, given: Any) -> str:
         sides = [side for side in {**there, **given} if there.get(side) != given.get(side)]
         return f"other validation reads ({', '.join(sides)})"
     return f"{name} {there}, not {given}"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read as JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise InputError(path, "is not a JSON object")
-    return value

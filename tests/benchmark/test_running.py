@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -93,7 +94,9 @@ def test_scores_belong_to_the_rows_that_are_named(done: Benchmark) -> None:
     expected, _ = drawn_reads(dataset, "test", 1, 20)
     other, _ = drawn_reads(dataset, "test", 0, 20)
     assert not np.array_equal(expected.rows, other.rows)
-    assert np.array_equal(expected.codes, dataset.splits["test_in"].codes[expected.rows])
+    assert np.array_equal(expected.codes(slice(5, 9)), dataset.splits["test_in"].codes[expected.rows[5:9]])
+    read = np.concatenate([codes for codes, _ in expected.batches(7)])
+    assert np.array_equal(read, dataset.splits["test_in"].codes[expected.rows])
 
 
 def test_nothing_is_computed_twice(done: Benchmark, full_dataset: Path, tmp_path: Path) -> None:
@@ -164,6 +167,18 @@ def test_a_damaged_file_of_a_cell_is_named(
     else:
         shutil.rmtree(path.parent)
     compute()
+
+
+@pytest.mark.parametrize("cut", [0, 8, 500])
+def test_damaged_weights_of_a_cell_are_named(knn_done: Benchmark, tmp_path: Path, cut: int) -> None:
+    output = copy_of(knn_done, tmp_path)
+    [weights] = (output / "cells").glob("trained/train-cnn-plain-seed0-*/classifier.safetensors")
+    os.truncate(weights, cut)
+    shutil.rmtree(output / "cells" / "val")
+    with pytest.raises(InputError) as caught:
+        Benchmark(replace(knn_done.job, output=str(output)), device="cpu").run()
+    assert str(caught.value).startswith(f"{weights}: is damaged (")
+    assert str(caught.value).endswith(f"); remove {weights.parent} to have it computed again")
 
 
 def test_test_reads_decide_nothing(done: Benchmark, tmp_path: Path) -> None:
@@ -287,6 +302,12 @@ def test_classes_that_methods_need_are_missed_at_once(tmp_path: Path) -> None:
         "mlr, energy, max-logit, knn"
     )
     assert refusal(single, ("llr", "knn", "binary")).endswith("what needs two: knn")
+    foreign = write_full_dataset(tmp_path / "foreign", num_reads=20, without={"train_in": "Beta"})
+    methods = ("llr", "binary", "noise-class", "markov-llr", "noise-probability")
+    assert refusal(foreign, methods).endswith(
+        "its val_in has reads of class 'Beta', which train_in lacks; leave out of --methods what is to "
+        "name it: noise-class, noise-probability"
+    )
     assert refusal(lacking).endswith(
         "its val_in has no reads of class 'Beta'; leave out of --methods what needs some of each class: mlr"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,6 +151,20 @@ def test_names_of_methods_may_have_spaces_between_them(
     options = ("--methods", "markov-likelihood, markov-llr", "--device", "cpu", "--list-cells")
     result = genood_here("benchmark", dataset, "-o", tmp_path / "out", *options)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("command", ["benchmark", "tune"])
+def test_standard_output_is_no_directory(
+    genood_here: Genood, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = genood_here(command, dataset, "-o", "-")
+    assert result.returncode == 1
+    assert re.fullmatch(
+        r"genood: error: a (benchmark|tuning) is a directory, and cannot go to standard output; name one\n",
+        result.stderr,
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["", "genood.json", "dataset.json"])
