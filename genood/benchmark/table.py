@@ -18,7 +18,6 @@ from genood.benchmark.running import Benchmark, Result
 from genood.files import atomic_path, write_json, write_text
 from genood.metrics import Separation
 
-TABLE_NAMES = ("table.md", "table.tsv", "table.json")
 SCORES_FILE = "scores.npz"
 
 

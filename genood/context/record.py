@@ -31,9 +31,6 @@ NUM_RUNS = 10
 NUM_CATEGORIES = 5
 """A base against an expert's: 0 the same; 1 transition, 2 transversion that keep the amino acid; 3 and
 4 the same that change it, or are not in a gene."""
-
-ALL_CODONS = 0xFF
-"""A record in which all codons agree."""
 _WINDOW = 24
 
 Bytes = npt.NDArray[np.uint8]

@@ -145,7 +145,7 @@ class Tables:
         without_files: npt.NDArray[np.int64] | None = None,
         num_threads: int = 1,
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
-        """States, categories and log-probabilities for `genood.context.mixer.Observations`."""
+        """States, categories and log-probabilities for `genood.context.fitting.Observations`."""
         num_reads, length = codes.shape
         states = np.zeros((num_reads, length, 2, 5), dtype=np.uint8)
         packed = np.zeros((num_reads, length, 2), dtype=np.uint16)

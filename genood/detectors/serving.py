@@ -12,8 +12,8 @@ from genood.detectors.base import NEEDS, Detector
 from genood.errors import BundleError, ConfigError
 
 _GIVEN_BY: Mapping[str, str] = {
-    "likelihood": "density models (genood train --model lstm, context or markov)",
-    "background": "density models with a background (genood train --model lstm, context or markov)",
+    "likelihood": "density models (genood train --model context, sketch, lstm or markov)",
+    "background": "density models with a background (genood train --model context, sketch, lstm or markov)",
     "logits": "a classifier (genood train --model cnn)",
     "features": "a single classifier (genood train --model cnn)",
     "mutated-class": "a classifier with a class of mutated reads (genood train --variant noise-class)",

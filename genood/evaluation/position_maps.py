@@ -70,13 +70,17 @@ class PositionMap:
         InputError
             A table cannot be read.
         ConfigError
-            A read is in neither.
+            A read is in neither, or several have its name, as mates do.
         """
         rows = pd.concat([_rows_of(in_table, names), _rows_of(ood_table, names)], keys=SIDES, names=["side"])
         by_name = dict(iter(rows.reset_index("side").groupby("read_id", sort=False)))
         missing = [name for name in names if name not in by_name]
         if missing:
             raise ConfigError(f"{missing[0]!r} is a read of neither {in_table} nor {ood_table}")
+        again = rows[rows.duplicated(["read_id", "position"])]
+        if len(again):
+            name = again["read_id"].iloc[0]
+            raise ConfigError(f"{name!r} names several reads of {in_table} and {ood_table}; choose others")
         length = int(rows["position"].max())
         codes = np.full((len(names), length), UNKNOWN, dtype=np.uint8)
         log_p, background = (np.full(codes.shape, np.nan) for _ in range(2))

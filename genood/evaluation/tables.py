@@ -20,6 +20,7 @@ from genood.readers.streams import DECOMPRESSION_ERRORS, check_readable_twice, d
 logger = logging.getLogger(__package__)
 
 _UNREADABLE: tuple[type[Exception], ...] = (ValueError, EOFError, OSError, *DECOMPRESSION_ERRORS)
+_ROWS_AT_ONCE = 65_536
 _NO_NUMBER = "could not convert string to float"
 
 
@@ -67,8 +68,10 @@ def _of_text(path: str, column: str, dtype: type) -> npt.NDArray[Any]:
         names = pd.read_csv(stream, sep="\t", nrows=0, quoting=csv.QUOTE_NONE).columns.tolist()
         _check_column(path, column, names)
     dtypes: dict[str, Any] = {names[-1]: "category", column: dtype}
+    parts: list[npt.NDArray[Any]] = [np.empty(0, dtype=object if dtype is str else dtype)]
+    is_whole = True
     with opened(path) as source, decompressed(path, source) as stream:
-        table = pd.read_csv(
+        for rows in pd.read_csv(
             stream,
             sep="\t",
             usecols=sorted({names.index(column), len(names) - 1}),
@@ -76,11 +79,13 @@ def _of_text(path: str, column: str, dtype: type) -> npt.NDArray[Any]:
             index_col=False,  # else a row longer than the header shifts the columns
             quoting=csv.QUOTE_NONE,
             keep_default_na=dtype is not str,  # a read may be called NA
-        )
-    ends = table[names[-1]]
-    if (ends.isna() | (ends == "")).any():
+            chunksize=_ROWS_AT_ONCE,  # the last column may be of scores, as many strings as reads
+        ):
+            parts.append(rows[column].to_numpy())
+            is_whole &= not (rows[names[-1]].isna() | (rows[names[-1]] == "")).any()
+    if not is_whole:
         _check_rows(path)
-    return table[column].to_numpy()
+    return np.concatenate(parts)
 
 
 def _check_rows(path: str) -> None:

@@ -133,7 +133,7 @@ class FitReads:
     num_reads
         How many.
     needs
-        See `genood.engine.forward`.
+        See `genood.forward.forward`.
     """
 
     bundle: AnyBundle

@@ -258,8 +258,8 @@ def test_a_classifier_says_nothing_of_bases(
 @pytest.mark.parametrize(
     ("bundle", "detector", "needed"),
     [
-        ("classifier", "llr", "density models (genood train --model lstm, context or markov)"),
-        ("classifier", "waic", "density models (genood train --model lstm, context or markov)"),
+        ("classifier", "llr", "density models (genood train --model context, sketch, lstm or markov)"),
+        ("classifier", "waic", "density models (genood train --model context, sketch, lstm or markov)"),
         ("density", "mlr", "an ensemble with a density model for each class (genood train --per-class)"),
         ("density", "energy", "a classifier (genood train --model cnn)"),
         ("classifiers", "knn", "a single classifier (genood train --model cnn)"),

@@ -40,6 +40,20 @@ def test_reads_that_are_not_there(tmp_path: Path) -> None:
         PositionMap.of_tables(*tables, ["in", "nope"])
 
 
+@pytest.mark.parametrize("again", ["in", "ood"])
+def test_a_name_of_several_reads(tmp_path: Path, again: str) -> None:
+    """Such as that of two mates, or of reads that a simulator counts anew for each side."""
+    row = "r1\t1\tA\t-1\t-2\t1\n"
+    for side in ("in", "ood"):
+        (tmp_path / side).write_text(HEADER + f"{side}\t1\tA\t-1\t-2\t1\n")
+    (tmp_path / "in").write_text(HEADER + row)
+    with (tmp_path / again).open("a") as stream:
+        stream.write(row)
+    tables = [str(tmp_path / side) for side in ("in", "ood")]
+    with pytest.raises(ConfigError, match=r"^'r1' names several reads of .*in and .*ood; choose others$"):
+        PositionMap.of_tables(*tables, ["r1"])
+
+
 def test_another_table(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text("read_id\tllr\n")
     with pytest.raises(InputError, match=r"t\.tsv: cannot be read as a per-position table"):
