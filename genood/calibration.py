@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -261,7 +261,15 @@ class Fraction(NamedTuple):
     null_fits: bool
 
 
-def ood_fraction(num_reads: int, num_above: tuple[int, int], null_reads: float) -> Fraction | None:
+def fragments_of(by_mate: Sequence[int]) -> int:
+    """Fragments that reads are of, at least, by how many there are of mate 0 (no pair), 1 and 2."""
+    single, *mates = by_mate
+    return single + max(mates)
+
+
+def ood_fraction(
+    num_reads: int, num_above: tuple[int, int], null_reads: float, *, num_fragments: int | None = None
+) -> Fraction | None:
     """The OOD fraction of a run, from how many of its p-values are large.
 
     In-distribution p-values are uniform, so that a share 1 - λ of them lies above λ; those of OOD reads
@@ -277,6 +285,10 @@ def ood_fraction(num_reads: int, num_above: tuple[int, int], null_reads: float) 
     null_reads
         Independent in-distribution reads behind the p-values. Which scores the null has above λ is
         uncertain by them, however many reads the run has.
+    num_fragments
+        How many fragments the reads are of, see `fragments_of`; None takes one a read. Mates count as one
+        read does, as if their p-values were the same: they are where mates overlap wholly, and else the
+        interval is wider than it has to be.
 
     Returns
     -------
@@ -299,17 +311,18 @@ def ood_fraction(num_reads: int, num_above: tuple[int, int], null_reads: float) 
     """
     if num_reads == 0:
         return None
+    number = num_reads if num_fragments is None else num_fragments
+    at_half, at_end = (above * number / num_reads for above in num_above)
     (_, low), (high, _) = (
-        _forced(num_reads, number, level, null_reads)
-        for number, level in zip(num_above, FRACTION_LAMBDAS, strict=True)
+        _forced(number, above, level, null_reads)
+        for above, level in zip((at_half, at_end), FRACTION_LAMBDAS, strict=True)
     )
-    share = num_above[0] / num_reads
-    estimate = _ood(share, FRACTION_LAMBDAS[0])
-    null_fits = not _pile_up(*num_above, null_reads)
+    estimate = _ood(at_half / number, FRACTION_LAMBDAS[0])
+    null_fits = not _pile_up(at_half, at_end, null_reads)
     return Fraction(estimate, min(low, estimate), max(high, estimate), null_fits)
 
 
-def _forced(num_reads: int, num_above: int, level: float, null_reads: float) -> tuple[float, float]:
+def _forced(num_reads: int, num_above: float, level: float, null_reads: float) -> tuple[float, float]:
     """Largest and smallest OOD fraction that p-values above a level allow, at 2.5 % error each."""
     share = num_above / num_reads
     z2 = _Z_95**2 / num_reads
@@ -321,7 +334,7 @@ def _forced(num_reads: int, num_above: int, level: float, null_reads: float) -> 
     return _ood(centre - half, level), _ood(centre + half, level)
 
 
-def _pile_up(num_above: int, num_far_above: int, null_reads: float) -> bool:
+def _pile_up(num_above: float, num_far_above: float, null_reads: float) -> bool:
     """Whether p-values above the second level are more frequent than between both, by four deviations."""
     first, second = FRACTION_LAMBDAS
     widths = np.array([second - first, 1.0 - second])

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from genood.calibration import FRACTION_LAMBDAS, Calibration, NullDistribution, NullSample, ood_fraction
+from genood.calibration import (
+    FRACTION_LAMBDAS,
+    Calibration,
+    NullDistribution,
+    NullSample,
+    fragments_of,
+    ood_fraction,
+)
 from genood.detectors import DETECTORS
 from genood.detectors.base import ScoreBatch
 from genood.errors import BundleError
@@ -246,6 +253,16 @@ def test_ood_fraction_covers_at_each_fraction(truth: float) -> None:
         assert fraction is not None
         covered += fraction.low <= truth <= fraction.high
     assert covered >= 90
+
+
+def test_mates_are_no_more_than_their_fragments() -> None:
+    """Mates that say the same leave the limits where either alone has them."""
+    alone = ood_fraction(1000, (300, 110), 5000)
+    assert ood_fraction(2000, (600, 220), 5000, num_fragments=1000) == alone
+    assert ood_fraction(2000, (600, 220), 5000) != alone
+    fits = [ood_fraction(2000, (700, 350), math.inf, num_fragments=number) for number in (None, 1000)]
+    assert [found is not None and found.null_fits for found in fits] == [False, True]
+    assert [fragments_of(by_mate) for by_mate in ([7, 0, 0], [0, 5, 5], [1, 4, 6])] == [7, 5, 7]
 
 
 def test_what_the_detector_misses_never_raises_the_lower_limit() -> None:

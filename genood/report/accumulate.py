@@ -14,6 +14,7 @@ from genood.calibration import (
     P_VALUE_BINS,
     Fraction,
     NullDistribution,
+    fragments_of,
     ood_fraction,
     p_value_counts,
 )
@@ -129,6 +130,7 @@ class RunAccumulator:
         self.null_differs = False
         """Whether p-values are not those that the null gives, judged by the first rows."""
         self._num_above: Ints = np.zeros(len(FRACTION_LAMBDAS), dtype=np.int64)
+        self._p_values_by_mate: Ints = np.zeros(3, dtype=np.int64)
         self._scored_length_counts: Ints = np.zeros(len(LENGTH_STARTS), dtype=np.int64)
         self._inverse_null_reads = 0.0
         self._strong_bases = 0.0
@@ -157,6 +159,7 @@ class RunAccumulator:
         p_values, num_scored = columns.p_values[known], columns.num_scored[known]
         self.num_p_values += len(p_values)
         self.p_value_counts += p_value_counts(p_values)
+        self._p_values_by_mate += np.bincount(columns.mates[known], minlength=3)
         self.num_at_most += np.searchsorted(np.sort(p_values), SMALL_P_VALUES, side="right")
         self._num_above += [int((p_values > level).sum()) for level in FRACTION_LAMBDAS]
         self._scored_length_counts += np.bincount(length_places(num_scored), minlength=len(LENGTH_STARTS))
@@ -220,6 +223,7 @@ class RunAccumulator:
         self.length_counts += other.length_counts
         self.largest_called = float(np.fmax(self.largest_called, other.largest_called))
         self._num_above += other._num_above
+        self._p_values_by_mate += other._p_values_by_mate
         self._scored_length_counts += other._scored_length_counts
         self._inverse_null_reads += other._inverse_null_reads
         self._strong_bases += other._strong_bases
@@ -246,7 +250,9 @@ class RunAccumulator:
         if not self.num_p_values:
             return None
         null_reads = self.num_p_values / self._inverse_null_reads if self._inverse_null_reads else math.inf
-        return ood_fraction(self.num_p_values, (int(self._num_above[0]), int(self._num_above[1])), null_reads)
+        num_above = (int(self._num_above[0]), int(self._num_above[1]))
+        num_fragments = fragments_of(self._p_values_by_mate.tolist())
+        return ood_fraction(self.num_p_values, num_above, null_reads, num_fragments=num_fragments)
 
     def score_quantile(self, level: float) -> float | None:
         """A quantile of the OOD scores, as exact as their bins."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genood.calibration import FRACTION_LAMBDAS, P_VALUE_BINS, ood_fraction, p_value_counts
+from genood.calibration import FRACTION_LAMBDAS, P_VALUE_BINS, fragments_of, ood_fraction, p_value_counts
 from genood.engine import CALLS, ScoredReads
 from genood.intake.pairs import starts_of_pairs
 from genood.rounding import as_in_table
@@ -42,7 +42,7 @@ class Summary:
         self._num_bases = 0
         self._num_scored_bases = 0
         self._strong_bases = 0
-        self._num_p_values = 0
+        self._p_values_by_mate = np.zeros(3, dtype=np.int64)
         self._num_above = dict.fromkeys(FRACTION_LAMBDAS, 0)
         self._p_value_counts = np.zeros(P_VALUE_BINS, dtype=np.int64)
         self._inverse_null_reads = 0
@@ -67,7 +67,7 @@ class Summary:
                 self._pair_calls[call] += number
         has_p_value = ~np.isnan(scored.p_values)
         p_values = as_in_table(scored.p_values[has_p_value])
-        self._num_p_values += len(p_values)
+        self._p_values_by_mate += np.bincount(np.array(scored.mates)[has_p_value], minlength=3)
         self._p_value_counts += p_value_counts(p_values)
         for level in FRACTION_LAMBDAS:
             self._num_above[level] += int((p_values > level).sum())
@@ -93,10 +93,11 @@ class Summary:
         """
         skipped = skipped or {}
         fraction = None
-        if self._num_p_values:
-            null_reads = self._num_p_values / (self._inverse_null_reads * _INVERSE_UNIT)
+        if num_p_values := int(self._p_values_by_mate.sum()):
+            null_reads = num_p_values / (self._inverse_null_reads * _INVERSE_UNIT)
             at_half, at_end = self._num_above.values()
-            fraction = ood_fraction(self._num_p_values, (at_half, at_end), null_reads)
+            num_fragments = fragments_of(self._p_values_by_mate.tolist())
+            fraction = ood_fraction(num_p_values, (at_half, at_end), null_reads, num_fragments=num_fragments)
         return {
             **run,
             "reads": {

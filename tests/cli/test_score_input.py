@@ -136,6 +136,23 @@ def test_pairs(score: Score, tmp_path: Path) -> None:
         assert one["pair_call"] == other["pair_call"] == ("ood" if expected <= 0.05 else "in")
 
 
+def test_mates_make_the_fraction_no_surer(genood_here: Genood, bundle_dir: Path, tmp_path: Path) -> None:
+    """Of mates that say the same, a run knows what it knows of either alone."""
+    reads = {f"r{i}": uniform_codes(40, i) for i in range(60)}
+    for name in ("first.fq", "second.fq"):
+        (tmp_path / name).write_bytes(fastq(reads))
+
+    def fraction(*arguments: str) -> object:
+        paths = [tmp_path / argument if argument.endswith("fq") else argument for argument in arguments]
+        summary = tmp_path / "summary.json"
+        result = genood_here("score", "-m", bundle_dir, *paths, "-o", "/dev/null", "--summary", summary, *CPU)
+        assert result.returncode == 0, result.stderr
+        return json.loads(summary.read_text())["ood_fraction"]
+
+    assert fraction("--paired", "first.fq", "second.fq") == fraction("first.fq")
+    assert fraction("first.fq", "second.fq") != fraction("first.fq")
+
+
 def test_selection(score: Score, tmp_path: Path) -> None:
     reads = {f"r{i}": uniform_codes(40, i) for i in range(200)}
     forward, backward = tmp_path / "forward.fq", tmp_path / "backward.fq"

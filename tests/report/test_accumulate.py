@@ -35,7 +35,7 @@ def columns_of(num_reads: int, seed: int = 1) -> ScoreColumns:
     calls = np.where(unscored, 2, np.where(p_values <= 0.05, 1, 0))
     return ScoreColumns(
         names=[f"r{i}" for i in range(num_reads)],
-        mates=np.zeros(num_reads, dtype=np.int64),
+        mates=np.arange(num_reads) % 3,
         lengths=lengths,
         num_scored=np.where(unscored, 0, lengths),
         gc=np.where(unscored, np.nan, generator.uniform(0, 1, num_reads)),
@@ -109,7 +109,9 @@ def test_counts_by_other_means() -> None:
     assert counts.call_counts.tolist() == [int((columns.calls == call).sum()) for call in range(3)]
     null_reads = 1 / np.mean(1 / NULL.independent_reads(columns.num_scored[known]))
     above = (int((p_values > 0.5).sum()), int((p_values > 0.8).sum()))
-    assert counts.fraction() == pytest.approx(ood_fraction(len(p_values), above, null_reads))
+    by_mate = [int((columns.mates[known] == mate).sum()) for mate in range(3)]
+    expected = ood_fraction(len(p_values), above, null_reads, num_fragments=by_mate[0] + max(by_mate[1:]))
+    assert counts.fraction() == pytest.approx(expected)
     assert counts.largest_called == p_values[p_values <= 0.05].max()
     order = np.lexsort((np.arange(3000), -columns.ood_scores, columns.p_values))
     assert [read.row for read in counts.top_reads] == order[:20].tolist()
