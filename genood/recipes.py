@@ -121,8 +121,8 @@ class TrainConfig:
             raise ConfigError(
                 f"warm-up steps must be fewer than the {self.steps} steps, not {self.warmup_steps}"
             )
-        if self.max_gradient_norm is not None and not self.max_gradient_norm > 0:
-            raise ConfigError(f"max gradient norm must be above 0, not {self.max_gradient_norm}")
+        if self.max_gradient_norm is not None and not 0 < self.max_gradient_norm < math.inf:
+            raise ConfigError(f"max gradient norm must be above 0 and finite, not {self.max_gradient_norm}")
         if self.patience is not None and self.patience < 1:
             raise ConfigError(f"patience must be at least 1, not {self.patience}")
         if self.max_recoveries < 0:

@@ -13,6 +13,9 @@ _MIN_BASES = 2_048
 _PARTS = 4
 """For each thread: no thread waits long for one that was held up."""
 
+MOST_THREADS = 1024
+"""More are no number that anybody means."""
+
 _chosen: int | None = None
 _here = local()
 
@@ -38,7 +41,9 @@ def num_threads() -> int:
     if _chosen is not None:
         return _chosen
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # a list is by level of nesting
-    return int(first) if first.isdecimal() and int(first) else _usable_cores()
+    if first.isdecimal() and int(first):
+        return min(int(first), MOST_THREADS)
+    return _usable_cores()
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(of_torch)
 
 
-@pytest.mark.parametrize(("value", "number"), [("3", 3), ("2,1", 2), (" 4 ", 4)])
+@pytest.mark.parametrize(("value", "number"), [("3", 3), ("2,1", 2), (" 4 ", 4), ("100000", 1024)])
 def test_environment(monkeypatch: pytest.MonkeyPatch, value: str, number: int) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", value)
     assert num_threads() == number

@@ -248,7 +248,9 @@ def _describe(error: Exception) -> str:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):  # which is torch's
         return "not enough memory"
+    if type(error).__name__ == "OutOfMemoryError":  # torch's too, which is not imported for it
+        return "not enough memory on the GPU; a smaller --batch-size needs less"
     reason = " ".join(str(error).split())
     return f"internal error: {type(error).__name__}: {reason} (--debug shows more)"

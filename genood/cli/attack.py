@@ -87,7 +87,7 @@ from genood.detectors import DETECTORS
 @click.option(
     "--random",
     "num_random",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 10_000_000),
     default=0,
     metavar="N",
     help="Attack N reads of random bases, too.",
@@ -140,6 +140,7 @@ def command(
     from genood.attack.config import AttackConfig
     from genood.attack.running import AttackJob, attack_files
     from genood.cli.progress import attack_progress
+    from genood.files import is_standard_output
     from genood.readers import ReaderConfig
 
     job = AttackJob(
@@ -165,5 +166,5 @@ def command(
     )
     with attack_progress(show=show_progress()) as progress:
         attacked = attack_files(job, device=device, progress=progress)
-    if output != "-":
+    if not is_standard_output(output):
         click.echo(attacked.markdown(), nl=False)

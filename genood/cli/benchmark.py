@@ -35,7 +35,7 @@ logger = logging.getLogger("genood")
 @click.option(
     "--seeds",
     "num_seeds",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1000),
     help="Models of each kind, and draws of test reads, to average over.  "
     "[default: demo 1, small 3, paper 10]",
 )

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from genood.cli import set_up_logging
-from genood.threads import num_threads, set_num_threads
+from genood.threads import MOST_THREADS, num_threads, set_num_threads
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,14 +36,17 @@ class FiniteRange(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Turn text into a number."""
-        number = super().convert(value, param, ctx)
+        number = click.FLOAT.convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{number} is not a finite number.", param, ctx)
-        return number
+        return super().convert(number, param, ctx)
 
 
 def logging_options(function: F) -> F:
-    """Add ``-v/--verbose``, ``-q/--quiet`` and ``--debug``, and set up logging before the command."""
+    """Add ``-v/--verbose``, ``-q/--quiet`` and ``--debug``, and set up logging before the command.
+
+    Before that, values that are empty are refused: shells pass one for a variable that is not set.
+    """
 
     @click.option("-v", "--verbose", is_flag=True, help="Say more on stderr.")
     @click.option("-q", "--quiet", is_flag=True, help="Say only errors.")
@@ -51,11 +54,19 @@ def logging_options(function: F) -> F:
     @wraps(function)
     def wrapper(*args: Any, verbose: bool, quiet: bool, debug: bool, **kwargs: Any) -> Any:
         context = click.get_current_context()
+        _refuse_empty(context)
         set_up_logging(context.find_root().info_name or "genood", verbose=verbose or debug, quiet=quiet)
         context.meta["genood.quiet"] = quiet
         return function(*args, **kwargs)
 
     return wrapper  # type: ignore[return-value]
+
+
+def _refuse_empty(context: click.Context) -> None:
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if value == "" or (isinstance(value, tuple) and "" in value):
+            raise click.BadParameter("is empty.", ctx=context, param=parameter)
 
 
 def compute_options(function: F) -> F:
@@ -64,7 +75,7 @@ def compute_options(function: F) -> F:
     @click.option(
         "-t",
         "--threads",
-        type=click.IntRange(1, 1024),
+        type=click.IntRange(1, MOST_THREADS),
         help="CPU threads.  [default: OMP_NUM_THREADS, else all cores it may use]",
     )
     @click.option(

@@ -8,11 +8,14 @@ from typing import Any, TypeVar
 
 import click
 
+from genood.cli.options import FiniteRange
 from genood.models import CLASSIFIERS, MODELS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+MOST_UNITS = 1_000_000
+"""Of a layer, and reads of a step: more is a slip of the finger."""
 STEPWISE = ("lstm", *CLASSIFIERS)
 """Models that are trained step by step."""
 OPTIONS_OF: Sequence[tuple[Sequence[str], Sequence[str]]] = (
@@ -56,7 +59,7 @@ def stepwise_options(function: F) -> F:
         type=click.IntRange(min=1),
         help="Optimisation steps; with --resume they may grow, and a cosine schedule is drawn out.",
     )
-    @click.option("--batch-size", type=click.IntRange(min=1), help="Reads a step.")
+    @click.option("--batch-size", type=click.IntRange(1, MOST_UNITS), help="Reads a step.")
     @click.option("--learning-rate", type=click.FloatRange(0, 1, min_open=True), help="Of Adam.")
     @click.option(
         "--schedule", type=click.Choice(["constant", "cosine"]), help="Of the learning rate over the steps."
@@ -68,7 +71,7 @@ def stepwise_options(function: F) -> F:
     )
     @click.option(
         "--max-gradient-norm",
-        type=click.FloatRange(0),
+        type=FiniteRange(0),
         help="Gradients are scaled down to this norm; 0 leaves them.",
     )
     @click.option(

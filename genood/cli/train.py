@@ -24,7 +24,7 @@ from genood.cli.options import (
     show_progress,
 )
 from genood.cli.processes import is_first_process, refuse_several, training_together
-from genood.cli.stepwise_options import OPTIONS_OF, STEPWISE, stepwise_options
+from genood.cli.stepwise_options import MOST_UNITS, OPTIONS_OF, STEPWISE, stepwise_options
 from genood.models import CLASSIFIERS, MODELS
 from genood.recipes import CONTEXT_BACKGROUNDS, DEFAULT_PRESET, MUTATED, PRESETS, Variant
 
@@ -83,14 +83,14 @@ logger = logging.getLogger("genood")
 )
 @click.option(
     "--memory",
-    type=FiniteRange(0, min_open=True),
+    type=FiniteRange(0, 1e6, min_open=True),
     metavar="GB",
     help="Memory that training a context model may take, a mutated background apart; less keeps fewer "
     "contexts.  [default: 2]",
 )
 @click.option(
     "--max-size",
-    type=FiniteRange(0, min_open=True),
+    type=FiniteRange(0, 1e6, min_open=True),
     metavar="MIB",
     help="Size that the bundle of a sketch may have.  [default: 8]",
 )
@@ -128,15 +128,17 @@ logger = logging.getLogger("genood")
     "the classes and mutated reads; calibrated: the classes, equally likely for mutated reads.  "
     "[default: plain]",
 )
-@click.option("--filters", "num_filters", type=click.IntRange(min=1), help="Filters of the cnn.")
-@click.option("--filter-length", type=click.IntRange(min=1), help="Bases that a filter of the cnn looks at.")
+@click.option("--filters", "num_filters", type=click.IntRange(1, MOST_UNITS), help="Filters of the cnn.")
+@click.option(
+    "--filter-length", type=click.IntRange(1, MOST_UNITS), help="Bases that a filter of the cnn looks at."
+)
 @click.option("--l2", type=click.FloatRange(0), help="L2 coefficient of the background model.")
 @click.option(
     "--hidden-size",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST_UNITS),
     help="Units of a layer of the LSTM, or of the cnn's dense layer.",
 )
-@click.option("--layers", "num_layers", type=click.IntRange(min=1), help="LSTM layers.")
+@click.option("--layers", "num_layers", type=click.IntRange(1, 100), help="LSTM layers.")
 @click.option(
     "--dropout",
     type=click.FloatRange(0, 1, max_open=True),
@@ -147,7 +149,7 @@ logger = logging.getLogger("genood")
 @click.option(
     "--members",
     "num_members",
-    type=click.IntRange(min=2),
+    type=click.IntRange(2, 1000),
     metavar="N",
     help="Train an ensemble: N bundles with the seeds --seed, --seed + 1 and so on, and scored together. "
     "Context models, Markov chains and sketches each learn another random half of the sequences.",

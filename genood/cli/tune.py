@@ -95,7 +95,7 @@ _OPTIONS_OF = (*OPTIONS_OF, (("l2s",), ("lstm",)))
 @click.option(
     "--seeds",
     "num_seeds",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1000),
     default=1,
     show_default=True,
     help="Trainings of each cell, for standard errors; the first is that of --seed, and in the bundle.",

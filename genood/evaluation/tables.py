@@ -19,7 +19,15 @@ from genood.readers.streams import DECOMPRESSION_ERRORS, check_readable_twice, d
 
 logger = logging.getLogger(__package__)
 
-_UNREADABLE: tuple[type[Exception], ...] = (ValueError, EOFError, OSError, *DECOMPRESSION_ERRORS)
+# The second and third are of Parquet: a column of something else than numbers, and what pyarrow cannot read.
+_UNREADABLE: tuple[type[Exception], ...] = (
+    ValueError,
+    TypeError,
+    NotImplementedError,
+    EOFError,
+    OSError,
+    *DECOMPRESSION_ERRORS,
+)
 _ROWS_AT_ONCE = 65_536
 _NO_NUMBER = "could not convert string to float"
 

@@ -356,16 +356,20 @@ def _is_special(path: str) -> bool:
 
 
 def write_text(target: str | os.PathLike[str], text: str) -> None:
-    """Write a UTF-8 text file atomically; ``-`` is standard output."""
+    """Write a UTF-8 text file atomically; ``-`` is standard output.
+
+    What file names hold that is no UTF-8 is written with backslashes.
+    """
+    content = text.encode(errors="backslashreplace")
     if is_standard_output(target):
         if sys.stdout is None:
             raise InputError(STDOUT_NAME, "is closed; name a file")
         with writing_to(STDOUT_NAME):
-            sys.stdout.buffer.write(text.encode())
+            sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()
         return
     with atomic_path(target) as path, writing_to(target):
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content)
 
 
 def write_json(target: str | os.PathLike[str], value: Any) -> None:

@@ -65,7 +65,7 @@ def bundle_directory(final: Path) -> Iterator[Path]:
     is_there = real.is_dir()
     place = real if is_there else real.parent
     place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{real.name}.", dir=place) as parent:
+    with tempfile.TemporaryDirectory(prefix=f".{real.name[:50]}.", dir=place) as parent:
         inside = Path(parent) / real.name
         inside.mkdir()  # with the usual permissions, which its parent has not
         try:

@@ -236,6 +236,8 @@ def classes_of(files: Sequence[GenomeFile], min_length: int) -> tuple[str, ...]:
     names = tuple(sorted({file.class_name for file in files}))
     for name in names:
         if not any(file.usable_bases for file in files if file.class_name == name):
+            if min_length == 1:
+                raise TrainingError(f"class {name!r} has no known base")
             raise TrainingError(
                 f"class {name!r} has no stretch of {min_length} known bases; "
                 "give longer sequences or a shorter --read-length"

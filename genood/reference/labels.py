@@ -13,6 +13,8 @@ import numpy.typing as npt
 from genood.errors import InputError, TrainingError
 from genood.readers import STDIN, check_readable
 
+_NAMELESS = ("/dev/fd/", "/dev/stdin", "/proc/")
+"""What a shell gives a pipe for a name."""
 _COMPRESSION_SUFFIXES = {".gz", ".bgz", ".bz2", ".xz", ".zst"}
 
 
@@ -42,7 +44,7 @@ def read_classes(path: str | os.PathLike[str]) -> dict[str, str]:
     try:
         # Spreadsheets may put a byte order mark in front.
         with open(path, newline="", encoding="utf-8-sig") as stream:
-            return _parse_classes(path, csv.DictReader(stream, delimiter="\t"))
+            return _parse_classes(path, csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(path, f"is not a table of tab-separated text: {error}") from error
 
@@ -55,6 +57,8 @@ def _parse_classes(path: str | os.PathLike[str], table: csv.DictReader[str]) -> 
         file, class_name = row["file"], (row["class"] or "").strip()  # blanks at the end are not seen
         if not file or not class_name:
             raise InputError(path, "a row needs both a file and a class", line=table.line_num)
+        if None in row:
+            raise InputError(path, "a row has more cells than the header", line=table.line_num)
         if file in classes:
             raise InputError(path, f"names {file!r} twice", line=table.line_num)
         classes[file] = class_name
@@ -69,16 +73,20 @@ def class_in(path: str, classes: Mapping[str, str] | None) -> str:
     Raises
     ------
     InputError
-        The table does not name the file, or standard input has no name.
+        The table does not name the file, standard input or a pipe has no name, or the class has a
+        character that no table can hold.
     """
     if classes is None:
-        if path == STDIN:
+        if path == STDIN or path.startswith(_NAMELESS):
             raise InputError(path, "has no file name to take the class from; give --classes")
-        return class_of(path)
-    for key in (path, os.path.basename(path)):
-        if key in classes:
-            return classes[key]
-    raise InputError(path, "is not named in the table of classes")
+        found = class_of(path)
+    elif (key := next((key for key in (path, os.path.basename(path)) if key in classes), None)) is not None:
+        found = classes[key]
+    else:
+        raise InputError(path, "is not named in the table of classes")
+    if not found.isprintable():  # nor is what is no UTF-8
+        raise InputError(path, f"the class {found!r} holds a character that no table can")
+    return found
 
 
 def class_places(classes: Sequence[str], among: Sequence[str]) -> npt.NDArray[np.int64]:

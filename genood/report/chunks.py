@@ -16,7 +16,13 @@ from genood.readers.streams import DECOMPRESSION_ERRORS, check_readable_twice, d
 CHUNK_ROWS = 250_000
 _LAYOUT: dict[str, Any] = {"sep": "\t", "quoting": csv.QUOTE_NONE, "encoding_errors": "replace"}
 
-UNREADABLE: tuple[type[Exception], ...] = (ValueError, EOFError, OSError, *DECOMPRESSION_ERRORS)
+UNREADABLE: tuple[type[Exception], ...] = (
+    ValueError,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    *DECOMPRESSION_ERRORS,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

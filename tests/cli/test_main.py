@@ -222,3 +222,19 @@ def test_progress_on_a_terminal(bundle_dir: Path, tmp_path: Path) -> None:
     assert "2 reads" in shown
     assert "170 bases" in shown
     assert len(result.stdout.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("train", "none.fa", "-o", ""), "'-o' / '--output'"),
+        (("train", "", "-o", "b"), "'FASTA|INDEX|DATASET...'"),
+        (("score", "none.fq", "--summary", ""), "'--summary'"),
+        (("train", "none.fa", "-o", "b", "--val", "a.fa", "--val", ""), "'--val'"),
+    ],
+)
+def test_empty_values(genood_here: Genood, arguments: tuple[str, ...], option: str) -> None:
+    """As a shell passes for a variable that is not set."""
+    result = genood_here(*arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == f"Error: Invalid value for {option}: is empty."

@@ -175,3 +175,15 @@ def test_full_disk(genood_here: Genood, context_dir: Path, folder: Path) -> None
     assert result.returncode == 1
     assert result.stderr.startswith("genood: error: full.parquet: cannot be written (")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "scores", [[{"llr": 1.0}], [[1.0, 2.0]], ["high"]], ids=["structures", "lists", "words"]
+)
+def test_a_column_that_is_no_number(genood_here: Genood, tmp_path: Path, scores: list[object]) -> None:
+    path = tmp_path / "scores.parquet"
+    pd.DataFrame({"read_id": ["r1"], "ood_score": scores}).to_parquet(path)
+    result = genood_here("evaluate", path, path)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"genood: error: {path}: ")
+    assert len(result.stderr.splitlines()) == 1

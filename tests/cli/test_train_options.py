@@ -60,7 +60,12 @@ def test_options_of_the_other_model(
 @pytest.mark.parametrize("value", ["inf", "nan"])
 @pytest.mark.parametrize(
     ("command", "model", "option"),
-    [("train", "context", "--memory"), ("train", "sketch", "--max-size"), ("tune", "context", "--memory")],
+    [
+        ("train", "context", "--memory"),
+        ("train", "sketch", "--max-size"),
+        ("train", "lstm", "--max-gradient-norm"),
+        ("tune", "context", "--memory"),
+    ],
 )
 def test_sizes_are_finite(
     genood_here: Genood, tmp_path: Path, command: str, model: str, option: str, value: str

@@ -98,6 +98,18 @@ BAD_CLASSES = {
         "file\tclass\nAlpha__one.fna\tX\nAlpha__one.fna\tY\n",
         "classes.tsv, line 3: names 'Alpha__one.fna' twice",
     ),
+    "quotes are of the name": (
+        'file\tclass\nAlpha__one.fna\t"X\nBeta__one.fna\tY"\nAlpha__one.fna\tY\n',
+        "classes.tsv, line 4: names 'Alpha__one.fna' twice",
+    ),
+    "too many cells": (
+        "file\tclass\nAlpha__one.fna\tX\tY\n",
+        "classes.tsv, line 2: a row has more cells than the header",
+    ),
+    "no line": (
+        "file\tclass\nAlpha__one.fna\tX\0Y\nBeta__one.fna\tY\n",
+        r"Alpha__one.fna: the class 'X\x00Y' holds a character that no table can",
+    ),
 }
 
 
@@ -116,6 +128,43 @@ def test_validation_too_short(train: Train, tmp_path: Path) -> None:
         train(tmp_path / "bundle", "--val", validation),
         "class 'Alpha' has no stretch of 60 known bases; give longer sequences or a shorter --read-length",
     )
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Al\tpha__x.fna", "Al\npha__x.fna", "Al\udce9pha__x.fna"],
+    ids=["tab", "line end", "no UTF-8"],
+)
+def test_classes_that_no_table_can_hold(train: Train, tmp_path: Path, name: str) -> None:
+    genome = write_fasta(tmp_path / name, {"g": markov_codes(2_000, 3)})
+    result = train(tmp_path / "bundle", genomes=[genome])
+    assert result.returncode == 1
+    shown = repr(name.partition("__")[0])
+    assert result.stderr.endswith(f"__x.fna: the class {shown} holds a character that no table can\n")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_pipe_states_no_class(train: Train, tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+    os.close(theirs)
+    result = train(tmp_path / "bundle", genomes=[f"/dev/fd/{ours}"])
+    os.close(ours)
+    check_error(result, f"/dev/fd/{ours}: has no file name to take the class from; give --classes")
+
+
+def test_names_that_are_no_utf8(train: Train, genome_files: list[Path], tmp_path: Path) -> None:
+    """Of a file and a bundle: they are recorded with backslashes."""
+    genome = tmp_path / "Alpha__\udce9.fna"
+    genome.write_bytes(genome_files[0].read_bytes())
+    result = train(tmp_path / "bundle\udce9", genomes=[genome, *genome_files[1:]])
+    assert result.returncode == 0, result.stderr
+    card = next((tmp_path / "bundle\udce9").glob("*.md")).read_text(encoding="utf-8")
+    assert "Alpha__\\udce9.fna" in card
+
+
+def test_no_room_for_the_network(train: Train, tmp_path: Path) -> None:
+    check_error(train(tmp_path / "bundle", "--hidden-size", "1000000"), "not enough memory")
     assert not (tmp_path / "bundle").exists()
 
 

@@ -116,7 +116,7 @@ def test_nothing_is_left_of_what_failed(tmp_path: Path) -> None:
     (tmp_path / "a.fa").write_text(">r\nACGT\n")
     (tmp_path / "b.fa").write_text(">r\nACGT\n>s\nAC!T\n")
     (tmp_path / "c.fa").write_text(">r\nNNNN\n")
-    for name, message in [("b.fa", "record 2"), ("c.fa", "class 'c' has no stretch"), ("none.fa", "no such")]:
+    for name, message in [("b.fa", "record 2"), ("c.fa", "class 'c' has no known"), ("none.fa", "no such")]:
         with pytest.raises((InputError, TrainingError), match=message):
             write_index([str(tmp_path / "a.fa"), str(tmp_path / name)], tmp_path / "index")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.fa", "b.fa", "c.fa"]
