@@ -46,7 +46,9 @@ logger = logging.getLogger("genood")
     show_default=True,
     help="demo: minutes on two cores. small: a night. paper: the recipes of Ren et al. 2019, for a GPU.",
 )
-@click.option("--cell", "cells", multiple=True, metavar="NAME", help="Compute only this cell; no table.")
+@click.option(
+    "--cell", "cells", multiple=True, metavar="NAME", help="Compute only this cell; no table, no figures."
+)
 @click.option("--list-cells", is_flag=True, help="Print the cells, what each needs, and which are done.")
 @click.option(
     "--figures", is_flag=True, help="Draw the first seed's figures too, into DIR/figures; needs matplotlib."
