@@ -159,7 +159,7 @@ class RunAccumulator:
         p_values, num_scored = columns.p_values[known], columns.num_scored[known]
         self.num_p_values += len(p_values)
         self.p_value_counts += p_value_counts(p_values)
-        self._p_values_by_mate += np.bincount(columns.mates[known], minlength=3)
+        self._p_values_by_mate += np.bincount(np.clip(columns.mates[known], 0, 2), minlength=3)
         self.num_at_most += np.searchsorted(np.sort(p_values), SMALL_P_VALUES, side="right")
         self._num_above += [int((p_values > level).sum()) for level in FRACTION_LAMBDAS]
         self._scored_length_counts += np.bincount(length_places(num_scored), minlength=len(LENGTH_STARTS))
