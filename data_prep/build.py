@@ -32,14 +32,17 @@ from data_prep.reads import ClassSummary, draw_reads
 from data_prep.report_files import GENBANK, fetch_files, is_url, path_of
 from data_prep.report_files import Progress as FetchProgress
 from data_prep.taxonomy import Taxonomy
-from genood.dataset import Dataset
+from genood.dataset import DATASET_FILE, Dataset
 from genood.errors import ConfigError, InputError
+from genood.files import temporary_beside
 from genood.readers import check_readable
 
 logger = logging.getLogger("genood.prep.build")
 
 REPORTS, CATALOGUE, PLAN, GENOMES, DATASET = "reports", "catalogue.tsv", "plan.tsv", "genomes", "dataset"
 """What a build leaves in its directory, beside its record."""
+_PRODUCTS = (CATALOGUE, PLAN, DATASET)
+"""Of which the record knows from what they were made, in the order in which they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +125,8 @@ class Build:
         self._config = config
         self._record = record
         self._redo = redo
+        if os.path.lexists(self.dataset):
+            self._remove_replaced(DATASET)
 
     def make_catalogue(self, *, progress: FetchProgress | None = None) -> None:
         """Fetch those of the reports and the taxdump that are URLs, and make the catalogue.
@@ -251,14 +256,17 @@ class Build:
 
     def _is_current(self, product: str, origin: Origin) -> bool:
         """Whether a product is there and was made from this; InputError if what is there must not go."""
-        path = self.directory / product
         known = self._record.origin(product)
-        if known is None:
-            if os.path.lexists(path):
+        changes = [] if known is None else differences(known, origin)
+        if known is not None and not changes and (self.directory / product).exists():
+            return True
+        # What follows from it too, so that a build that is refused has changed nothing yet.
+        products = _PRODUCTS[_PRODUCTS.index(product) :]
+        for name in products:
+            path = self.directory / name
+            if os.path.lexists(path) and self._record.origin(name) is None:
                 raise InputError(path, f"is there, but {RECORD} does not say from what; move it away")
-            return False
-        changes = differences(known, origin)
-        lost = [product] if self._record.was_edited(product) else []
+        lost = [name for name in products if self._record.was_edited(name)]
         if self.dataset.exists():
             lost.append(DATASET)
         if changes and lost and not self._redo:
@@ -267,42 +275,86 @@ class Build:
                 f"{product} was made with {', '.join(changes)}; build in another directory, or have "
                 f"{' and '.join(lost)} replaced (--redo)",
             )
-        return not changes and path.exists()
+        return False
 
     @contextmanager
     def _making(self, product: str, origin: Origin, **more: Any) -> Iterator[Path]:
         """A path for a new product, which takes the place of the old one when the block ends well."""
-        final = self.directory / product
         new = self.directory / f"{product}.new"
         # Beside it, what a killed process left, which may be as large as a dataset.
         for left in (new, *self.directory.glob(f".{new.name}.*.tmp")):
             _remove(left)
         try:
             yield new
-            # An end in between leaves a product of which nothing is known, which the next build says.
-            self._record.forget(product)
-            if final.is_dir():
-                _remove(final)
-            os.replace(new, final)
-            self._record.note(product, origin, **more)
-        finally:
+        except BaseException:
             _remove(new)
+            raise
+        self._replace(product, new)
+        self._record.note(product, origin, **more)
+        self._remove_replaced(product)
+
+    def _replace(self, product: str, new: Path) -> None:
+        """Give a new product its name; nothing is removed, as that may fail."""
+        final = self.directory / product
+        is_directory = new.is_dir() or final.is_dir()  # unlike files, these are not replaced at once
+        old = temporary_beside(final) if is_directory and os.path.lexists(final) else None
+        # An end in between leaves a product of which nothing is known, which the next build says.
+        known = self._record.forget(product)
+        try:
+            if old is not None:
+                os.replace(final, old)
+            os.replace(new, final)
+        except BaseException as error:
+            if os.path.lexists(new):
+                if old is not None and os.path.lexists(old):
+                    os.replace(old, final)
+                self._record.remember(product, known)
+            if not isinstance(error, OSError):
+                raise
+            problem = f"cannot be replaced ({error.strerror}); the new one is {new}"
+            raise InputError(final, problem) from error
+
+    def _remove_replaced(self, product: str) -> None:
+        """Remove the directories that new ones took the place of, if that can be done."""
+        for old in self.directory.glob(f".{product}.{'[0-9a-f]' * 12}.tmp"):
+            if old.is_symlink():
+                path = self.directory / product
+                logger.warning("%s was a link to %s, which is left as it is", path, os.readlink(old))
+            try:
+                _remove(old)
+            except OSError as error:
+                logger.warning(
+                    "%s, an old %s, cannot be removed (%s); remove it", old, product, error.strerror
+                )
 
 
 def summaries_of(dataset: Dataset) -> list[ClassSummary]:
-    """What each class gave to a dataset that `draw_reads` made, as that returned it."""
+    """What each class gave to a dataset that `draw_reads` made, as that returned it.
+
+    Raises
+    ------
+    InputError
+        The dataset does not say so.
+    """
     genomes: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for source in dataset.sources:
-        genomes.setdefault((source["split"], source["class"]), []).append(source)
-    return [
-        ClassSummary(
-            split,
-            class_name,
-            len(sources),
-            *(sum(source[name] for source in sources) for name in ("bases", "windows", "reads")),
-        )
-        for (split, class_name), sources in genomes.items()
-    ]
+    try:
+        for source in dataset.sources:
+            genomes.setdefault((source["split"], source["class"]), []).append(source)
+        return [
+            ClassSummary(
+                split,
+                class_name,
+                len(sources),
+                *(sum(source[name] for source in sources) for name in ("bases", "windows", "reads")),
+            )
+            for (split, class_name), sources in genomes.items()
+        ]
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            dataset.directory / DATASET_FILE,
+            "is damaged: a source lacks its split, its class or a number; remove "
+            f"{dataset.directory} to have it drawn again",
+        ) from error
 
 
 def _check_inputs(config: BuildConfig, reports: Path) -> None:
@@ -332,8 +384,8 @@ def _content_of_input(name: str) -> str:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or a directory, if it is there."""
-    if path.is_dir():
+    """Remove a file or a directory, if it is there; of a link only that."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -50,9 +50,10 @@ class BuildRecord:
         return None if entry is None else entry["made_from"]
 
     def was_edited(self, product: str) -> bool:
-        """Whether a file that is there has another content than when it was made."""
+        """Whether a file that is there, and known, has another content than when it was made."""
         path = self._directory / product
-        return path.is_file() and content_of(path) != self._products[product]["content"]
+        entry = self._products.get(product)
+        return entry is not None and path.is_file() and content_of(path) != entry["content"]
 
     def note(self, product: str, origin: Origin, **more: Any) -> None:
         """Keep what a product, which is there now, was made from, and more that is worth knowing."""
@@ -66,9 +67,17 @@ class BuildRecord:
         }
         self._write()
 
-    def forget(self, product: str) -> None:
-        """Know no longer what a product was made from."""
-        if self._products.pop(product, None) is not None:
+    def forget(self, product: str) -> dict[str, Any] | None:
+        """Know no longer what a product was made from; what was known, for `remember`."""
+        entry = self._products.pop(product, None)
+        if entry is not None:
+            self._write()
+        return entry
+
+    def remember(self, product: str, entry: dict[str, Any] | None) -> None:
+        """Know again what `forget` returned."""
+        if entry is not None:
+            self._products[product] = entry
             self._write()
 
     def _write(self) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -146,6 +150,95 @@ def test_a_dataset_survives_a_replacement_that_fails(built: Path) -> None:
     assert contents(built / "dataset") == dataset
 
 
+NEW_DRAW = replace(CONFIG, draw=replace(CONFIG.draw, reads_per_class=20))
+
+
+def of_val_in(dataset: Path) -> int:
+    """Reads of a class that a whole dataset has."""
+    return min(Dataset.load(dataset, verify=True).splits["val_in"].counts.values())
+
+
+BUSY = OSError(16, "Device or resource busy")
+
+
+@contextmanager
+def no_dataset_removed(error: BaseException) -> Iterator[None]:
+    """A block in which a whole dataset cannot be removed."""
+    remove = shutil.rmtree
+
+    def raise_of_dataset(path: Path, **options: Any) -> None:
+        if Path(path, "dataset.json").exists():
+            raise error
+        remove(path, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "rmtree", raise_of_dataset)
+        yield
+
+
+def test_an_old_dataset_that_cannot_be_removed(built: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The new one takes its place all the same; a later build tries again."""
+    with no_dataset_removed(BUSY):
+        build_all(built, NEW_DRAW, redo=True)
+    assert of_val_in(built / "dataset") == 20
+    (old,) = built.glob(".dataset.*.tmp")
+    assert logged(caplog) == [
+        f"{old}, an old dataset, cannot be removed (Device or resource busy); remove it"
+    ]
+    assert of_val_in(old) == 30
+    build_all(built, NEW_DRAW)
+    assert not [*built.glob("*.new"), *built.glob(".*.tmp")]
+
+
+def test_an_interrupt_while_the_old_dataset_is_removed(built: Path) -> None:
+    with no_dataset_removed(KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
+        build_all(built, NEW_DRAW, redo=True)
+    assert of_val_in(built / "dataset") == 20
+    build_all(built, NEW_DRAW)
+    assert not list(built.glob(".*.tmp"))
+
+
+def test_a_dataset_behind_a_link_is_replaced(
+    built: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The link goes, and what it led to stays, as it is not the build's."""
+    elsewhere = tmp_path / "elsewhere"
+    shutil.move(built / "dataset", elsewhere)
+    (built / "dataset").symlink_to(elsewhere)
+    build_all(built, NEW_DRAW, redo=True)
+    assert of_val_in(built / "dataset") == 20
+    assert not (built / "dataset").is_symlink()
+    assert of_val_in(elsewhere) == 30
+    assert logged(caplog) == [f"{built}/dataset was a link to {elsewhere}, which is left as it is"]
+    build_all(built, NEW_DRAW)
+
+
+@pytest.mark.parametrize("number", [1, 2], ids=["the old one", "the new one"])
+def test_a_dataset_that_cannot_be_renamed(built: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The old one stays, with what is known of it, and the new one beside it."""
+    record = json.loads((built / "build.json").read_text())
+    rename, names = os.replace, []
+
+    def busy(source: Path, target: Path) -> None:
+        if "dataset" in (Path(source).name, Path(target).name):
+            names.append(target)
+            if len(names) == number:
+                raise BUSY
+        rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", busy)
+        with pytest.raises(InputError) as error:
+            build_all(built, NEW_DRAW, redo=True)
+    assert str(error.value) == (
+        f"{built}/dataset: cannot be replaced (Device or resource busy); the new one is {built}/dataset.new"
+    )
+    assert of_val_in(built / "dataset") == 30
+    assert of_val_in(built / "dataset.new") == 20
+    assert json.loads((built / "build.json").read_text()) == record
+    build_all(built, CONFIG)
+
+
 def test_an_end_before_the_record_is_written(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new plan is not taken for the old one."""
 
@@ -194,6 +287,38 @@ def test_an_edited_plan_is_used(built: Path, caplog: pytest.LogCaptureFixture) -
     with pytest.raises(InputError, match=r"num_in 2 rather than 1; .* or have plan\.tsv replaced \(--redo\)"):
         build_all(built, other)
     assert len(build_all(built, other, redo=True)) == 7
+
+
+def test_an_edited_plan_is_not_lost_to_another_catalogue(built: Path) -> None:
+    """What is refused has changed nothing yet."""
+    shutil.rmtree(built / "dataset")
+    plan = built / "plan.tsv"
+    plan.write_text(plan.read_text().replace("Archangium", "Arthrobacter"))
+    before = contents(built)
+    other = replace(CONFIG, catalogue=CatalogueConfig(levels=("complete", "scaffold")))
+    message = r"catalogue\.tsv was made with levels .* or have plan\.tsv replaced \(--redo\)"
+    with pytest.raises(InputError, match=message):
+        build_all(built, other)
+    assert contents(built) == before
+    BuildRecord(built).forget("plan.tsv")
+    before = contents(built)
+    with pytest.raises(InputError, match=r"plan\.tsv: is there, but build\.json does not say from what"):
+        build_all(built, other, redo=True)
+    assert contents(built) == before
+
+
+@pytest.mark.parametrize("entry", [{"class": "Bacillus"}, ["train_in"], {"split": "val_in", "class": "B"}])
+def test_a_dataset_whose_sources_are_damaged(built: Path, entry: object) -> None:
+    path = built / "dataset" / "dataset.json"
+    metadata = json.loads(path.read_text())
+    metadata["sources"][0] = entry
+    path.write_text(json.dumps(metadata))
+    with pytest.raises(InputError) as error:
+        build_all(built, CONFIG)
+    assert str(error.value) == (
+        f"{path}: is damaged: a source lacks its split, its class or a number; remove {built / 'dataset'} to "
+        "have it drawn again"
+    )
 
 
 @pytest.mark.parametrize("product", ["catalogue.tsv", "plan.tsv", "dataset"])
