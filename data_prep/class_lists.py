@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_prep.names import Synonyms
-from data_prep.tsv import read_table
+from data_prep.tsv import check_name, read_table
 from genood.errors import InputError
 
 PAPER = "paper"
@@ -52,7 +52,8 @@ def read_classes(source: str | os.PathLike[str], synonyms: Synonyms) -> tuple[Li
     Raises
     ------
     InputError
-        The table cannot be read or is empty, a side is unknown, or a class is listed twice, by any names.
+        The table cannot be read or is empty, a side is unknown, a name is not printable or not UTF-8, or a
+        class is listed twice, by any names.
     """
     path = _PAPER_CLASSES if os.fspath(source) == PAPER else source
     classes: list[ListedClass] = []
@@ -61,6 +62,7 @@ def read_classes(source: str | os.PathLike[str], synonyms: Synonyms) -> tuple[Li
         name, side = row["class"], row["side"]
         if not name:
             raise InputError(path, "has no class", line=line)
+        check_name(path, "class", name, line=line)
         if side not in SIDES:
             raise InputError(path, f"side is {side!r}, not one of {', '.join(SIDES)}", line=line)
         others = [other.strip() for other in row["also"].split(_SEPARATOR)]

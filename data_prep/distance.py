@@ -38,9 +38,9 @@ import numpy as np
 
 from data_prep.cells import number_cell
 from data_prep.table import read_genome_table
-from data_prep.tsv import read_lines, write_table
+from data_prep.tsv import check_path, read_lines, write_table
 from data_prep.words import Floats, Profile, WordModel, compiled, profile_of
-from genood.dataset import SPLITS, side_of
+from genood.dataset import SPLITS, is_codes_file, side_of
 from genood.errors import ConfigError, InputError
 from genood.files import check_distinct, check_writable
 from genood.readers import check_readable, read_file
@@ -135,7 +135,7 @@ def write_distances(
         cannot be written.
     """
     genomes = find_genomes(inputs, directory=directory)
-    read = [*inputs, *(genome.path for genome in genomes)]
+    read = dict.fromkeys([*inputs, *(genome.path for genome in genomes)])  # files without a table are both
     outputs = [output, matrix_output, classes_output]
     check_distinct(read, outputs)
     check_writable(outputs)
@@ -166,9 +166,10 @@ def find_genomes(inputs: Sequence[str], *, directory: str | None = None) -> list
     Raises
     ------
     ConfigError
-        A directory, but no table; or a single genome of a table.
+        A directory, but no table; a single genome of a table; or a file's name that no table can hold.
     InputError
-        The table or a file cannot be read, a file is named twice, or a single one is FASTA.
+        The table or a file cannot be read, a file is named twice or part of a dataset, or a single one is
+        FASTA.
     """
     if len(inputs) == 1:
         if os.path.isfile(inputs[0]) and _is_fasta(inputs[0]):
@@ -179,6 +180,10 @@ def find_genomes(inputs: Sequence[str], *, directory: str | None = None) -> list
         raise ConfigError("--genomes goes with one table of genomes; FASTA files are named by their paths")
     else:
         check_readable(inputs)
+        for path in inputs:
+            check_path(path)
+            if is_codes_file(path):
+                raise InputError(path, "is part of a dataset, no genome")
         for path, number in Counter(map(os.path.realpath, inputs)).items():
             if number > 1:
                 raise InputError(path, "is named twice")

@@ -13,8 +13,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from data_prep.tsv import read_table
-from genood.dataset import SPLITS, side_of
+from data_prep.tsv import check_name, read_table
+from genood.dataset import SPLITS, is_codes_file, side_of
 from genood.errors import InputError
 from genood.readers import check_readable
 
@@ -76,8 +76,9 @@ def read_genome_table(
     Raises
     ------
     InputError
-        The table cannot be read, lacks a column or a value, has no row of a split, names a file twice, or has
-        a class both in distribution and out of it; or files are missing: then one error names them.
+        The table cannot be read, lacks a column or a value, has a name that is not printable or not UTF-8,
+        has no row of a split, names a file twice, or has a class both in distribution and out of it; or
+        files are missing: then one error names them; or one is part of a dataset.
     """
     directory = Path(table).parent if genomes is None else Path(genomes)
     if genomes is not None and not directory.is_dir():
@@ -87,6 +88,8 @@ def read_genome_table(
         for name in _COLUMNS:
             if not cells[name]:
                 raise InputError(table, f"the row has no {name}", line=line)
+        for name in ("file", "class"):
+            check_name(table, name, cells[name], line=line)
         file, class_name, split = (cells[name] for name in _COLUMNS)
         more = (cells[name] for name in PLAN_COLUMNS)
         rows.append(GenomeRow(file, directory / file, class_name, split, line, *more))
@@ -158,3 +161,6 @@ def _check_present(table: str | os.PathLike[str], rows: Sequence[GenomeRow]) -> 
             "download them, or say with --genomes where they are",
         )
     check_readable(str(row.path) for row in rows)
+    for row in rows:
+        if is_codes_file(row.path):
+            raise InputError(row.path, "is part of a dataset, no genome")

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import sys
+from codecs import getwriter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import BinaryIO, TextIO, cast
 
 from xopen import xopen
 
-from genood.errors import InputError
+from genood.errors import ConfigError, InputError
 from genood.files import STANDARD, STDOUT_NAME, atomic_path, writing_to
 from genood.readers import STDIN, check_readable
 
@@ -68,12 +69,16 @@ def read_table(
     Raises
     ------
     InputError
-        As `read_lines`; or the header lacks a column, or a row has more cells than it.
+        As `read_lines`; or the header lacks a column or has one twice, a row has more cells than it, or a
+        later line starts with ``#``.
     """
     header: list[str] | None = None
     for number, text in read_lines(path):
-        if not text.strip() or text.startswith("#"):
+        if not text.strip() or (header is None and text.startswith("#")):
             continue
+        if text.startswith("#"):
+            problem = "starts with #; take the line out, or put ./ before the # if it is of a file"
+            raise InputError(path, problem, line=number)
         cells = [cell.strip() for cell in text.split("\t")]
         if header is None:
             header = cells
@@ -85,6 +90,9 @@ def read_table(
                     f"{', '.join(required)}",
                     line=number,
                 )
+            twice = [name for name in (*required, *optional) if header.count(name) > 1]
+            if twice:
+                raise InputError(path, f"has the column {twice[0]} twice", line=number)
             continue
         if len(cells) > len(header):
             raise InputError(path, f"has {len(cells)} cells, but the header {len(header)}", line=number)
@@ -92,6 +100,30 @@ def read_table(
         yield number, {name: row.get(name, "") for name in (*required, *optional)}
     if header is None:
         raise InputError(path, f"is empty; a header must name the columns {', '.join(required)}")
+
+
+def check_name(path: str | os.PathLike[str], what: str, name: str, *, line: int | None = None) -> None:
+    """Raise InputError for a name that no table can hold, or of which `read_lines` replaced bytes.
+
+    Parameters
+    ----------
+    path, line
+        Where it stands.
+    what
+        It is, such as a class.
+    name
+        The name.
+    """
+    if "\N{REPLACEMENT CHARACTER}" in name:
+        raise InputError(path, f"{what} is {name!r}, which is not UTF-8; save the table as that", line=line)
+    if not name.isprintable():
+        raise InputError(path, f"{what} is {name!r}, which holds what is not printable; rename it", line=line)
+
+
+def check_path(path: str) -> None:
+    """Raise ConfigError for a path that no table can hold, which is to have it as a name."""
+    if not path.isprintable():
+        raise ConfigError(f"{path!r}: its name holds what no table can; rename it")
 
 
 def write_table(
@@ -116,7 +148,8 @@ def write_table(
     )
     if os.fspath(target) == STANDARD:
         with standard_output() as stream:
-            stream.writelines(lines)
+            for line in lines:  # writelines would join them all
+                stream.write(line)
         return
     try:
         with atomic_path(target) as temporary:
@@ -129,7 +162,7 @@ def write_table(
 
 @contextmanager
 def standard_output() -> Iterator[TextIO]:
-    """Standard output, to write text to.
+    """Standard output, to write text to, in UTF-8 whatever the locale.
 
     Raises
     ------
@@ -139,8 +172,9 @@ def standard_output() -> Iterator[TextIO]:
     if sys.stdout is None:
         raise InputError(STDOUT_NAME, "is closed; name a file")
     with writing_to(STDOUT_NAME):
-        yield sys.stdout
         sys.stdout.flush()
+        yield cast(TextIO, getwriter("utf-8")(sys.stdout.buffer))
+        sys.stdout.buffer.flush()
 
 
 def _write_lines(path: Path, lines: Iterable[str], *, compress: bool) -> None:

@@ -40,6 +40,7 @@ def test_list_of_classes(tmp_path: Path) -> None:
             ("Moorea\tin", "Moorena\tval_ood"),
             "line 3: class 'Moorena' holds Moorena, as does the class on line 2",
         ),
+        (("Bacill\ufffds\tin",), "line 2: class is 'Bacill\ufffds', which is not UTF-8"),
         ((), "lists no class"),
     ],
 )

@@ -316,6 +316,37 @@ def test_inputs_that_cannot_be_used(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.fasta", "b.fasta", "table.tsv"]
 
 
+@pytest.mark.parametrize("name", ["a\tb__g.fna", "a\nb__g.fna", "bad\udce9__g.fna"])
+def test_names_that_no_table_can_hold(tmp_path: Path, name: str) -> None:
+    """They are refused before the work."""
+    paths = [tmp_path / name, tmp_path / "b.fna"]
+    for path in paths:
+        path.write_text(">r\nACGTACGTAA\n")
+    with pytest.raises(ConfigError) as error:
+        write_distances([*map(str, paths)], str(tmp_path / "o.tsv"), WordModel())
+    assert str(error.value) == f"{str(paths[0])!r}: its name holds what no table can; rename it"
+
+
+def test_a_file_of_a_dataset_is_no_genome(tmp_path: Path) -> None:
+    codes = tmp_path / "train_in.npy"
+    np.save(codes, np.zeros((2, 250), dtype=np.uint8))
+    (tmp_path / "b.fna").write_text(">r\nACGTACGTAA\n")
+    with pytest.raises(InputError, match=r"train_in\.npy: is part of a dataset, no genome"):
+        find_genomes([str(tmp_path / "b.fna"), str(codes)])
+
+
+def test_genomes_from_pipes(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.fna", tmp_path / "b.fna"]
+    for path, seed in zip(paths, (1, 2), strict=True):
+        path.write_text(f">r\n{decode(random_codes(500, seed))}\n")
+    program = Path(sys.executable).with_name("genood-prep")
+    line = f"{program} distance --k 4 <(cat {paths[0]}) <(cat {paths[1]})"
+    found = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=120)
+    assert found.returncode == 0, found.stderr
+    write_distances([*map(str, paths)], str(tmp_path / "o.tsv"), WordModel(k=4))
+    assert found.stdout.split()[-1] == (tmp_path / "o.tsv").read_text().split()[-1]
+
+
 def test_command(table: Path, tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("genood-prep")
     command = [program, "distance", table, "--genomes", tmp_path / "genomes", "-q"]

@@ -6,6 +6,7 @@ import gzip
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data_prep.table import listed, read_genome_table
@@ -98,6 +99,16 @@ def test_other_splits_are_left_out(folder: Path, caplog: pytest.LogCaptureFixtur
         (["a.fna\tAlpha\t "], "t.tsv, line 2: the row has no split"),
         (["a.fna\tAlpha"], "t.tsv, line 2: "),
         (
+            ["a.fna\tAl\0pha\ttrain_in"],
+            r"t.tsv, line 2: class is 'Al\\x00pha', which holds what is not printable",
+        ),
+        (["a\0.fna\tAlpha\ttrain_in"], r"t.tsv, line 2: file is 'a\\x00.fna', which holds what is not prin"),
+        (["a.fna\tAl\ufffdpha\ttrain_in"], "t.tsv, line 2: class is 'Al\ufffdpha', which is not UTF-8; save"),
+        (
+            ["#.fna\tAlpha\ttrain_in"],
+            "t.tsv, line 2: starts with #; take the line out, or put ./ before the # if",
+        ),
+        (
             ["a.fna\tAlpha\ttrain_in", "b.fna\tAlpha\ttrain_in", "./a.fna\tAlpha\tval_in"],
             "t.tsv, line 4: names './a.fna' again, after line 2",
         ),
@@ -110,6 +121,38 @@ def test_other_splits_are_left_out(folder: Path, caplog: pytest.LogCaptureFixtur
 def test_bad_rows(folder: Path, rows: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_genome_table(table(folder, *rows))
+
+
+def test_bytes_that_are_not_utf8(folder: Path) -> None:
+    """Two classes would be one; in a column that is not read they do no harm."""
+    path = folder / "t.tsv"
+    text = "file\tclass\tsplit\tnote\na.fna\tA\xe9\ttrain_in\tx\nb.fna\tA\xe8\ttrain_in\t\xe9\n"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match="line 2: class is 'A\ufffd', which is not UTF-8; save the table as"):
+        read_genome_table(path)
+    path.write_bytes(text.replace("A\xe9", "A").replace("A\xe8", "B").encode("latin-1"))
+    assert [row.class_name for row in read_genome_table(path)] == ["A", "B"]
+
+
+def test_comments_come_before_the_header(folder: Path) -> None:
+    (folder / "#.fna").write_text(">r\nACGT\n")
+    path = table(folder, "./#.fna\tAlpha\ttrain_in", header="# of mine\n#\nfile\tclass\tsplit")
+    (row,) = read_genome_table(path)
+    assert (row.file, row.line) == ("./#.fna", 4)
+
+
+def test_a_column_that_is_there_twice(folder: Path) -> None:
+    path = table(folder, "a.fna\tAlpha\ttrain_in\tBeta", header="file\tclass\tsplit\tclass")
+    with pytest.raises(InputError, match=r"t\.tsv, line 1: has the column class twice"):
+        read_genome_table(path)
+    path = table(folder, "a.fna\tAlpha\ttrain_in\tx\ty", header="file\tclass\tsplit\tnote\tnote")
+    assert len(read_genome_table(path)) == 1
+
+
+def test_a_file_of_a_dataset_is_no_genome(folder: Path) -> None:
+    np.save(folder / "train_in.npy", np.zeros((2, 250), dtype=np.uint8))
+    with pytest.raises(InputError, match=r"train_in\.npy: is part of a dataset, no genome"):
+        read_genome_table(table(folder, "train_in.npy\tAlpha\ttrain_in"))
 
 
 def test_a_class_in_several_splits_of_one_side(folder: Path) -> None:
