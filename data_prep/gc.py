@@ -195,9 +195,16 @@ def write_gc(
 
 
 def dataset_gc(dataset: Dataset, *, progress: Progress | None = None) -> list[GenomeGc]:
-    """GC content of the reads of each genome of a dataset, in the order of splits, classes, accessions."""
+    """GC content of the reads of each genome of a dataset, in the order of splits, classes, accessions.
+
+    Raises
+    ------
+    InputError
+        A file of the dataset is damaged.
+    """
     found = []
     for number, split in enumerate(dataset.splits.values()):
+        split.verify()
         origins = split.origins()
         groups = origins.groupby(["class", "accession"], sort=True)
         numbers = groups.ngroup().to_numpy(dtype=np.int64)

@@ -87,6 +87,17 @@ def test_rows_of_a_dataset(dataset: Path) -> None:
     assert numbers["split", "val_ood", "", ""][:4] == ("1", "4", "0.25", "0.25")
 
 
+@pytest.mark.parametrize("name", ["train_in.npy", "val_ood.tsv.gz"])
+def test_a_damaged_dataset(dataset: Path, tmp_path: Path, name: str) -> None:
+    path = dataset / name
+    content = bytearray(path.read_bytes())
+    content[-1 if name.endswith("npy") else 9] ^= 1  # of gzip, the system that it was made on
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"{name}: differs from the sha256 in dataset.json; copy"):
+        write_gc(str(dataset), str(tmp_path / "o.tsv"))
+    assert not (tmp_path / "o.tsv").exists()
+
+
 def test_statistics_are_those_of_numpy() -> None:
     generator = np.random.default_rng(0)
     known = generator.integers(0, 30, size=5000)
@@ -281,7 +292,7 @@ def invoke() -> Iterator[Callable[..., Result]]:
         (["-q"], "Name a dataset"),
         (["--scores", "s.tsv", "--figure", "f.svg"], "go with a DATASET or TABLE"),
         (["table.tsv", "--scores-figure", "f.svg"], "go with --scores"),
-        (["table.tsv", "--length", "0"], "0 is not in the range x>=1"),
+        (["table.tsv", "--length", "0"], "0 is not in the range 1<=x<=10000000"),
     ],
 )
 def test_usage(invoke: Callable[..., Result], arguments: list[str], message: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -73,12 +76,67 @@ def test_compressed_tables(tmp_path: Path, ending: str) -> None:
         read_scored(str(renamed))
 
 
+@pytest.mark.parametrize("num_rows", [3, 60_000], ids=["short", "several blocks"])
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+def test_a_row_that_was_cut(tmp_path: Path, num_rows: int, end: str) -> None:
+    """It may hold half a number."""
+    table = score_table(tmp_path / "in.tsv", [(0.15, 10, -10.25, 0.1)] * num_rows)
+    text = table.read_text()
+    cut = text.removesuffix("25\t0\t0.1\t1\n")
+    assert cut.endswith("\t-10.")
+    table.write_text(cut + end)
+    message = f"in.tsv, line {num_rows + 1}: has 5 of 8 cells; was the table cut short\\?"
+    with pytest.raises(InputError, match=message):
+        read_scored(str(table))
+    # Empty lines, and a last cell that is empty, are none.
+    table.write_text("\n" + text.replace("\t1\n", "\t\n", 1) + end)
+    assert len(read_scored(str(table)).gc) == num_rows
+
+
+def test_a_cut_table_from_a_pipe(tmp_path: Path) -> None:
+    text = score_table(tmp_path / "in.tsv", [(0.15, 10, -10, 0.1)] * 3).read_text()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for whole in (True, False):
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(pipe.write_text, text if whole else text[:-12])
+            with nullcontext() if whole else pytest.raises(InputError, match="line 4: has 5 of 8 cells"):
+                assert len(read_scored(str(pipe)).gc) == 3
+            writing.result()
+
+
+def test_a_name_that_no_table_can_hold(tmp_path: Path) -> None:
+    table = score_table(tmp_path / "a\tb.tsv", [(0.15, 10, -10, 0.1)])
+    with pytest.raises(ConfigError, match=r"a\\tb\.tsv': its name holds what no table can; rename it"):
+        read_scored(str(table))
+
+
 def test_a_file_with_dollar_signs_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     table = score_table(tmp_path / r"a$\b$.tsv", [(0.5, 10, -10, 0.1)] * 3)
     figure = tmp_path / "o.svg"
     write_scores_gc(read_score_tables([str(table)]), str(tmp_path / "o.tsv"), figure=str(figure))
     assert r"a$\b$" in figure.read_text()
+
+
+def with_repeated_names(table: pd.DataFrame, path: str) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    columns = [pyarrow.array(table.iloc[:, number]) for number in range(table.shape[1])]
+    pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table(columns, names=[*table.columns]), path)
+
+
+def test_parquet_of_types_that_are_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a byte of the schema may turn into."""
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "in.parquet"
+    pd.read_csv(score_table(tmp_path / "in.tsv", [(0.15, 10, -10, 0.1)]), sep="\t").to_parquet(path)
+
+    def refuse(*_: object) -> None:
+        raise NotImplementedError("Integers with more than 64 bits not implemented")
+
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile.read", refuse)
+    with pytest.raises(InputError, match=r"cannot be read as a score table \(Integers with more"):
+        read_scored(str(path))
 
 
 def test_parquet_says_what_text_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +152,19 @@ def test_parquet_says_what_text_does(tmp_path: Path, monkeypatch: pytest.MonkeyP
     table.assign(gc="high").to_parquet(other)
     with pytest.raises(InputError, match="cannot be read as a score table"):
         read_scored(other)
+    pd.concat([table, table["gc"]], axis=1).pipe(with_repeated_names, other)
+    with pytest.raises(InputError, match="cannot be read as a score table \\(a column is there twice"):
+        read_scored(other)
+    table.assign(gc=[pd.Timestamp(0), None, None]).to_parquet(other)
+    with pytest.raises(InputError, match="cannot be read as a score table"):
+        read_scored(other)
+    table.to_parquet(other)
+    # Of the columns: pandas notes them in JSON, and names of types in it.
+    damaged = (
+        Path(other).read_bytes().replace(b'"numpy_type"', b'"numqy_type"').replace(b"float64", b"fOoat64")
+    )
+    Path(other).write_bytes(damaged)
+    assert len(read_scored(other).gc) == 2
     Path(other).write_bytes(b"no Parquet at all, but long enough")
     with pytest.raises(InputError, match="cannot be read as a score table"):
         read_scored(other)
