@@ -23,9 +23,10 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import IO, Any, BinaryIO, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from data_prep.fetch import FetchConfig, FetchError, PartialFile, open_fetcher
@@ -62,6 +63,8 @@ _NSAMPLE_SUFFIX = "_nsample.json"
 _TABLE_SUFFIXES = (".txt", ".tsv", ".csv")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _ZIP_MAGIC = b"PK"
+_DAMAGED_MEMBER = (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError)
+"""The last is bz2's."""
 _NO_READS = "no *.tfrecord*, no table named after a split"
 _BUFFER_BYTES = 2**20
 
@@ -341,11 +344,29 @@ def _open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: str) -
         compressed = archive.open(member)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
         raise InputError(path, f"cannot be read from the zip file ({error})") from error
-    try:
-        with io.BufferedReader(compressed, _BUFFER_BYTES) as stream:  # type: ignore[type-var]
-            yield stream
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise InputError(path, f"is damaged in the zip file ({error}); get that again") from error
+    with compressed, io.BufferedReader(_Member(compressed, path), _BUFFER_BYTES) as stream:
+        yield stream
+
+
+class _Member(io.RawIOBase):
+    """The bytes of a member of a zip file; InputError where they are damaged."""
+
+    def __init__(self, compressed: IO[bytes], path: str) -> None:
+        self._compressed = compressed
+        self._path = path
+
+    def readable(self) -> bool:
+        """Whether it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Decompress the next bytes."""
+        try:
+            content = self._compressed.read(len(buffer))
+        except _DAMAGED_MEMBER as error:
+            raise InputError(self._path, f"is damaged in the zip file ({error}); get that again") from error
+        buffer[: len(content)] = content
+        return len(content)
 
 
 def _sort_out(files: Iterable[_File], split: str | None, sources: Sequence[Mapping[str, Any]]) -> Release:

@@ -163,6 +163,10 @@ TABLE_DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda p: rewrite_table(p, lambda rows: [rows[0].replace("start", "end"), *rows[1:]]),
         "needs the columns class, accession, start, strand, gc",
     ),
+    "a number that is too large": (
+        lambda p: rewrite_table(p, lambda rows: [*rows[:-1], f"A\tx\t{2**64}\t+\t0.5"]),
+        "cannot be read as a table of origins",
+    ),
     "no number": (
         lambda p: rewrite_table(p, lambda rows: [*rows[:-1], "A\tx\ty\t+\t0.5"]),
         "cannot be read as a table of origins",

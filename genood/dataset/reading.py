@@ -105,7 +105,7 @@ class Split:
                 quoting=csv.QUOTE_NONE,
                 encoding="utf-8",
             )
-        except (ValueError, EOFError, OSError, zlib.error) as error:
+        except (ValueError, OverflowError, EOFError, OSError, zlib.error) as error:
             reason = " ".join(str(error).split())
             raise InputError(path, f"cannot be read as a table of origins ({reason})") from error
         if tuple(table.columns) != COLUMNS:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -75,6 +77,27 @@ def test_damaged_zip(tmp_path: Path) -> None:
             imported(tmp_path / "d", path)
     path.write_bytes(data[:2] + data[12:])
     with pytest.raises(InputError, match=rf"genomics_ood\.zip/{first}: cannot be read from the zip file"):
+        imported(tmp_path / "d", path)
+    assert left_behind(tmp_path) == []
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA], ids=["bz2", "lzma"])
+def test_a_damaged_member_of_another_compression(tmp_path: Path, method: int) -> None:
+    folder = tables(tmp_path / "genomics_ood")
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, file.name)
+    check(imported(tmp_path / "d", path))
+    shutil.rmtree(tmp_path / "d")
+    data = bytearray(path.read_bytes())
+    first = min(file.name for file in folder.iterdir())
+    start = 30 + len(first) + 12  # within the compressed data, as the options of LZMA come first
+    data[start : start + 9] = b"\xff" * 9
+    path.write_bytes(data)
+    with pytest.raises(
+        InputError, match=rf"a\.zip/{first}: is damaged in the zip file \(.+\); get that again"
+    ):
         imported(tmp_path / "d", path)
     assert left_behind(tmp_path) == []
 
