@@ -30,7 +30,7 @@ from data_prep.fetch import (
 )
 from data_prep.interrupts import run_until_interrupted
 from data_prep.lock import sole_writer
-from data_prep.tsv import read_table
+from data_prep.tsv import check_name, read_table
 from genood.errors import ConfigError, GenoodError, InputError
 from genood.files import write_text
 
@@ -147,6 +147,7 @@ def read_genomes(plan: str | os.PathLike[str], base_url: str = NCBI) -> list[Gen
     """
     genomes: dict[str, Genome] = {}
     for line, row in read_table(plan, ("path", "file"), ("size",)):
+        check_name(plan, "file", row["file"], line=line)
         try:
             genome = _to_genome(row["path"], row["file"], row["size"], base_url)
         except ValueError as error:
@@ -219,7 +220,7 @@ def download_genomes(
     genomes = read_genomes(plan, config.base_url)
     target = Path(directory)
     try:
-        with sole_writer(target, "download"):
+        with sole_writer(directory, "download"):
             return run_until_interrupted(_download_all(genomes, target, config, progress))
     except OSError as error:
         kept = "what has been fetched is kept, " if any(target.iterdir()) else ""
@@ -246,11 +247,12 @@ async def _download_all(
             elif result.status == "downloaded":
                 logger.info("%s: %d bytes, %d of %d", result.file, result.num_bytes, len(done), len(genomes))
 
-    async with open_fetcher(config.fetch, connections=config.jobs, received=received) as fetcher:
+    num_jobs = min(config.jobs, len(genomes))
+    async with open_fetcher(config.fetch, connections=num_jobs, received=received) as fetcher:
         download = _Download(fetcher, directory, config.give_up_after)
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(config.jobs):
+                for _ in range(num_jobs):
                     group.create_task(work(download))
         except ExceptionGroup as several:
             # Only what no genome can be blamed for gets here, and ends them all.

@@ -263,6 +263,9 @@ class Fetcher:
         except httpx2.ConnectTimeout as error:
             seconds = self._config.connect_timeout
             raise UnavailableError(f"{url}: no connection within {seconds:g} s") from error
+        except httpx2.TimeoutException as error:
+            seconds = self._config.read_timeout
+            raise UnavailableError(f"{url}: the request could not be sent within {seconds:g} s") from error
         except _MAY_PASS as error:
             raise UnavailableError(f"{url}: {_one_line(error)}") from error
 

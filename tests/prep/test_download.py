@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hashlib
 import logging
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from prep.mirror import Answer, Mirror
@@ -35,6 +37,22 @@ def test_all_of_a_plan(mirror: Mirror, plan: Path, tmp_path: Path) -> None:
     assert len(mirror.requests) == 6
     assert {request.headers["User-Agent"] for request in mirror.requests} == {f"genood/{__version__}"}
     assert mirror.most_at_once <= 2
+
+
+def test_no_more_jobs_than_genomes(
+    mirror: Mirror, plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    class Group(asyncio.TaskGroup):
+        def create_task(self, *arguments: Any, **options: Any) -> asyncio.Task[Any]:
+            made.append(arguments)
+            return super().create_task(*arguments, **options)
+
+    monkeypatch.setattr(asyncio, "TaskGroup", Group)
+    download_genomes(plan, tmp_path / "g", impatient(mirror, jobs=1000))
+    assert len(made) == 3
+    check_whole(tmp_path / "g")
 
 
 def test_what_is_there_is_not_asked_for(mirror: Mirror, plan: Path, tmp_path: Path) -> None:

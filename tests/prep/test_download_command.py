@@ -49,6 +49,7 @@ def test_plan(tmp_path: Path) -> None:
         ("file\tpath\n", "names no genome"),
         (f"file\tpath\n../x\t{NCBI}/a\n", r"line 2: file is '\.\./x'"),
         (f"file\tpath\n.x\t{NCBI}/a\n", r"line 2: file is '\.x'"),
+        (f"file\tpath\nx\0\t{NCBI}/a\n", r"line 2: file is 'x\\x00', which holds what is not printable"),
         (f"file\tpath\n\t{NCBI}/a\n", "line 2: file is ''"),
         ("file\tpath\nx\n", "line 2: path is ''"),
         ("file\tpath\nx\tna\n", "line 2: path is 'na'"),

@@ -28,6 +28,13 @@ def test_a_broken_connection_is_continued(mirror: Mirror, tmp_path: Path, then: 
     assert asked[1].headers["If-Range"].startswith('"')
 
 
+def test_no_time_to_ask(mirror: Mirror, tmp_path: Path) -> None:
+    plan = write_plan(tmp_path / "plan.tsv", [0])
+    (failed,) = download_genomes(plan, tmp_path, impatient(mirror, attempts=1, read_timeout=1e-30))
+    url = f"{mirror.url}{FOLDERS[0]}/md5checksums.txt"
+    assert failed.reason == f"{url}: the request could not be sent within 1e-30 s"
+
+
 def test_a_stall_that_lasts(mirror: Mirror, tmp_path: Path) -> None:
     plan = write_plan(tmp_path / "plan.tsv", [0])
     mirror.misbehave(PATHS[0], *[Answer(stop_after=100_000, then="stall")] * 2)
