@@ -99,11 +99,11 @@ def open_build(
     InputError
         The directory or its record cannot be used, an input is missing, or another build is running.
     ConfigError
-        A URL names no file.
+        A URL names no file, or the directory's name is empty or ``-``.
     """
     root = Path(directory)
     _check_inputs(config, root / REPORTS)
-    with sole_writer(root, "build"):
+    with sole_writer(directory, "build"):
         yield Build(root, config, BuildRecord(root), redo=redo)
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from genood.errors import InputError
+from genood.files.directories import check_directory_name
 
 logger = logging.getLogger("genood.prep.lock")
 
@@ -21,15 +22,18 @@ def sole_writer(directory: str | os.PathLike[str], work: str) -> Iterator[None]:
     Parameters
     ----------
     directory
-        Made if it is missing, but not what it is in: that is more likely to be misspelt.
+        As given. Made if it is missing, but not what it is in: that is more likely to be misspelt.
     work
         What the processes do, such as ``download``.
 
     Raises
     ------
+    ConfigError
+        The directory's name is empty, or ``-``.
     InputError
         The directory is none and cannot be made, or another process is at it.
     """
+    check_directory_name(directory, f"the output of a {work}")
     _make(Path(directory))
     handle = os.open(directory, os.O_RDONLY)
     try:

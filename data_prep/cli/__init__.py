@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 import click
@@ -61,4 +63,6 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the `genood-prep` command and exit."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # classes may have any letters, whatever the locale
     run(cli, "genood-prep")

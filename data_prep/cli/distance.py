@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from data_prep.cli.usage import usage_errors
+from data_prep.cli.usage import THREADS, usage_errors
 from genood.cli.examples import examples
 from genood.cli.options import logging_options, overrides, show_progress
 
@@ -38,7 +38,7 @@ from genood.cli.options import logging_options, overrides, show_progress
 @click.option(
     "-t",
     "--threads",
-    type=click.IntRange(min=1),
+    type=THREADS,
     default=1,
     show_default=True,
     help="Parts of the words compared at a time. The distances do not depend on it.",

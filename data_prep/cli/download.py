@@ -33,7 +33,7 @@ def download_options(function: F) -> F:
         metavar="URL",
         help="Fetch from a mirror, in place of https://ftp.ncbi.nlm.nih.gov.",
     )
-    @click.option("--jobs", type=click.IntRange(min=1), help="Genomes fetched at a time.  [default: 3]")
+    @click.option("--jobs", type=click.IntRange(1, 1024), help="Genomes fetched at a time.  [default: 3]")
     @click.option("--attempts", type=click.IntRange(min=1), help="Tries of each URL.  [default: 6]")
     @click.option(
         "--timeout",

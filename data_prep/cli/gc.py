@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from data_prep.cli.usage import READ_LENGTH
 from genood.cli.examples import examples
 from genood.cli.options import logging_options, show_progress
 
@@ -33,7 +34,7 @@ from genood.cli.options import logging_options, show_progress
 )
 @click.option(
     "--length",
-    type=click.IntRange(min=1),
+    type=READ_LENGTH,
     help="Bases of a window of a table's genomes.  [default: 250]",
 )
 @click.option(

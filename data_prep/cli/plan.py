@@ -114,9 +114,10 @@ def command(
     single classes; on stderr where the plan itself goes to stdout (-o -).
     """
     from data_prep.plan import plan_dataset
+    from genood.files import is_standard_output
 
     plan = plan_dataset(catalogue, output, plan_config, classes=classes, synonyms=synonyms)
-    on_stderr = output == "-"
+    on_stderr = is_standard_output(output)
     if not (on_stderr and click.get_current_context().meta["genood.quiet"]):
         print_plan(plan, err=on_stderr)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from data_prep.cli.usage import usage_errors
+from data_prep.cli.usage import READ_LENGTH, THREADS, usage_errors
 from genood.cli.examples import examples
 from genood.cli.options import logging_options, show_progress
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from data_prep.reads import ClassSummary
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_NUM_READS = click.IntRange(1, 10**9)
+"""Of a class in a split."""
 
 
 def _to_split_reads(
@@ -30,7 +33,7 @@ def _to_split_reads(
             raise click.BadParameter(f"{value!r} is not SPLIT=N, such as val_in=10000")
         if split in numbers:
             raise click.BadParameter(f"{split} is given twice")
-        numbers[split] = int(number)
+        numbers[split] = _NUM_READS(number, parameter, context)
     return numbers
 
 
@@ -39,7 +42,7 @@ def draw_options(function: F) -> F:
 
     @click.option(
         "--reads-per-class",
-        type=click.IntRange(min=1),
+        type=_NUM_READS,
         default=100_000,
         show_default=True,
         help="Reads of each class in each split.",
@@ -53,7 +56,7 @@ def draw_options(function: F) -> F:
     )
     @click.option(
         "--length",
-        type=click.IntRange(min=1),
+        type=READ_LENGTH,
         default=250,
         show_default=True,
         help="Bases of a read.",
@@ -69,7 +72,7 @@ def draw_options(function: F) -> F:
     @click.option(
         "-t",
         "--threads",
-        type=click.IntRange(min=1),
+        type=THREADS,
         default=1,
         show_default=True,
         help="Genomes read at a time. The dataset does not depend on it.",

@@ -1,4 +1,4 @@
-"""Options whose values are wrong, or do not go together."""
+"""What options may be, and those whose values are wrong or do not go together."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from contextlib import contextmanager
 import click
 
 from genood.errors import ConfigError
+
+READ_LENGTH = click.IntRange(1, 10_000_000)
+"""Bases; more than any read has, and few enough for a number of each length."""
+THREADS = click.IntRange(1, 1024)
+"""As those of genood."""
 
 
 @contextmanager

@@ -112,6 +112,8 @@ def atomic_path(
 
     Raises
     ------
+    ConfigError
+        The target's name is empty.
     InputError
         The target is a directory, or its directory is missing or cannot be written to, or what is
         written does not reach the disk.
@@ -270,7 +272,7 @@ def _unwritten(target: str | os.PathLike[str], error: OSError) -> InputError:
 
 
 def check_writable(outputs: Iterable[str | None]) -> None:
-    """Raise InputError, as `atomic_path` would, for the first output that cannot be written.
+    """Raise an error, as `atomic_path` would, for the first output that cannot be written.
 
     For commands to ask before the work, and before the first of several outputs is there. ``-`` and
     None are left out.
@@ -280,14 +282,21 @@ def check_writable(outputs: Iterable[str | None]) -> None:
             _regular_file(output)
 
 
+def check_named(target: str | os.PathLike[str]) -> None:
+    """Raise ConfigError if an output has an empty name, which a shell makes of a variable that is not set."""
+    if not os.fspath(target):
+        raise ConfigError("the name of an output is empty; is it a variable of the shell that is not set?")
+
+
 def _regular_file(target: str | os.PathLike[str]) -> Path | None:
     """The file that a target names, its links followed; None if it is not to be a regular file.
 
     Raises
     ------
-    InputError
+    ConfigError, InputError
         See `atomic_path`.
     """
+    check_named(target)
     given = Path(target)
     if given.is_dir():
         raise InputError(target, "is a directory; name a file")
@@ -305,8 +314,8 @@ def _regular_file(target: str | os.PathLike[str]) -> Path | None:
 def check_distinct(inputs: Iterable[str], outputs: Iterable[str | None]) -> None:
     """Raise ConfigError if an output would overwrite an input or another output, or a stream is read twice.
 
-    None is left out; ``/dev/null`` and its like may be named often, and standard input and output,
-    whatever they are called, once.
+    Or if an output has no name, see `check_named`. None is left out; ``/dev/null`` and its like may be named
+    often, and standard input and output, whatever they are called, once.
     """
     read: set[str] = set()
     for path in inputs:
@@ -320,6 +329,7 @@ def check_distinct(inputs: Iterable[str], outputs: Iterable[str | None]) -> None
     for target in outputs:
         if target is None:
             continue
+        check_named(target)
         stream = _stream_name(target, 1)
         if stream is None and _is_special(target):
             continue

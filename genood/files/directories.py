@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from genood.errors import ConfigError, InputError
-from genood.files.atomic import temporary_beside
+from genood.files.atomic import STANDARD, check_named, temporary_beside, writing_to
 
 
 @contextmanager
@@ -26,18 +26,20 @@ def new_directory(directory: str | os.PathLike[str], what: str) -> Iterator[Path
     Raises
     ------
     ConfigError, InputError
-        See `check_new`.
+        See `check_new`; or the system refuses the directory.
     """
     final = Path(directory)
     check_new(directory, what)
     temporary = temporary_beside(final)
     try:
-        temporary.mkdir()
+        with writing_to(directory):
+            temporary.mkdir()
         yield temporary
-        _sync(temporary)
-        check_new(directory, what)
-        os.rename(temporary, final)
-        _sync(final.parent)
+        with writing_to(directory):
+            _sync(temporary)
+            check_new(directory, what)
+            os.rename(temporary, final)
+            _sync(final.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -55,13 +57,11 @@ def check_new(directory: str | os.PathLike[str], what: str) -> None:
     Raises
     ------
     ConfigError
-        It is ``-``.
+        See `check_directory_name`.
     InputError
         Something is there, or the directory above is missing or cannot be written to.
     """
-    # As given: in a Path, "./-" is "-" too.
-    if os.fspath(directory) == "-":
-        raise ConfigError(f"-: {what} is a directory; it cannot go to standard output")
+    check_directory_name(directory, what)
     if os.path.lexists(directory):
         raise InputError(directory, "is there already; remove it, or name another directory")
     parent = Path(directory).parent
@@ -69,6 +69,17 @@ def check_new(directory: str | os.PathLike[str], what: str) -> None:
         raise InputError(directory, f"its directory {str(parent)!r} does not exist")
     if not os.access(parent, os.W_OK):
         raise InputError(directory, f"cannot write into {str(parent)!r}")
+
+
+def check_directory_name(directory: str | os.PathLike[str], what: str) -> None:
+    """Raise ConfigError if the name of a directory to write into is empty, or ``-``.
+
+    As it was given: in a Path, ``./-`` is ``-`` too, and an empty name the current directory. For `what` see
+    `check_new`.
+    """
+    check_named(directory)
+    if os.fspath(directory) == STANDARD:
+        raise ConfigError(f"-: {what} is a directory; it cannot go to standard output")
 
 
 def _sync(directory: Path) -> None:

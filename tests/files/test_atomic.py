@@ -27,6 +27,7 @@ from genood.files import (
     write_text,
     writing_to,
 )
+from genood.files.directories import new_directory
 from genood.writers import open_output
 
 
@@ -300,6 +301,32 @@ def test_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r": is a directory; name a file$"):
         write_text(tmp_path, "text")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_name_is_refused() -> None:
+    """As of a shell's variable that is not set; it would be the current directory."""
+    message = "^the name of an output is empty; is it a variable of the shell that is not set\\?$"
+    with pytest.raises(ConfigError, match=message):
+        check_writable(["-", None, ""])
+    with pytest.raises(ConfigError, match=message), atomic_path(""):
+        pass
+    with pytest.raises(ConfigError, match=message), new_directory("", "a dataset"):
+        pass
+
+
+def test_a_directory_that_the_system_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named, not the temporary one beside it."""
+
+    def refuse(path: str | Path, *_: object) -> None:
+        raise OSError(1, "Operation not permitted", str(path))
+
+    for owner, name in ((Path, "mkdir"), (os, "rename")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, refuse)
+            with pytest.raises(InputError) as error, new_directory(tmp_path / "d", "a dataset"):
+                pass
+        assert str(error.value) == f"{tmp_path / 'd'}: cannot be written (Operation not permitted)"
+    assert not list(tmp_path.iterdir())
 
 
 def test_missing_directory_is_refused(tmp_path: Path) -> None:

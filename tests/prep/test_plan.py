@@ -325,9 +325,10 @@ def test_plan_on_stdout(tmp_path: Path) -> None:
     catalogue, output = tmp_path / "c.tsv", tmp_path / "p.tsv"
     write_catalogue(OLD + NEW, str(catalogue))
     to_file = run_plan(catalogue, "-o", output, "-q")
-    result = run_plan(catalogue, "-o", "-")
-    assert result.stdout == output.read_text()
-    assert result.stderr.endswith(to_file.stdout)
+    for name in ("-", "/dev/stdout"):
+        result = run_plan(catalogue, "-o", name)
+        assert result.stdout == output.read_text()
+        assert result.stderr.endswith(to_file.stdout)
     result = run_plan(catalogue, "-o", "-", "-q")
     assert (result.stdout, result.stderr) == (output.read_text(), "")
 

@@ -382,7 +382,7 @@ def test_command(genomes: Path, tmp_path: Path) -> None:
         (["--split-reads", "val_in=1", "--split-reads", "val_in=2"], "val_in is given twice"),
         (["--length", "0"], "0 is not in the range"),
         (["--split-reads", "validation=3"], "there is no split 'validation'; the splits are train_in"),
-        (["--split-reads", "val_ood=0"], "must be at least 1, not 0"),
+        (["--split-reads", "val_ood=0"], "0 is not in the range 1<=x<=1000000000"),
     ],
 )
 def test_usage(options: list[str], message: str) -> None:
