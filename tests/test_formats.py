@@ -18,6 +18,7 @@ from toy_benchmarks import run_benchmark
 from toy_datasets import write_full_dataset
 from toys import TRAIN_OPTIONS, uniform_codes, write_fasta
 
+import data_prep
 from data_prep.cli import cli as prep
 from genood.benchmark.table import write_tables
 from genood.cli import cli
@@ -137,6 +138,16 @@ def write_everything(home: Path, dataset: Path) -> None:
 )
 def test_columns(folder: Path, title: str, file: str) -> None:
     assert header(folder / file) == documented(title)
+
+
+@pytest.mark.parametrize(
+    ("title", "file"), [("List of classes", "paper_classes.tsv"), ("Names of genera", "synonyms.tsv")]
+)
+def test_columns_that_are_read(title: str, file: str) -> None:
+    """Of the tables that ship; that of the paper's classes says in one more where they are from."""
+    columns = header(Path(data_prep.__file__).parent / "data" / file)
+    assert columns[: len(documented(title))] == documented(title)
+    assert columns[len(documented(title)) :] == (["source"] if title == "List of classes" else [])
 
 
 def test_score_table(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from data_prep.download import DownloadConfig
 from data_prep.lock import sole_writer
 from genood.dataset import Dataset
 from genood.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +74,13 @@ def test_a_finished_build_is_left_as_it_is(built: Path, caplog: pytest.LogCaptur
     shutil.rmtree(built / "genomes")
     shutil.rmtree(built / "reports")
     assert build_all(built, CONFIG) == summaries
+
+
+def test_all_keys_of_the_record_are_documented(finished: Path) -> None:
+    page = (ROOT / "docs" / "formats.md").read_text()
+    names = set(re.findall(r"`(\w+)`", page.partition("### build.json\n")[2].partition("\n#")[0]))
+    record = json.loads((finished / "build.json").read_text())
+    assert names == {*record} | {key for entry in record["products"].values() for key in entry}
 
 
 def test_what_was_removed_is_made_again(built: Path) -> None:
