@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +27,7 @@ from genood.dataset import DATASET_FILE, Dataset
 from genood.detectors import DETECTORS
 from genood.ensemble import AnyBundle, EnsembleBundle
 from genood.errors import ConfigError
-from genood.files import STANDARD
+from genood.files.directories import check_directory_name
 from genood.metrics import Separation, separation
 from genood.reference.loading import TRAINING_SPLIT, VALIDATION_SPLIT
 from genood.training.following import Stopping, never_stopping
@@ -147,6 +146,7 @@ class Benchmark:
         progress: Progress = lambda name: None,
         stopping: Stopping = never_stopping,
     ) -> None:
+        check_directory_name(job.output, "a benchmark")
         _check_output(Path(job.output))
         self.job = job
         self.device = device
@@ -388,8 +388,6 @@ class Benchmark:
 
 def _check_output(root: Path) -> None:
     """Raise ConfigError for a file, and for a directory that is a bundle or a dataset."""
-    if os.fspath(root) == STANDARD:
-        raise ConfigError("a benchmark is a directory, and cannot go to standard output; name one")
     there = next(path for path in (root, *root.parents) if path.exists())
     if not there.is_dir():
         raise ConfigError(f"{there}: is a file; name a directory for the benchmark")

@@ -8,13 +8,12 @@ trained, its checkpoint is there instead.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from genood.errors import ConfigError
-from genood.files import STANDARD, write_json
+from genood.files import write_json
 from genood.files.damage import json_object, naming_damage
 from genood.metrics import Separation
 from genood.tune.grid import Against, Candidate
@@ -76,8 +75,6 @@ class Store:
 
 def check_new(root: Path) -> None:
     """Raise ConfigError unless a directory holds nothing, or a tuning."""
-    if os.fspath(root) == STANDARD:
-        raise ConfigError("a tuning is a directory, and cannot go to standard output; name one")
     if root.exists() and not root.is_dir():
         raise ConfigError(f"{root}: is a file; name a directory for the tuning")
     if (root / CELLS / _OPTIONS_FILE).is_file():

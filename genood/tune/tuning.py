@@ -12,6 +12,7 @@ from genood import __version__
 from genood.bundle import Bundle, read_metadata
 from genood.bundles.files import METADATA_FILE
 from genood.files import appear_together, write_json, write_text
+from genood.files.directories import check_directory_name
 from genood.making.cards import with_section
 from genood.making.counting import CountConfig
 from genood.making.remember import RememberConfig
@@ -194,6 +195,7 @@ def tune(
     Differs from the paper: there is one foreground a seed, without L2 penalty, and means are over seeds of
     foreground and background.
     """
+    check_directory_name(job.output, "a tuning")
     root = Path(job.output)
     check_new(root)
     tuner = _tuner_of(job, device, progress)

@@ -120,7 +120,6 @@ def test_accuracy_by_class(
     ("options", "message"),
     [
         (("--methods", "magic"), "no method is called 'magic'; there are likelihood, llr-mu, llr, "),
-        (("--methods", ""), "no method is called ''; there are likelihood, "),
         (("--methods", "markov-llr,,"), "no method is called ''; there are likelihood, "),
         (
             ("--cell", "train-lstm-foreground-seed0", "--cell", "magic"),
@@ -161,7 +160,7 @@ def test_standard_output_is_no_directory(
     result = genood_here(command, dataset, "-o", "-")
     assert result.returncode == 1
     assert re.fullmatch(
-        r"genood: error: a (benchmark|tuning) is a directory, and cannot go to standard output; name one\n",
+        r"genood: error: -: a (benchmark|tuning) is a directory; it cannot go to standard output\n",
         result.stderr,
     )
     assert list(tmp_path.iterdir()) == []
