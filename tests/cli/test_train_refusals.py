@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from bundle_dirs import BUNDLE_FILES
+from conftest import Genood
 from refusals import check_error, snapshot
-from tiny_trainings import Train
+from tiny_trainings import TINY, Train
 from toys import markov_codes, write_fasta
 
 
@@ -153,12 +154,12 @@ def test_a_pipe_states_no_class(train: Train, tmp_path: Path) -> None:
     check_error(result, f"/dev/fd/{ours}: has no file name to take the class from; give --classes")
 
 
-def test_names_that_are_no_utf8(train: Train, genome_files: list[Path], tmp_path: Path) -> None:
+def test_names_that_are_no_utf8(genood: Genood, genome_files: list[Path], tmp_path: Path) -> None:
     """Of a file and a bundle: they are recorded with backslashes."""
     genome = tmp_path / "Alpha__\udce9.fna"
     genome.write_bytes(genome_files[0].read_bytes())
-    result = train(tmp_path / "bundle\udce9", genomes=[genome, *genome_files[1:]])
-    assert result.returncode == 0, result.stderr
+    result = genood("train", genome, *genome_files[1:], "-o", tmp_path / "bundle\udce9", *TINY)
+    assert result.returncode == 0
     card = next((tmp_path / "bundle\udce9").glob("*.md")).read_text(encoding="utf-8")
     assert "Alpha__\\udce9.fna" in card
 
