@@ -134,7 +134,7 @@ def test_resumed_by_the_same_command(genood_here: Genood, genome_files: list[Pat
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (("--members", "1"), "1 is not in the range x>=2"),
+        (("--members", "1"), "1 is not in the range 2<=x<=1000"),
         (("--members", "2", "--per-class"), "--members and --per-class are two kinds of ensemble; give one"),
         (("--members", "2", "--add", "x", "--model", "context"), "--add is for a single bundle"),
         (("--resume", "--model", "context"), "--resume has no meaning for --model context without --members"),
