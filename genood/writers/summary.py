@@ -67,8 +67,11 @@ class Summary:
                 self._pair_calls[call] += number
         has_p_value = ~np.isnan(scored.p_values)
         p_values = as_in_table(scored.p_values[has_p_value])
-        mates = np.array(scored.mates, dtype=np.int64)[has_p_value]
-        self._p_values_by_mate += np.bincount(mates, minlength=3)
+        if any(scored.mates):
+            mates = np.array(scored.mates, dtype=np.int64)[has_p_value]
+            self._p_values_by_mate += np.bincount(mates, minlength=3)
+        else:
+            self._p_values_by_mate[0] += len(p_values)
         self._p_value_counts += p_value_counts(p_values)
         for level in FRACTION_LAMBDAS:
             self._num_above[level] += int((p_values > level).sum())
