@@ -8,10 +8,9 @@ different lengths can be compared.
 from __future__ import annotations
 
 import csv
-import io
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ from genood.errors import ConfigError, InputError
 from genood.files import check_distinct, check_writable
 from genood.files.parquet import is_parquet, parquet_for
 from genood.readers import STDIN, check_readable
+from genood.readers.rows import whole_rows
 from genood.readers.streams import DECOMPRESSION_ERRORS, decompressed, opened
 
 logger = logging.getLogger("genood.prep.gc")
@@ -38,7 +38,6 @@ _UNREADABLE: tuple[type[Exception], ...] = (
     *(ValueError, TypeError, NotImplementedError, OSError),
     *DECOMPRESSION_ERRORS,
 )
-_BUFFER_BYTES = 2**20
 _SCORE_COLUMNS = ("gc", "num_scored", "log_likelihood", "llr_per_base")
 _COLUMNS = ("table", "statistic", "gc_from", "gc_to", "num", "log_likelihood_per_base", "llr_per_base")
 
@@ -197,73 +196,13 @@ def _of_parquet(path: str) -> pd.DataFrame:
 def _of_text(path: str) -> pd.DataFrame:
     with opened(path) as source, decompressed(path, source) as stream:
         return pd.read_csv(
-            io.BufferedReader(_WholeRows(path, stream), _BUFFER_BYTES),
+            whole_rows(path, stream),
             sep="\t",
             usecols=lambda column: column in _SCORE_COLUMNS,
             dtype=dict.fromkeys(_SCORE_COLUMNS, np.float64),
             index_col=False,  # else a row longer than the header shifts the columns
             quoting=csv.QUOTE_NONE,
         )
-
-
-class _WholeRows(io.RawIOBase):
-    """The bytes of a text table; InputError for the first row with fewer cells than the header has.
-
-    pandas would fill it up, and the last of its cells may be half a number.
-    """
-
-    def __init__(self, path: str, stream: io.BufferedReader) -> None:
-        self._path = path
-        self._stream = stream
-        self._num_columns = 0
-        self._num_lines = 1
-        # Of the last line, which goes on in the next bytes; not its text, as it may be a whole file.
-        self._num_tabs = 0
-        self._is_empty = True
-
-    def readable(self) -> bool:
-        """Whether it can be read."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Look at the next bytes."""
-        number = self._stream.readinto1(buffer)
-        first, *lines = bytes(memoryview(buffer)[:number]).split(b"\n")
-        self._take(first)
-        if lines:
-            self._end_line()
-            last = lines.pop()
-            self._look_at(lines)
-            self._take(last)
-        if not number:
-            self._end_line()
-        return number
-
-    def _look_at(self, lines: Sequence[bytes]) -> None:
-        """Look at whole lines; quickly, if nothing is odd about them."""
-        if (
-            self._num_columns
-            and min((line.count(b"\t") for line in lines), default=0) + 1 >= self._num_columns
-        ):
-            self._num_lines += len(lines)
-            return
-        for line in lines:
-            self._take(line)
-            self._end_line()
-
-    def _take(self, part: bytes) -> None:
-        self._num_tabs += part.count(b"\t")
-        self._is_empty = self._is_empty and not part.strip(b" \r")
-
-    def _end_line(self) -> None:
-        num_cells = self._num_tabs + 1
-        if not self._is_empty:  # pandas leaves empty ones out
-            if num_cells < self._num_columns:
-                problem = f"has {num_cells} of {self._num_columns} cells; was the table cut short?"
-                raise InputError(self._path, problem, line=self._num_lines)
-            self._num_columns = self._num_columns or num_cells
-        self._num_lines += 1
-        self._num_tabs, self._is_empty = 0, True
 
 
 def correlation(x: Floats, y: Floats) -> float:

@@ -15,6 +15,7 @@ from genood.errors import InputError
 from genood.files import check_distinct, write_json
 from genood.files.parquet import is_parquet, parquet_for
 from genood.metrics import separation_intervals
+from genood.readers.rows import whole_rows
 from genood.readers.streams import DECOMPRESSION_ERRORS, check_readable_twice, decompressed, opened
 
 logger = logging.getLogger(__package__)
@@ -28,7 +29,6 @@ _UNREADABLE: tuple[type[Exception], ...] = (
     OSError,
     *DECOMPRESSION_ERRORS,
 )
-_ROWS_AT_ONCE = 65_536
 _NO_NUMBER = "could not convert string to float"
 
 
@@ -75,39 +75,17 @@ def _of_text(path: str, column: str, dtype: type) -> npt.NDArray[Any]:
     with opened(path) as source, decompressed(path, source) as stream:
         names = pd.read_csv(stream, sep="\t", nrows=0, quoting=csv.QUOTE_NONE).columns.tolist()
         _check_column(path, column, names)
-    dtypes: dict[str, Any] = {names[-1]: "category", column: dtype}
-    parts: list[npt.NDArray[Any]] = [np.empty(0, dtype=object if dtype is str else dtype)]
-    is_whole = True
     with opened(path) as source, decompressed(path, source) as stream:
-        for rows in pd.read_csv(
-            stream,
+        table = pd.read_csv(
+            whole_rows(path, stream),
             sep="\t",
-            usecols=sorted({names.index(column), len(names) - 1}),
-            dtype=dtypes,
+            usecols=[names.index(column)],
+            dtype={column: dtype},
             index_col=False,  # else a row longer than the header shifts the columns
             quoting=csv.QUOTE_NONE,
             keep_default_na=dtype is not str,  # a read may be called NA
-            chunksize=_ROWS_AT_ONCE,  # the last column may be of scores, as many strings as reads
-        ):
-            parts.append(rows[column].to_numpy())
-            is_whole &= not (rows[names[-1]].isna() | (rows[names[-1]] == "")).any()
-    if not is_whole:
-        _check_rows(path)
-    return np.concatenate(parts)
-
-
-def _check_rows(path: str) -> None:
-    """Raise InputError for the first row of text with fewer cells than the header, which pandas fills up."""
-    num_columns = 0
-    with opened(path) as source, decompressed(path, source, warns=False) as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.strip(b" \r\n"):
-                continue  # as pandas does
-            num_cells = line.count(b"\t") + 1
-            if num_cells < num_columns:
-                problem = f"has {num_cells} of {num_columns} cells; was the table cut short?"
-                raise InputError(path, problem, line=number)
-            num_columns = num_columns or num_cells
+        )
+    return table[column].to_numpy()
 
 
 def _check_column(path: str, column: str, names: Iterable[str]) -> None:
