@@ -22,7 +22,7 @@ from genood.detectors.base import Detector, ScoreBatch
 from genood.detectors.serving import needs_of, ready_detector, served
 from genood.ensemble import AnyBundle, how_asked, most_reads, num_weights
 from genood.errors import BundleError, InputError, TrainingError
-from genood.files import is_temporary
+from genood.files import is_temporary, writing_to
 from genood.forward import forward
 from genood.reference.genomes import Genomes
 from genood.reference.sampling import ReadSampler
@@ -64,8 +64,10 @@ def bundle_directory(final: Path) -> Iterator[Path]:
     real = Path(os.path.realpath(final))
     is_there = real.is_dir()
     place = real if is_there else real.parent
-    place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{real.name[:50]}.", dir=place) as parent:
+    with writing_to(final):  # or the error would name the directory beside it
+        place.mkdir(parents=True, exist_ok=True)
+        beside = tempfile.TemporaryDirectory(prefix=f".{real.name[:50]}.", dir=place)
+    with beside as parent:
         inside = Path(parent) / real.name
         inside.mkdir()  # with the usual permissions, which its parent has not
         try:

@@ -49,6 +49,13 @@ def test_directory_without_permission(train: Train, tmp_path: Path, monkeypatch:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_directory_that_the_system_refuses(genood: Genood, genome_files: list[Path]) -> None:
+    markov = ("--model", "markov", "--order", "2", "--read-length", "60", "--quiet")
+    result = genood("train", *genome_files, "-o", "/proc/bundle", *markov)
+    check_error(result, "cannot be written")
+    assert "/proc/." not in result.stderr
+
+
 def test_empty_directory_is_taken(train: Train, tmp_path: Path) -> None:
     assert train(tmp_path, "--steps", "1").returncode == 0
     assert set(snapshot(tmp_path)) == BUNDLE_FILES
